@@ -1,0 +1,77 @@
+# Everything runs in .venv, which the first target that needs it creates.
+# The Python that creates it can be chosen: PYTHON=python3.12 make test
+# An environment that is there keeps its Python; `make clean` removes it.
+
+# Looked up only when an environment has to be created.
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; \
+	do $$p $(IS_SUPPORTED) 2>/dev/null && echo $$p && break; done)
+IS_SUPPORTED = -c 'import sys; sys.exit(sys.version_info < (3, 11))'
+BIN := .venv/bin
+MATRIX := 1.6.1 1.7.2 1.8.0 1.9.1
+
+# One thread per pytest worker: two workers share the cores as two processes.
+PYTEST_ENV := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
+PYTEST := python -m pytest -n 2
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-slow test-matrix lint format types docs bench clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
+
+demo: .venv/.installed ## run the main job on real data and print its table
+	$(BIN)/python benchmarks/demo.py
+
+test: .venv/.installed ## run the tests
+	$(PYTEST_ENV) $(BIN)/$(PYTEST)
+
+test-slow: .venv/.installed ## run the tests, the slow ones too
+	$(PYTEST_ENV) $(BIN)/$(PYTEST) -m "not gpu"
+
+test-matrix: ## run the scikit-learn contract on every supported version
+	@$(MAKE) --keep-going $(MATRIX:%=test-sklearn-%)
+
+test-sklearn-%: .venvs/sklearn-%/.installed
+	$(PYTEST_ENV) .venvs/sklearn-$*/bin/$(PYTEST) tests/test_common.py tests/test_native.py
+
+lint: .venv/.installed ## check style and format
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+format: .venv/.installed ## mend style and format where that can be done safely
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+types: .venv/.installed ## check the types
+	$(BIN)/mypy
+
+docs: .venv/.installed ## build the documentation; a warning is an error
+	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
+
+bench: .venv/.installed ## time a training step
+	$(BIN)/python benchmarks/step.py
+
+clean: ## remove the environments and everything built
+	rm -rf .venv .venvs build dist docs/_build docs/generated
+	rm -rf .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+# $(call create-venv,folder): an existing environment is kept and updated.
+define create-venv
+	@test -x $(1)/bin/pip || $(or $(PYTHON),false) $(IS_SUPPORTED) 2>/dev/null || \
+		{ echo "skvae needs Python >= 3.11; name one: PYTHON=/path/to/python make ..." >&2; exit 1; }
+	test -x $(1)/bin/pip || $(PYTHON) -m venv $(1)
+endef
+
+.venv/.installed: pyproject.toml constraints.txt
+	$(call create-venv,.venv)
+	$(BIN)/python -m pip install -c constraints.txt -e ".[dev]"
+	@touch $@
+
+# The other pins suit every scikit-learn of the matrix; only its own gives way.
+.PRECIOUS: .venvs/sklearn-%/.installed
+.venvs/sklearn-%/.installed: pyproject.toml constraints.txt
+	$(call create-venv,$(@D))
+	grep -v '^scikit-learn==' constraints.txt > $(@D)/constraints.txt
+	$(@D)/bin/python -m pip install -c $(@D)/constraints.txt scikit-learn==$* -e ".[test]"
+	@touch $@

@@ -1,0 +1,46 @@
+"""Sphinx configuration."""
+
+import re
+
+from skvae import __version__
+
+project = "skvae"
+author = "skvae developers"
+copyright = f"2026, {author}"
+version = release = __version__
+
+# No intersphinx: it would fetch the indices of other projects at each build, and a
+# build must give the same result with and without a network.
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.mathjax",
+    "myst_parser",
+    "numpydoc",
+]
+exclude_patterns = ["_build"]
+templates_path = ["_templates"]
+
+myst_enable_extensions = ["colon_fence", "dollarmath"]
+myst_heading_anchors = 3
+
+autosummary_generate = True
+autodoc_member_order = "groupwise"
+# The class template lists the members; numpydoc would list them a second time.
+numpydoc_show_class_members = False
+
+html_theme = "furo"
+html_title = f"skvae {release}"
+
+
+def skip_metadata_request(app, what, name, obj, skip, options):
+    """Leave out the `set_*_request` methods that scikit-learn adds to each estimator.
+
+    Their docstrings are scikit-learn's own and refer to pages of its user guide, which
+    do not exist here.
+    """
+    return True if re.fullmatch(r"set_\w+_request", name) else None
+
+
+def setup(app):
+    app.connect("autodoc-skip-member", skip_metadata_request)

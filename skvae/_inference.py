@@ -1,0 +1,154 @@
+"""What a trained model says of rows and of latents, from arrays to arrays."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from skvae._module import Module
+from skvae._table import Table
+from skvae.training._evaluate import chunks, quadrature
+from skvae.training._flat import views
+
+Floats = NDArray[np.floating]
+
+
+@dataclass
+class Model:
+    """A trained model in one precision on one device.
+
+    Methods work through their rows in chunks, so that the memory they need beyond
+    input and output is bounded by about four million cells.
+
+    Parameters
+    ----------
+    module : Module
+        The functions.
+    shapes : dict of str to tuple of int
+        Shapes of the weights.
+    values : ndarray of shape (1, n_weights)
+        The weights, of one replica.
+    variance : ndarray of shape (1, 1) or (1, n_features)
+        The decoder variance to score with.
+    table : Table
+        Between X and what the model sees.
+    dtype : torch.dtype
+        To compute in.
+    device : torch.device
+        To compute on.
+    """
+
+    module: Module
+    shapes: dict[str, tuple[int, ...]]
+    values: Floats
+    variance: Floats
+    table: Table
+    dtype: torch.dtype
+    device: torch.device
+
+    def __post_init__(self) -> None:
+        """Build the tensors."""
+        self.weights = views(self._tensor(self.values), self.shapes)
+        self.scored_variance = self._tensor(self.variance)
+
+    def _tensor(self, array: Floats) -> Tensor:
+        return torch.tensor(array, dtype=self.dtype, device=self.device)
+
+    def _width(self, n_draws: int) -> int:
+        """Cells that a row needs."""
+        module = self.module
+        outputs = module.likelihood.n_parameters(module.n_features)
+        return n_draws * (module.n_components + outputs)
+
+    @torch.no_grad()
+    def encode(self, X: Floats) -> Floats:
+        """Posterior means, of shape (n_samples, n_components)."""
+        Z = np.empty((len(X), self.module.n_components), X.dtype)
+        for rows in chunks(len(X), self._width(1)):
+            x = self._tensor(self.table.to_model(X[rows]))
+            Z[rows] = self.module.encode(self.weights, x).mean[0].cpu().numpy()
+        return Z
+
+    @torch.no_grad()
+    def decode(self, Z: Floats) -> Floats:
+        """Decoder means in the units of X, of shape (n_samples, n_features)."""
+        X = np.empty((len(Z), self.module.n_features), Z.dtype)
+        for rows in chunks(len(Z), self._width(1)):
+            parameters = self.module.decode(self.weights, self._tensor(Z[rows])[None])
+            mean = self.module.likelihood.mean(parameters, self.scored_variance)
+            X[rows] = self.table.to_user(mean[0].cpu().numpy())
+        return X
+
+    @torch.no_grad()
+    def draw(self, n_samples: int, random_state: np.random.RandomState) -> Floats:
+        """Rows from p(z) p(x given z), of shape (n_samples, n_features)."""
+        seed = random_state.randint(np.iinfo(np.int32).max)
+        Z = random_state.standard_normal((n_samples, self.module.n_components))
+        X = np.empty((n_samples, self.module.n_features))
+        for rows in chunks(n_samples, self._width(1)):
+            parameters = self.module.decode(self.weights, self._tensor(Z[rows])[None])
+            x = self.module.likelihood.sample(
+                parameters, self.scored_variance, seed + rows.start
+            )
+            X[rows] = self.table.to_user(x[0].cpu().numpy())
+        return X
+
+    @torch.no_grad()
+    def score(self, X: Floats) -> tuple[Floats, Floats]:
+        """Rate of each row and distortion of each cell, in nats.
+
+        The expectation under the posterior is a fixed quadrature, the same for all
+        rows, so that a row's score depends on nothing but the row.
+
+        Returns
+        -------
+        rate : ndarray of shape (n_samples,)
+        cells : ndarray of shape (n_samples, n_features)
+            In the units of X: rows sum to their distortion.
+        """
+        noise = self._tensor(quadrature(self.module.n_components))[:, None]
+        rate = np.empty(len(X), X.dtype)
+        cells = np.empty(X.shape, X.dtype)
+        for rows in chunks(len(X), self._width(len(noise))):
+            x = self._tensor(self.table.to_model(X[rows]))
+            sample = self.module.sample(self.weights, x, x.new_ones(len(x)), noise)
+            log_prob = self.module.likelihood.log_prob(
+                sample.x, sample.parameters, self.scored_variance
+            )
+            nats = -log_prob[0].unflatten(0, (len(noise), len(x))).mean(dim=0)
+            cells[rows] = nats.cpu().numpy() + self.table.log_jacobian
+            rate[rows] = sample.posterior.kl()[0].sum(dim=-1).cpu().numpy()
+        return rate, cells
+
+    @torch.no_grad()
+    def log_likelihood(self, X: Floats, n_importance_samples: int) -> Floats:
+        """Importance-weighted bound on log p(x), of shape (n_samples,), in nats.
+
+        All rows use the same draws, and fewer draws are the first of more.
+        """
+        n_components = self.module.n_components
+        # A frozen stream: numpy may change that of its newer generators.
+        draws = np.random.RandomState(0).standard_normal(
+            (n_importance_samples, n_components)
+        )
+        noise = self._tensor(draws)[:, None]
+        bound = np.empty(len(X), X.dtype)
+        for rows in chunks(len(X), self._width(n_importance_samples)):
+            x = self._tensor(self.table.to_model(X[rows]))
+            sample = self.module.sample(self.weights, x, x.new_ones(len(x)), noise)
+            log_prob = self.module.likelihood.log_prob(
+                sample.x, sample.parameters, self.scored_variance
+            )
+            # log p(x, z) - log q(z given x); the 2 pi of prior and posterior cancel.
+            log_ratio = noise.square() - sample.z[0].unflatten(0, (-1, len(x))).square()
+            log_ratio = 0.5 * (log_ratio + sample.posterior.log_variance)
+            log_weight = log_prob[0].sum(dim=-1).unflatten(0, (-1, len(x)))
+            log_weight = log_weight + log_ratio.sum(dim=-1)
+            nats = log_weight.logsumexp(dim=0) - math.log(n_importance_samples)
+            bound[rows] = nats.cpu().numpy() - self.table.log_jacobian.sum()
+        return bound

@@ -1,0 +1,151 @@
+"""Encoder, decoder and prior: from a batch of rows to the terms of the objective."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from skvae.balance._base import BalancePolicy, BalanceState, Terms
+from skvae.divergences._base import Divergence, Posterior
+from skvae.likelihoods._base import Likelihood
+from skvae.networks._base import Network, Weights
+
+# Posterior variances beyond exp(+-20) say nothing that these do not; the bound keeps
+# rows far outside the training data finite.
+_LOG_VARIANCE_BOUND = 20.0
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What the model makes of a batch with one set of noise."""
+
+    posterior: Posterior
+    z: Tensor
+    x: Tensor
+    parameters: dict[str, Tensor]
+    weight: Tensor
+
+
+class Module:
+    """A variational autoencoder as functions of its weights, for R replicas at once.
+
+    Parameters
+    ----------
+    network : Network
+        Specification of encoder and decoder.
+    likelihood : Likelihood
+        p(x given z).
+    divergence : Divergence
+        What beta weighs.
+    n_features, n_components : int
+        Widths of a row and of its latents.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        likelihood: Likelihood,
+        divergence: Divergence,
+        n_features: int,
+        n_components: int,
+    ) -> None:
+        self.likelihood = likelihood
+        self.divergence = divergence
+        self.n_features = n_features
+        self.n_components = n_components
+        self.encoder = network.encoder(n_features, n_components)
+        self.decoder = network.decoder(
+            n_components, likelihood.n_parameters(n_features)
+        )
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shape of each weight, without the replica axis."""
+        return {**self.encoder.shapes, **self.decoder.shapes}
+
+    def init(self, generator: torch.Generator) -> Weights:
+        """Start values without the replica axis, in float64 on the CPU."""
+        return {**self.encoder.init(generator), **self.decoder.init(generator)}
+
+    def encode(self, weights: Weights, x: Tensor) -> Posterior:
+        """Posterior of rows of shape (n_rows, n_features), shared by all replicas."""
+        mean, log_variance = self.encoder(weights, x).chunk(2, dim=-1)
+        bound = _LOG_VARIANCE_BOUND
+        return Posterior(mean, log_variance.clamp(-bound, bound))
+
+    def decode(self, weights: Weights, z: Tensor) -> dict[str, Tensor]:
+        """Parameters of the likelihood at latents of each replica."""
+        return self.likelihood.unpack(self.decoder(weights, z))
+
+    def sample(
+        self, weights: Weights, x: Tensor, weight: Tensor, noise: Tensor
+    ) -> Sample:
+        """Encode rows, draw latents and decode them.
+
+        Parameters
+        ----------
+        weights : dict of str to Tensor
+            Replica axis first.
+        x : Tensor of shape (n_rows, n_features)
+            The same rows for all replicas.
+        weight : Tensor of shape (n_rows,)
+            Weight of each row in the batch mean.
+        noise : Tensor of shape (n_draws, n_rows, n_components)
+            Standard normal; each row is decoded once for each draw. An axis of rows
+            of length 1 gives the same noise to all rows.
+        """
+        posterior = self.encode(weights, x)
+        n_draws = len(noise)
+        # (draws, replicas, rows, latents), then the draws of a row follow each other
+        # as blocks of rows, so that one matrix product decodes them all.
+        z = posterior.sample(noise[:, None])
+        z = z.transpose(0, 1).flatten(1, 2)
+        if n_draws > 1:
+            x = x.repeat(n_draws, 1)
+            drawn_weight = weight.repeat(n_draws) / n_draws
+        else:
+            drawn_weight = weight
+        return Sample(posterior, z, x, self.decode(weights, z), drawn_weight)
+
+    def error(self, sample: Sample) -> Tensor | None:
+        """Mean error of each feature, of shape (n_replicas, n_features)."""
+        return self.likelihood.expected_error(
+            sample.x, sample.parameters, sample.weight
+        )
+
+    def terms(
+        self, sample: Sample, error: Tensor | None, variance: Tensor, weight: Tensor
+    ) -> Terms:
+        """Terms of the objective on a batch."""
+        kl = sample.posterior.kl()
+        if error is None:
+            distortion = self.likelihood.distortion(
+                sample.x, sample.parameters, sample.weight
+            )
+        else:
+            distortion = self.likelihood.distortion_from_error(error, variance)
+        return Terms(
+            distortion=distortion,
+            divergence=self.divergence(sample.posterior, sample.z, kl, weight),
+            kl=kl,
+            weight=weight,
+        )
+
+    def step_terms(
+        self,
+        weights: Weights,
+        x: Tensor,
+        weight: Tensor,
+        noise: Tensor,
+        policy: BalancePolicy,
+        state: BalanceState,
+        floor: Tensor,
+    ) -> tuple[Terms, BalanceState, Tensor | None]:
+        """Terms of a training step, with the variance where the policy wants it."""
+        sample = self.sample(weights, x, weight, noise)
+        error = self.error(sample)
+        if error is not None:
+            state = policy.move_variance(state, error.detach(), weights, floor)
+        return self.terms(sample, error, state.variance, weight), state, error

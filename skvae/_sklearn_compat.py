@@ -1,0 +1,73 @@
+"""Every private or version-dependent import from scikit-learn, in one place.
+
+All of it behaves the same in scikit-learn 1.6 to 1.9, but for callbacks, which 1.9
+introduced; before, the stand-ins below do nothing.
+"""
+
+import numpy as np
+from sklearn.base import _fit_context
+from sklearn.utils._param_validation import (
+    Hidden,
+    Interval,
+    Options,
+    StrOptions,
+    validate_parameter_constraints,
+)
+from sklearn.utils.validation import _check_sample_weight
+
+try:
+    from sklearn.callback import CallbackSupportMixin, with_callbacks
+except ImportError:  # scikit-learn < 1.9
+
+    class CallbackSupportMixin:
+        """Stand-in: no callbacks before scikit-learn 1.9."""
+
+        def _init_callback_context(self, **kwargs):
+            return _NoCallbacks()
+
+    def with_callbacks(method):
+        """Return the method as it is."""
+        return method
+
+
+class _NoCallbacks:
+    """Callback context that calls nobody."""
+
+    def subcontext(self, **kwargs):
+        return self
+
+    def call_on_fit_task_begin(self, **kwargs):
+        return self
+
+    def call_on_fit_task_end(self, **kwargs):
+        return False
+
+
+def check_sample_weight(sample_weight, X):
+    """Return float64 weights of shape (n_samples,), or raise ValueError.
+
+    Weights must be finite, not negative and not all zero; scikit-learn itself
+    refuses weights that are all zero only from version 1.9.
+    """
+    weight = _check_sample_weight(
+        sample_weight, X, dtype=np.float64, ensure_non_negative=True
+    )
+    if not weight.any():
+        raise ValueError(
+            "Sample weights are all zero: at least one row must have a "
+            "sample_weight above zero."
+        )
+    return weight
+
+
+__all__ = [
+    "CallbackSupportMixin",
+    "Hidden",
+    "Interval",
+    "Options",
+    "StrOptions",
+    "_fit_context",
+    "check_sample_weight",
+    "validate_parameter_constraints",
+    "with_callbacks",
+]

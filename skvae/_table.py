@@ -1,0 +1,107 @@
+"""Between the user's table and the numbers that the model sees."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Table:
+    """Centre and scale of each column, and the kind of table they came in.
+
+    Attributes
+    ----------
+    center, scale : ndarray of shape (n_features,)
+        The model sees (X - center) / scale.
+    variance : ndarray of shape (n_features,)
+        Variance of the columns as the model sees them, 1 where it is zero.
+    container : {"array", "pandas", "polars"}
+        What the estimator was fitted on.
+    names : ndarray of str, or None
+        Names of the columns, if they have any.
+    """
+
+    center: NDArray[np.float64]
+    scale: NDArray[np.float64]
+    variance: NDArray[np.float64]
+    container: str
+    names: Sequence[str] | None
+
+    @classmethod
+    def from_rows(
+        cls,
+        X: NDArray[np.floating],
+        weight: NDArray[np.float64],
+        *,
+        standardize: bool,
+        container: str,
+        names: Sequence[str] | None,
+    ) -> Table:
+        """Learn centre and scale from weighted rows, in float64.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n_rows, n_features)
+        weight : ndarray of shape (n_rows,)
+        standardize : bool
+            Whether to centre and scale at all.
+        container : str
+            As `container_of` returns it.
+        names : array of str or None
+        """
+        weight = weight / weight.sum()
+        mean = weight @ X.astype(np.float64, copy=False)
+        deviation = X - mean
+        # Relative to the largest one, or squares of 1e-200 and 1e200 are lost.
+        largest = np.abs(deviation).max(axis=0)
+        # Columns that differ by rounding alone are constant.
+        span = X.max(axis=0) - X.min(axis=0)
+        is_constant = span <= 4.0 * np.finfo(np.float64).eps * np.abs(mean)
+        largest[is_constant] = 1.0
+        deviation /= largest
+        spread = largest * np.sqrt(weight @ np.square(deviation))
+        spread[is_constant] = 1.0
+        ones = np.ones_like(spread)
+        if standardize:
+            return cls(mean, spread, ones, container, names)
+        return cls(0.0 * ones, ones, np.square(spread), container, names)
+
+    def to_model(self, X: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Rows as the model sees them, in float64."""
+        return (X - self.center) / self.scale
+
+    def to_user(self, x: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Rows in the units of X, in the precision of `x`."""
+        return (x * self.scale + self.center).astype(x.dtype, copy=False)
+
+    def wrap(self, X: NDArray[np.floating]) -> Any:
+        """Rows in the kind of table that the estimator was fitted on."""
+        if self.container == "pandas":
+            import pandas as pd
+
+            return pd.DataFrame(X, columns=self.names)
+        if self.container == "polars":
+            import polars as pl
+
+            return pl.DataFrame(X, schema=None if self.names is None else [*self.names])
+        return X
+
+    @property
+    def log_jacobian(self) -> NDArray[np.float64]:
+        """Nats that each column's distortion gains in the units of X."""
+        return np.log(self.scale)
+
+
+def container_of(X: Any) -> str:
+    """Whether X is a frame of pandas or polars, without importing either."""
+    for name in ("pandas", "polars"):
+        library = sys.modules.get(name)
+        if library is not None and isinstance(X, library.DataFrame):
+            return name
+    return "array"

@@ -1,0 +1,35 @@
+"""Balance policies: what weighs the rate against the distortion."""
+
+from skvae.balance._base import BalancePolicy, BalanceState, Sizes, Terms
+from skvae.balance._constant import Constant
+from skvae.balance._learned_variance import LearnedVariance
+from skvae.balance._linear import Linear
+from skvae.balance._normalized import Normalized
+from skvae.balance._optimal_variance import OptimalVariance
+from skvae.balance._reductions import beta_from_loss, loss_from_beta
+from skvae.balance._running_average import RunningAverage
+
+POLICIES: dict[str, type[BalancePolicy]] = {
+    "constant": Constant,
+    "normalized": Normalized,
+    "linear": Linear,
+    "learned_variance": LearnedVariance,
+    "optimal_variance": OptimalVariance,
+    "running_average": RunningAverage,
+}
+
+__all__ = [
+    "POLICIES",
+    "BalancePolicy",
+    "BalanceState",
+    "Constant",
+    "LearnedVariance",
+    "Linear",
+    "Normalized",
+    "OptimalVariance",
+    "RunningAverage",
+    "Sizes",
+    "Terms",
+    "beta_from_loss",
+    "loss_from_beta",
+]

@@ -1,0 +1,161 @@
+"""What every balance policy is: frozen settings, state in, state out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from sklearn.base import BaseEstimator
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Sizes(NamedTuple):
+    """What a policy may know before training starts."""
+
+    n_replicas: int
+    n_features: int
+    n_components: int
+    variance: Tensor
+    """Decoder variance that nothing moves, of shape (1,) or (n_features,)."""
+    data_variance: Tensor
+    """Variance of each column as the model sees it, of shape (n_features,)."""
+
+
+class Terms(NamedTuple):
+    """The terms of the objective on one batch, replica axis first, in nats per row."""
+
+    distortion: Tensor
+    """Of shape (n_replicas,)."""
+    divergence: Tensor
+    """What beta weighs, of shape (n_replicas,): the rate where it is the KL."""
+    kl: Tensor
+    """KL of every row and latent, of shape (n_replicas, n_rows, n_components)."""
+    weight: Tensor
+    """Weight of each row in the batch mean, of shape (n_rows,)."""
+
+    @property
+    def latent_rate(self) -> Tensor:
+        """Rate of each latent, of shape (n_replicas, n_components)."""
+        return (self.weight[:, None] * self.kl).sum(dim=1)
+
+    @property
+    def rate(self) -> Tensor:
+        """KL(q(z given x), p(z)), of shape (n_replicas,)."""
+        return self.latent_rate.sum(dim=1)
+
+
+class BalanceState(NamedTuple):
+    """What moves while a policy runs; a policy that remembers more has its own."""
+
+    beta: Tensor
+    """Weight of the divergence in force, of shape (n_replicas,)."""
+    variance: Tensor
+    """Decoder variance, of shape (n_replicas, 1) or (n_replicas, n_features)."""
+
+
+class BalancePolicy(BaseEstimator):
+    """Base of the policies that weigh the rate against the distortion.
+
+    A policy holds the settings that the user chose and nothing else. What changes
+    during training is a state that goes in and comes out: a named tuple of tensors
+    with the replica axis first, so that a policy can be batched, pickled and resumed.
+    As it stands, the base is constant beta; a policy overrides what differs. Methods
+    use tensors alone and never decide in Python on a tensor's value.
+    """
+
+    _parameter_constraints: dict[str, list] = {}
+
+    #: Whether the policy moves the decoder's variance, and so needs a likelihood
+    #: that has one which the user left free.
+    moves_variance = False
+
+    #: One decoder variance for all features ("shared") or one for each ("feature").
+    scope = "shared"
+
+    @property
+    def settled_at(self) -> float:
+        """Share of the planned steps after which the beta asked for is reached."""
+        return 0.0
+
+    def init_state(self, beta: Tensor, sizes: Sizes) -> BalanceState:
+        """State before the first step.
+
+        Parameters
+        ----------
+        beta : Tensor of shape (n_replicas,)
+            The weight asked for.
+        sizes : Sizes
+            Shapes and variances.
+
+        Returns
+        -------
+        state : BalanceState
+        """
+        return BalanceState(beta=beta, variance=self.start_variance(sizes))
+
+    def start_variance(self, sizes: Sizes) -> Tensor:
+        """Decoder variance before the first step, replica axis first."""
+        if not self.moves_variance:
+            return sizes.variance.repeat(sizes.n_replicas, 1)
+        return pool(sizes.data_variance[None], self.scope).repeat(sizes.n_replicas, 1)
+
+    def init_parameters(self, sizes: Sizes) -> dict[str, Tensor]:
+        """Start values of what the policy trains by gradient, replica axis first."""
+        return {}
+
+    def move_variance(
+        self,
+        state: BalanceState,
+        error: Tensor,
+        parameters: dict[str, Tensor],
+        floor: Tensor,
+    ) -> BalanceState:
+        """State with the decoder variance that this step's distortion uses.
+
+        Parameters
+        ----------
+        state : BalanceState
+            State before the step.
+        error : Tensor of shape (n_replicas, n_features)
+            Mean error of each feature on the batch, detached: its
+            maximum-likelihood variance.
+        parameters : dict of str to Tensor
+            What `init_parameters` returned, as trained so far.
+        floor : Tensor of shape (n_features,)
+            Smallest variance allowed.
+
+        Returns
+        -------
+        state : BalanceState
+        """
+        return state
+
+    def objective(self, terms: Terms, state: BalanceState) -> Tensor:
+        """Objective of each replica, of shape (n_replicas,), in nats per row."""
+        return terms.distortion + state.beta * terms.divergence
+
+    def update(
+        self, state: BalanceState, terms: Terms, progress: float
+    ) -> BalanceState:
+        """State after a step.
+
+        Parameters
+        ----------
+        state : BalanceState
+            State before the step.
+        terms : Terms
+            Terms of the step's batch, detached.
+        progress : float
+            Share of the planned steps that are done, in (0, 1].
+
+        Returns
+        -------
+        state : BalanceState
+        """
+        return state
+
+
+def pool(values: Tensor, scope: str) -> Tensor:
+    """Mean over features, of shape (n_replicas, 1), where the scope is "shared"."""
+    return values.mean(dim=1, keepdim=True) if scope == "shared" else values

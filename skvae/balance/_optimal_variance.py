@@ -1,0 +1,74 @@
+"""The decoder variance in closed form, from each batch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from skvae._sklearn_compat import StrOptions
+from skvae.balance._base import BalancePolicy, BalanceState, pool
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class OptimalVariance(BalancePolicy):
+    r"""Set the variance of the Gaussian decoder to each batch's squared error.
+
+    At :math:`\sigma^2 = \mathrm{MSE}` the distortion of a batch becomes
+
+    .. math:: \frac{D}{2} \left( \log(2\pi\, \mathrm{MSE}) + 1 \right)
+
+    (optimal sigma-VAE [1]_, the objective of [2]_ too). The gradient with the
+    variance held fixed equals the one through it, by the envelope theorem, so it is
+    held fixed. Scores use the variance that is calibrated when training ends, never
+    the error of the rows that are scored.
+
+    Parameters
+    ----------
+    scope : {"shared", "feature"}, default="shared"
+        One variance for all features, or one for each.
+
+    See Also
+    --------
+    LearnedVariance : The same optimum by gradient.
+    RunningAverage : Less noise from small batches.
+
+    Notes
+    -----
+    The value is clamped hard at the likelihood's floor: a soft clamp shifts it by up
+    to log 2 nearby. The logarithm of a batch's mean is below the logarithm of the
+    table's mean, so small batches bend the objective; the bias falls with
+    1 / `batch_size`.
+
+    References
+    ----------
+    .. [1] O. Rybkin, K. Daniilidis and S. Levine, "Simple and effective VAE training
+       with calibrated decoders", ICML 2021, Eq. 5. https://arxiv.org/abs/2006.13202
+    .. [2] Y. Takida, W.-H. Liao, C.-H. Lai, T. Uesaka, S. Takahashi and
+       Y. Mitsufuji, "Preventing oversmoothing in VAE via generalized variance
+       parameterization", Neurocomputing 509, 2022. https://arxiv.org/abs/2102.08663
+
+    Examples
+    --------
+    >>> from skvae.balance import OptimalVariance
+    >>> OptimalVariance()
+    OptimalVariance()
+    """
+
+    _parameter_constraints = {"scope": [StrOptions({"shared", "feature"})]}
+
+    moves_variance = True
+
+    def __init__(self, scope: str = "shared") -> None:
+        self.scope = scope
+
+    def move_variance(
+        self,
+        state: BalanceState,
+        error: Tensor,
+        parameters: dict[str, Tensor],
+        floor: Tensor,
+    ) -> BalanceState:
+        """State with the maximum-likelihood variance of the batch."""
+        variance = pool(error, self.scope).clamp(min=pool(floor[None], self.scope))
+        return state._replace(variance=variance)

@@ -1,0 +1,183 @@
+"""What the reductions of a loss imply for beta: one vocabulary for all of them."""
+
+from __future__ import annotations
+
+from numbers import Integral, Real
+
+from skvae._sklearn_compat import (
+    Interval,
+    StrOptions,
+    validate_parameter_constraints,
+)
+
+_CONSTRAINTS = {
+    "weight": [Interval(Real, 0, None, closed="left")],
+    "beta": [Interval(Real, 0, None, closed="left")],
+    "n_features": [Interval(Integral, 1, None, closed="left")],
+    "n_components": [Interval(Integral, 1, None, closed="left")],
+    "error": [StrOptions({"squared", "half_squared", "cross_entropy"})],
+    "error_reduction": [StrOptions({"sum", "mean"})],
+    "kl_reduction": [StrOptions({"sum", "mean"})],
+}
+
+
+def _beta_per_weight(
+    caller: str,
+    n_features: int,
+    n_components: int,
+    error: str,
+    error_reduction: str,
+    kl_reduction: str,
+    **value: float,
+) -> float:
+    """Beta that a weight of 1 stands for."""
+    settings = {
+        "n_features": n_features,
+        "n_components": n_components,
+        "error": error,
+        "error_reduction": error_reduction,
+        "kl_reduction": kl_reduction,
+        **value,
+    }
+    validate_parameter_constraints(
+        {name: _CONSTRAINTS[name] for name in settings}, settings, caller_name=caller
+    )
+    # Divide the loss by what it puts in front of one feature's nats.
+    per_nat = {"squared": 2.0, "half_squared": 1.0, "cross_entropy": 1.0}[error]
+    if error_reduction == "mean":
+        per_nat /= n_features
+    return (1.0 if kl_reduction == "sum" else 1.0 / n_components) / per_nat
+
+
+def beta_from_loss(
+    weight: float = 1.0,
+    *,
+    n_features: int,
+    n_components: int,
+    error: str = "squared",
+    error_reduction: str = "mean",
+    kl_reduction: str = "sum",
+) -> float:
+    r"""Beta that a loss written as ``error + weight * KL`` stands for.
+
+    Losses are written with sums or means over features and latents; `BalancedVAE`
+    sums both. Dividing a loss by the factor in front of one feature's negative
+    log-likelihood shows its beta. For squared errors the result is beta for a
+    Gaussian decoder of unit variance, and just as well the variance at beta = 1: the
+    solution depends on their product :math:`\theta` only.
+
+    Parameters
+    ----------
+    weight : float, default=1.0
+        Weight of the KL divergence as the loss writes it, at least 0.
+
+    n_features : int
+        Number of features, at least 1.
+
+    n_components : int
+        Number of latents, at least 1.
+
+    error : {"squared", "half_squared", "cross_entropy"}, default="squared"
+        Error of one feature: :math:`(x - m)^2`, half of that, or the binary cross
+        entropy.
+
+    error_reduction : {"mean", "sum"}, default="mean"
+        How the loss reduces errors over features. (Over rows it is the mean; weights
+        such as batch size / number of rows belong into `weight`.)
+
+    kl_reduction : {"sum", "mean"}, default="sum"
+        How the loss reduces the divergence over latents.
+
+    Returns
+    -------
+    beta : float
+        Weight of the rate in ``BalancedVAE(beta=beta, balance="constant")``.
+
+    See Also
+    --------
+    loss_from_beta : The way back.
+
+    Notes
+    -----
+    On standardized columns a linear model keeps latent j only if the j-th eigenvalue
+    of the correlation matrix is above :math:`\theta`. The mean squared error with the
+    summed KL has :math:`\theta = D/2`: at most one latent survives it, and only if
+    the first principal component explains more than half of the variance.
+
+    Examples
+    --------
+    >>> from skvae.balance import beta_from_loss
+    >>> beta_from_loss(n_features=30, n_components=5)  # MSE + KL
+    15.0
+    >>> beta_from_loss(0.1, n_features=30, n_components=5, kl_reduction="mean")
+    0.3
+    """
+    return weight * _beta_per_weight(
+        "beta_from_loss",
+        n_features,
+        n_components,
+        error,
+        error_reduction,
+        kl_reduction,
+        weight=weight,
+    )
+
+
+def loss_from_beta(
+    beta: float = 1.0,
+    *,
+    n_features: int,
+    n_components: int,
+    error: str = "squared",
+    error_reduction: str = "mean",
+    kl_reduction: str = "sum",
+) -> float:
+    r"""Weight of the KL that a loss needs to stand for a given beta.
+
+    The inverse of `beta_from_loss`, with the same parameters.
+
+    Parameters
+    ----------
+    beta : float, default=1.0
+        Weight of the rate in summed nats at unit variance, or the variance of a
+        Gaussian decoder at beta = 1; at least 0.
+
+    n_features : int
+        Number of features, at least 1.
+
+    n_components : int
+        Number of latents, at least 1.
+
+    error : {"squared", "half_squared", "cross_entropy"}, default="squared"
+        Error of one feature.
+
+    error_reduction : {"mean", "sum"}, default="mean"
+        How the loss reduces errors over features.
+
+    kl_reduction : {"sum", "mean"}, default="sum"
+        How the loss reduces the divergence over latents.
+
+    Returns
+    -------
+    weight : float
+        Weight w for which ``error + w * KL`` has the same solutions.
+
+    See Also
+    --------
+    beta_from_loss : The way there.
+
+    Examples
+    --------
+    >>> from skvae.balance import loss_from_beta
+    >>> loss_from_beta(15.0, n_features=30, n_components=5)
+    1.0
+    """
+    return beta / _beta_per_weight(
+        "loss_from_beta",
+        n_features,
+        n_components,
+        error,
+        error_reduction,
+        kl_reduction,
+        beta=beta,
+    )

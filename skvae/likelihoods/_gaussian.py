@@ -1,0 +1,84 @@
+"""Gaussian likelihood."""
+
+from __future__ import annotations
+
+import math
+from numbers import Real
+from typing import TYPE_CHECKING
+
+from skvae._sklearn_compat import Interval
+from skvae.likelihoods._base import Likelihood
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+    from torch import Tensor
+    from torch.distributions import Distribution
+
+
+class Gaussian(Likelihood):
+    r"""Normal distribution with one variance for all rows.
+
+    .. math:: -\log p(x \mid z) = \sum_d \frac{1}{2} \left(
+              \frac{(x_d - m_d(z))^2}{\sigma_d^2} + \log \sigma_d^2 + \log 2\pi \right)
+
+    The mean m comes from the decoder. The variance is the balance policy's to move,
+    and what it leaves is set to its maximum-likelihood value when `fit` ends, unless
+    it is fixed here.
+
+    Parameters
+    ----------
+    variance : float, array-like of shape (n_features,) or None, default=None
+        Variance that nobody may move, above 0, in squared units of the columns as
+        the model sees them (of X itself with ``standardize=False``). None leaves it
+        to the balance policy and to the calibration.
+
+    floor : float, default=1e-6
+        Smallest variance that may be learned, relative to the variance of the
+        column, above 0: at the default no standard deviation is below 0.001 of the
+        column's own.
+
+    See Also
+    --------
+    Bernoulli : For columns of zeros and ones.
+
+    Examples
+    --------
+    >>> from skvae.likelihoods import Gaussian
+    >>> Gaussian(variance=0.5)
+    Gaussian(variance=0.5)
+    """
+
+    _parameter_constraints = {
+        "variance": [Interval(Real, 0, None, closed="neither"), "array-like", None],
+        "floor": [Interval(Real, 0, None, closed="neither")],
+    }
+
+    parameter_names = ("mean",)
+    is_continuous = True
+    has_variance = True
+
+    def __init__(
+        self, variance: float | ArrayLike | None = None, floor: float = 1e-6
+    ) -> None:
+        self.variance = variance
+        self.floor = floor
+
+    def distribution(
+        self, parameters: dict[str, Tensor], variance: Tensor
+    ) -> Distribution:
+        """Normal distribution of every cell."""
+        from torch.distributions import Normal
+
+        scale = variance.sqrt()[:, None, :].expand_as(parameters["mean"])
+        return Normal(parameters["mean"], scale, validate_args=False)
+
+    def expected_error(
+        self, x: Tensor, parameters: dict[str, Tensor], weight: Tensor
+    ) -> Tensor:
+        """Weighted mean squared error of each feature."""
+        return weight @ (x - parameters["mean"]).square()
+
+    def distortion_from_error(self, error: Tensor, variance: Tensor) -> Tensor:
+        """Distortion from the mean squared errors, which are sufficient for it."""
+        nats = error / variance + variance.log() + math.log(2.0 * math.pi)
+        return 0.5 * nats.sum(dim=-1)

@@ -1,0 +1,8 @@
+"""Networks: what maps rows to posteriors and latents to likelihood parameters."""
+
+from skvae.networks._base import Function, Network
+from skvae.networks._mlp import ACTIVATIONS, MLP
+
+NETWORKS: dict[str, type[Network]] = {"mlp": MLP}
+
+__all__ = ["ACTIVATIONS", "MLP", "NETWORKS", "Function", "Network"]

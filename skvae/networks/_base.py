@@ -1,0 +1,48 @@
+"""What every network is: a specification that builds stacked functions of weights."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from sklearn.base import BaseEstimator
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+#: Named weights of a network, replica axis first.
+Weights = dict[str, "Tensor"]
+
+
+class Function(Protocol):
+    """A function of weights and rows, for all replicas at once."""
+
+    #: Shape of each weight, without the replica axis.
+    shapes: dict[str, tuple[int, ...]]
+
+    def init(self, generator: torch.Generator) -> Weights:
+        """Draw start values in float64 on the CPU, without the replica axis."""
+
+    def __call__(self, weights: Weights, x: Tensor) -> Tensor:
+        """Map rows of shape (n_replicas, n_rows, n_inputs), or without replicas."""
+
+
+class Network(BaseEstimator):
+    """Base of the networks: the shapes of encoder and decoder, without weights."""
+
+    _parameter_constraints: dict[str, list] = {}
+
+    def encoder(self, n_inputs: int, n_components: int) -> Function:
+        """Build the encoder.
+
+        Returns
+        -------
+        encoder : Function
+            Gives the posterior mean and its log-variance side by side,
+            2 * n_components numbers a row.
+        """
+        raise NotImplementedError
+
+    def decoder(self, n_components: int, n_outputs: int) -> Function:
+        """Build the decoder, which gives `n_outputs` numbers a row."""
+        raise NotImplementedError

@@ -1,0 +1,181 @@
+"""Multilayer perceptrons with a leading replica axis."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from numbers import Integral
+from typing import TYPE_CHECKING
+
+from skvae._sklearn_compat import StrOptions
+from skvae.networks._base import Function, Network, Weights
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+#: Name of each activation, as functions of a tensor; and the gain that keeps the
+#: variance of what passes through it.
+_GAINS = {"silu": math.sqrt(2.0), "relu": math.sqrt(2.0), "gelu": math.sqrt(2.0)}
+_GAINS["tanh"] = 1.0
+
+ACTIVATIONS = tuple(_GAINS)
+
+
+class MLP(Network):
+    """Dense layers; the decoder mirrors the encoder.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : tuple of int, default=(128, 128)
+        Widths of the encoder's hidden layers, in order; the decoder has them in
+        reverse. The empty tuple gives a linear encoder and decoder, with a posterior
+        variance that is one number for each latent, as in probabilistic PCA.
+
+    activation : {"silu", "relu", "gelu", "tanh"}, default="silu"
+        What follows each hidden layer.
+
+    Examples
+    --------
+    >>> from skvae.networks import MLP
+    >>> MLP((64, 32))
+    MLP(hidden_layer_sizes=(64, 32))
+    """
+
+    _parameter_constraints = {
+        "hidden_layer_sizes": ["array-like"],
+        "activation": [StrOptions(set(ACTIVATIONS))],
+    }
+
+    def __init__(
+        self,
+        hidden_layer_sizes: Sequence[int] = (128, 128),
+        activation: str = "silu",
+    ) -> None:
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+
+    def _widths(self) -> tuple[int, ...]:
+        """Hidden widths, or ValueError."""
+        widths = tuple(self.hidden_layer_sizes)
+        if not all(isinstance(width, Integral) and width > 0 for width in widths):
+            raise ValueError(
+                "hidden_layer_sizes must hold positive integers, the width of each "
+                f"hidden layer, got {widths}."
+            )
+        return widths
+
+    def encoder(self, n_inputs: int, n_components: int) -> Function:
+        """Build the encoder."""
+        return _Encoder(n_inputs, self._widths(), n_components, self.activation)
+
+    def decoder(self, n_components: int, n_outputs: int) -> Function:
+        """Build the decoder."""
+        widths = (n_components, *reversed(self._widths()), n_outputs)
+        return _Layers("decoder", widths, self.activation)
+
+
+class _Layers:
+    """Dense layers; an activation stands between two, none after the last."""
+
+    def __init__(self, name: str, widths: tuple[int, ...], activation: str) -> None:
+        self.activation = activation
+        self.names = [f"{name}.{i}" for i in range(len(widths) - 1)]
+        self.shapes: dict[str, tuple[int, ...]] = {}
+        for layer, n_in, n_out in zip(self.names, widths[:-1], widths[1:], strict=True):
+            self.shapes[f"{layer}.weight"] = (n_in, n_out)
+            self.shapes[f"{layer}.bias"] = (n_out,)
+
+    def init(self, generator: torch.Generator) -> Weights:
+        """Draw weights that keep the variance of their input; biases are zero."""
+        weights = {}
+        for layer in self.names:
+            gain = _GAINS[self.activation] if layer != self.names[-1] else 1.0
+            shape = self.shapes[f"{layer}.weight"]
+            weights[f"{layer}.weight"] = _uniform(shape, gain, generator)
+            weights[f"{layer}.bias"] = _zeros(self.shapes[f"{layer}.bias"])
+        return weights
+
+    def __call__(self, weights: Weights, x: Tensor) -> Tensor:
+        """Map rows through the layers."""
+        for layer in self.names[:-1]:
+            x = _activate(dense(weights, layer, x), self.activation)
+        return dense(weights, self.names[-1], x)
+
+
+class _Encoder:
+    """Hidden layers below two linear heads: posterior mean and log-variance."""
+
+    def __init__(
+        self,
+        n_inputs: int,
+        hidden: tuple[int, ...],
+        n_components: int,
+        activation: str,
+    ) -> None:
+        # One matrix product serves both heads. Without a hidden layer the
+        # log-variance has nothing to read but the raw row, where a linear function
+        # of it could only extrapolate, so that it is a bias alone.
+        self.n_components = n_components
+        self.is_linear = not hidden
+        n_outputs = n_components if self.is_linear else 2 * n_components
+        self.layers = _Layers("encoder", (n_inputs, *hidden, n_outputs), activation)
+        self.shapes = dict(self.layers.shapes)
+        if self.is_linear:
+            self.shapes["encoder.log_variance"] = (n_components,)
+
+    def init(self, generator: torch.Generator) -> Weights:
+        """Draw weights; the posterior variance starts at the prior's, 1."""
+        weights = self.layers.init(generator)
+        if self.is_linear:
+            weights["encoder.log_variance"] = _zeros((self.n_components,))
+        else:
+            last = weights[f"{self.layers.names[-1]}.weight"]
+            last[:, self.n_components :] = 0.0
+        return weights
+
+    def __call__(self, weights: Weights, x: Tensor) -> Tensor:
+        """Posterior mean and log-variance side by side."""
+        output = self.layers(weights, x)
+        if not self.is_linear:
+            return output
+        log_variance = weights["encoder.log_variance"][:, None, :]
+        return _side_by_side(output, log_variance.expand_as(output))
+
+
+def dense(weights: Weights, layer: str, x: Tensor) -> Tensor:
+    """Affine map of rows by each replica's weights.
+
+    Rows without a replica axis are the same for all replicas.
+    """
+    weight = weights[f"{layer}.weight"]
+    bias = weights[f"{layer}.bias"][:, None, :]
+    if x.ndim == 2:
+        x = x.expand(len(weight), -1, -1)
+    return bias.baddbmm(x, weight)
+
+
+def _activate(x: Tensor, activation: str) -> Tensor:
+    from torch.nn import functional
+
+    return x.tanh() if activation == "tanh" else getattr(functional, activation)(x)
+
+
+def _side_by_side(left: Tensor, right: Tensor) -> Tensor:
+    import torch
+
+    return torch.cat([left, right], dim=-1)
+
+
+def _uniform(shape: tuple[int, ...], gain: float, generator: torch.Generator) -> Tensor:
+    import torch
+
+    bound = gain * math.sqrt(3.0 / shape[0])
+    unit = torch.rand(shape, dtype=torch.float64, generator=generator)
+    return bound * (2.0 * unit - 1.0)
+
+
+def _zeros(shape: tuple[int, ...]) -> Tensor:
+    import torch
+
+    return torch.zeros(shape, dtype=torch.float64)

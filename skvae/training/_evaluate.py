@@ -1,0 +1,164 @@
+"""What a model makes of rows that it is not trained on."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from skvae._module import Module
+from skvae.networks._base import Weights
+
+
+class Rows(NamedTuple):
+    """Rows as the model sees them, on the device."""
+
+    x: Tensor
+    """Of shape (n_rows, n_features)."""
+    weight: Tensor
+    """Of shape (n_rows,); sums to 1."""
+
+
+class Evaluation(NamedTuple):
+    """Means over rows, replica axis first, in nats per row."""
+
+    rate: Tensor
+    """Of shape (n_replicas,)."""
+    error: Tensor | None
+    """Mean error of each feature, of shape (n_replicas, n_features)."""
+    spread: Tensor
+    """Variance of the posterior mean over rows, (n_replicas, n_components)."""
+    fixed_distortion: Tensor | None
+    """Of shape (n_replicas,), where the likelihood has no variance."""
+
+    def distortion(self, module: Module, variance: Tensor) -> Tensor:
+        """Distortion with a decoder variance, of shape (n_replicas,)."""
+        if self.error is None:
+            assert self.fixed_distortion is not None
+            return self.fixed_distortion
+        return module.likelihood.distortion_from_error(self.error, variance)
+
+
+def quadrature(n_components: int, n_nodes: int = 32) -> np.ndarray:
+    """Nodes of equal weight for the mean over a standard normal vector.
+
+    The nodes are random but always the same, come in pairs of opposite sign and have
+    exactly unit covariance, so that polynomials up to degree three, and with them
+    the distortion of a linear Gaussian decoder, are integrated exactly.
+
+    Returns
+    -------
+    nodes : ndarray of shape (n_nodes or more, n_components)
+        At least twice as many as latents.
+    """
+    n_pairs = max(n_nodes // 2, n_components)
+    # A frozen stream: numpy may change that of its newer generators.
+    random = np.random.RandomState(0)
+    draws = random.standard_normal((n_pairs, n_components))
+    basis = np.linalg.qr(draws)[0] * np.sqrt(n_pairs)
+    return np.concatenate([basis, -basis])
+
+
+def chunks(n_rows: int, cells_per_row: int) -> list[slice]:
+    """Slices of rows that hold about four million cells each."""
+    size = max(1, 4_000_000 // max(1, cells_per_row))
+    return [slice(start, start + size) for start in range(0, n_rows, size)]
+
+
+@torch.no_grad()
+def evaluate(module: Module, weights: Weights, rows: Rows, noise: Tensor) -> Evaluation:
+    """Means over rows under a posterior sampled at `noise`.
+
+    Parameters
+    ----------
+    module : Module
+        The model.
+    weights : dict of str to Tensor
+        Its weights, replica axis first.
+    rows : Rows
+        What to average over.
+    noise : Tensor of shape (n_draws, n_rows or 1, n_components)
+        Standard normal; one axis of rows of length 1 serves all rows.
+
+    Returns
+    -------
+    evaluation : Evaluation
+    """
+    totals: list[Tensor | None] = [None] * 5
+    width = len(noise) * (
+        module.n_components + module.likelihood.n_parameters(module.n_features)
+    )
+    for rows_here in chunks(len(rows.x), width):
+        x, weight = rows.x[rows_here], rows.weight[rows_here]
+        noise_here = noise if noise.shape[1] == 1 else noise[:, rows_here]
+        sample = module.sample(weights, x, weight, noise_here)
+        mean = sample.posterior.mean
+        error = module.error(sample)
+        parts = (
+            sample.posterior.kl().sum(dim=-1) @ weight,
+            weight @ mean,
+            weight @ mean.square(),
+            error,
+            None
+            if error is not None
+            else module.likelihood.distortion(
+                sample.x, sample.parameters, sample.weight
+            ),
+        )
+        totals = [
+            part if total is None or part is None else total + part
+            for total, part in zip(totals, parts, strict=True)
+        ]
+    rate, first, second, error, distortion = totals
+    assert rate is not None
+    assert first is not None
+    assert second is not None
+    return Evaluation(rate, error, second - first.square(), distortion)
+
+
+def calibrate(
+    scope: str,
+    floor: Tensor,
+    error: Tensor,
+    held_out_error: Tensor | None,
+    n_held_out: int,
+) -> Tensor:
+    """Decoder variance that explains new rows best, for the trained networks.
+
+    Without held-out rows it is the maximum-likelihood value on the training rows.
+    With them, the level comes from the held-out rows, because the training error is
+    too small where a network overfits; one variance for each feature takes its shape
+    from the training rows, because a few held-out rows say nothing of a nearly
+    constant column.
+
+    Parameters
+    ----------
+    scope : {"shared", "feature"}
+        One variance for all features, or one for each.
+    floor : Tensor of shape (n_features,)
+        Smallest variance of each feature.
+    error : Tensor of shape (n_replicas, n_features)
+        Mean error of each feature on the training rows.
+    held_out_error : Tensor of shape (n_replicas, n_features) or None
+        The same on held-out rows.
+    n_held_out : int
+        Number of those.
+
+    Returns
+    -------
+    variance : Tensor of shape (n_replicas, 1) or (n_replicas, n_features)
+    """
+    if scope == "shared":
+        error = error.mean(dim=1, keepdim=True)
+        floor = floor.mean(dim=0, keepdim=True)
+        if held_out_error is not None:
+            held_out_error = held_out_error.mean(dim=1, keepdim=True)
+    shape = error.maximum(floor)
+    if held_out_error is None:
+        return shape
+    # One pseudo-row at the training level keeps a handful of held-out rows in check.
+    level = (held_out_error / shape).mean(dim=1, keepdim=True)
+    level = (n_held_out * level + 1.0) / (n_held_out + 1.0)
+    return (level * shape).maximum(floor)

@@ -1,0 +1,113 @@
+"""All that training moves, and where it starts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from skvae._module import Module
+from skvae.balance._base import BalancePolicy, BalanceState, Sizes
+from skvae.training._flat import flatten, views
+
+
+@dataclass
+class TrainingState:
+    """All that training moves: to stop here and go on later changes nothing.
+
+    Tensors have the replica axis first.
+    """
+
+    shapes: dict[str, tuple[int, ...]]
+    values: Tensor
+    """Weights, of shape (n_replicas, n_weights)."""
+    balance: BalanceState
+    generator: Tensor
+    """State of the random generator."""
+    floor: Tensor
+    """Smallest decoder variance of each feature, of shape (n_features,)."""
+    mean: Tensor | None = None
+    square: Tensor | None = None
+    n_steps: int = 0
+    n_epochs: int = 0
+
+    @property
+    def weights(self) -> dict[str, Tensor]:
+        """Named views of the weights."""
+        return views(self.values, self.shapes)
+
+    def map(self, function: Callable[[Any], Any]) -> TrainingState:
+        """Copy with a function applied to every tensor but the generator's state."""
+        return replace(
+            self,
+            values=function(self.values),
+            balance=type(self.balance)(*map(function, self.balance)),
+            floor=function(self.floor),
+            mean=None if self.mean is None else function(self.mean),
+            square=None if self.square is None else function(self.square),
+        )
+
+    def to_numpy(self) -> TrainingState:
+        """Copy with arrays in place of tensors, which can be pickled anywhere."""
+        arrays = self.map(lambda tensor: tensor.detach().cpu().numpy())
+        return replace(arrays, generator=self.generator.numpy())
+
+    def to_torch(self, device: torch.device) -> TrainingState:
+        """Inverse of `to_numpy`; always a copy, as the arrays may be read-only."""
+        tensors = self.map(lambda array: torch.tensor(array, device=device))
+        return replace(tensors, generator=torch.tensor(self.generator))
+
+
+def init(
+    module: Module,
+    policy: BalancePolicy,
+    beta: Tensor,
+    variance: Tensor,
+    data_variance: Tensor,
+    floor: Tensor,
+    seed: int,
+) -> TrainingState:
+    """State before the first step.
+
+    All replicas start from the same weights and will see the same batches and noise,
+    so that a replica does not depend on those beside it.
+
+    Parameters
+    ----------
+    module : Module
+        The model.
+    policy : BalancePolicy
+        What weighs rate against distortion.
+    beta : Tensor of shape (n_replicas,)
+        The weight of the rate asked for; its dtype and device are the training's.
+    variance : Tensor of shape (1,) or (n_features,)
+        Decoder variance for a policy that does not move it.
+    data_variance, floor : Tensor of shape (n_features,)
+        Variance of each column, and the smallest decoder variance allowed.
+    seed : int
+        Of the private random generator.
+
+    Returns
+    -------
+    state : TrainingState
+    """
+    generator = torch.Generator().manual_seed(seed)
+    n_replicas = len(beta)
+    sizes = Sizes(
+        n_replicas, module.n_features, module.n_components, variance, data_variance
+    )
+    weights = {
+        name: weight.to(beta).expand(n_replicas, *weight.shape)
+        for name, weight in module.init(generator).items()
+    }
+    weights |= policy.init_parameters(sizes)
+    return TrainingState(
+        shapes={name: tuple(weight.shape[1:]) for name, weight in weights.items()},
+        values=flatten(weights),
+        balance=policy.init_state(beta, sizes),
+        generator=generator.get_state(),
+        floor=floor,
+    )

@@ -1,0 +1,36 @@
+import importlib.util
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared_data():
+    """Folder of real data sets that are too large to ship with the package."""
+    folder = Path(os.environ.get("SKVAE_DATA", ROOT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(
+            f"no data sets at {folder}; set SKVAE_DATA to the folder that holds them"
+        )
+    return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_torch_thread():
+    """Keep the workers of pytest-xdist from competing for the same cores.
+
+    The package itself never sets the thread count; it is the test run that knows
+    how many processes share the machine.
+    """
+    if importlib.util.find_spec("torch") is None:
+        yield
+        return
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
