@@ -14,7 +14,7 @@ PYTEST_ENV := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 PYTEST := python -m pytest -n 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-matrix lint format types docs bench clean
+.PHONY: help demo test test-slow test-matrix lint format types docs bench wheel clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -50,6 +50,13 @@ docs: .venv/.installed ## build the documentation; a warning is an error
 
 bench: .venv/.installed ## time a training step
 	$(BIN)/python benchmarks/step.py
+
+wheel: .venv/.installed ## build the wheel and run the quickstart in an empty environment
+	rm -rf dist .venvs/wheel
+	$(BIN)/python -m build --wheel
+	$(BIN)/python -m venv .venvs/wheel
+	.venvs/wheel/bin/python -m pip install -c constraints.txt dist/*.whl
+	cd .venvs && wheel/bin/python -m doctest -o ELLIPSIS ../docs/quickstart.md
 
 clean: ## remove the environments and everything built
 	rm -rf .venv .venvs build dist docs/_build docs/generated

@@ -95,7 +95,8 @@ class Model:
             x = self.module.likelihood.sample(
                 parameters, self.scored_variance, seed + rows.start
             )
-            X[rows] = self.table.to_user(x[0].cpu().numpy())
+            # In float64, as X may be beyond the range of the model's own precision.
+            X[rows] = self.table.to_user(x[0].cpu().double().numpy())
         return X
 
     @torch.no_grad()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from skvae.balance._base import BalancePolicy, BalanceState, Terms
+from skvae.balance._base import BalancePolicy, Terms
 from skvae.divergences._base import Divergence, Posterior
 from skvae.likelihoods._base import Likelihood
 from skvae.networks._base import Network, Weights
@@ -140,9 +141,9 @@ class Module:
         weight: Tensor,
         noise: Tensor,
         policy: BalancePolicy,
-        state: BalanceState,
+        state: Any,
         floor: Tensor,
-    ) -> tuple[Terms, BalanceState, Tensor | None]:
+    ) -> tuple[Terms, Any, Tensor | None]:
         """Terms of a training step, with the variance where the policy wants it."""
         sample = self.sample(weights, x, weight, noise)
         error = self.error(sample)

@@ -19,7 +19,7 @@ try:
     from sklearn.callback import CallbackSupportMixin, with_callbacks
 except ImportError:  # scikit-learn < 1.9
 
-    class CallbackSupportMixin:
+    class CallbackSupportMixin:  # type: ignore[no-redef]
         """Stand-in: no callbacks before scikit-learn 1.9."""
 
         def _init_callback_context(self, **kwargs):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,9 @@ class Table:
         What the estimator was fitted on.
     names : ndarray of str, or None
         Names of the columns, if they have any.
+    is_constant : ndarray of shape (n_features,), dtype=bool
+        Columns that have held nothing but their centre, and so are given back as
+        it, whatever the model makes of them.
     """
 
     center: NDArray[np.float64]
@@ -32,6 +35,7 @@ class Table:
     variance: NDArray[np.float64]
     container: str
     names: Sequence[str] | None
+    is_constant: NDArray[np.bool_]
 
     @classmethod
     def from_rows(
@@ -57,20 +61,27 @@ class Table:
         """
         weight = weight / weight.sum()
         mean = weight @ X.astype(np.float64, copy=False)
-        deviation = X - mean
-        # Relative to the largest one, or squares of 1e-200 and 1e200 are lost.
-        largest = np.abs(deviation).max(axis=0)
         # Columns that differ by rounding alone are constant.
         span = X.max(axis=0) - X.min(axis=0)
         is_constant = span <= 4.0 * np.finfo(np.float64).eps * np.abs(mean)
+        center = np.where(is_constant, X[0], mean)
+        deviation = X - center
+        # Relative to the largest one, or squares of 1e-200 and 1e200 are lost.
+        largest = np.abs(deviation).max(axis=0)
         largest[is_constant] = 1.0
         deviation /= largest
         spread = largest * np.sqrt(weight @ np.square(deviation))
         spread[is_constant] = 1.0
         ones = np.ones_like(spread)
         if standardize:
-            return cls(mean, spread, ones, container, names)
-        return cls(0.0 * ones, ones, np.square(spread), container, names)
+            return cls(center, spread, ones, container, names, is_constant)
+        none = np.zeros_like(is_constant)
+        return cls(0.0 * ones, ones, np.square(spread), container, names, none)
+
+    def after(self, X: NDArray[np.floating]) -> Table:
+        """Table when more rows have been seen; centre and scale stay as they are."""
+        is_constant = self.is_constant & (self.center == X).all(axis=0)
+        return replace(self, is_constant=is_constant)
 
     def to_model(self, X: NDArray[np.floating]) -> NDArray[np.float64]:
         """Rows as the model sees them, in float64."""
@@ -78,7 +89,8 @@ class Table:
 
     def to_user(self, x: NDArray[np.floating]) -> NDArray[np.floating]:
         """Rows in the units of X, in the precision of `x`."""
-        return (x * self.scale + self.center).astype(x.dtype, copy=False)
+        scale = np.where(self.is_constant, 0.0, self.scale)
+        return (x * scale + self.center).astype(x.dtype, copy=False)
 
     def wrap(self, X: NDArray[np.floating]) -> Any:
         """Rows in the kind of table that the estimator was fitted on."""

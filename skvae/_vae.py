@@ -15,6 +15,7 @@ from sklearn.base import (
 )
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_array, check_random_state
+from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skvae._rows import canonical_rows
@@ -166,7 +167,7 @@ class BalancedVAE(
         Number of latents.
 
     beta_ : float
-        Weight of the rate in force at the end of training.
+        Weight of the rate that the weights kept were trained with.
 
     variance_ : float, ndarray of shape (n_features,) or None
         Calibrated decoder variance in squared units of the columns as the model sees
@@ -174,8 +175,8 @@ class BalancedVAE(
         for a likelihood without a variance.
 
     theta_ : float, ndarray of shape (n_features,) or None
-        `beta_` times the decoder variance in force at the end of training, in the
-        same units: what the solution depends on.
+        `beta_` times the decoder variance that the weights kept were trained with, in
+        the same units: what the solution depends on.
 
     active_units_ : ndarray of shape (n_components_,), dtype=bool
         Latents whose posterior mean varies over the training rows (variance above
@@ -268,7 +269,8 @@ class BalancedVAE(
         "verbose": ["verbose"],
     }
 
-    _doc_link_module = "skvae"
+    # Latents are data; a parameter not named X would count as metadata.
+    __metadata_request__inverse_transform = {"Z": UNUSED}
 
     def __init__(
         self,
@@ -381,9 +383,12 @@ class BalancedVAE(
 
         from skvae import training
 
-        container = container_of(X)
+        given, container = X, container_of(X)
         X = validate_data(self, X, dtype=[np.float64, np.float32], reset=reset)
         weight = check_sample_weight(sample_weight, X)
+        if not weight.all():
+            # A row of weight zero is not there, nor does it say what "auto" means.
+            X, weight = X[weight > 0], weight[weight > 0]
         device = _device(self.device)
         dtype = getattr(torch, self.precision)
         if reset or not partial:
@@ -397,19 +402,22 @@ class BalancedVAE(
 
         index, weight = canonical_rows(X, weight)
         X_rows = X[index]
-        if reset:
+        if reset or not partial:
             n_components = self.n_components
             if n_components == "auto":
                 n_components = min(10, max(1, n_features // 2))
+        else:
+            n_components = self.n_components_
+        if reset:
             table = Table.from_rows(
                 X_rows,
                 weight,
                 standardize=self.standardize and likelihood.is_continuous,
                 container=container,
-                names=names,
+                names=None if container == "array" else list(given.columns),
             )
         else:
-            n_components, table = self.n_components_, self._table
+            table = self._table.after(X_rows)
         module = _module(network, likelihood, divergence, n_features, n_components)
 
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
@@ -441,9 +449,9 @@ class BalancedVAE(
                 seed=seed,
             )
             if not reset:
-                state.values = self._kept_values(state)
+                state.values = self._kept_values(state, likelihood)
         else:
-            state = self._state.to_torch(device)
+            state = self._state.to_torch(device, dtype)
 
         def attributes(values):
             """Fitted attributes that follow from weights."""
@@ -486,10 +494,8 @@ class BalancedVAE(
                 "_variance": variance,
             }
 
-        report = None if partial else _Report(self, X, attributes)
+        report = None if partial else _Report(self, given, attributes)
         outcome = training.train(module, policy, state, rows, held_out, plan, report)
-        if report is not None:
-            report.close()
         if not bool(torch.isfinite(outcome.values).all()):
             raise RuntimeError(
                 "Training diverged: weights are no longer finite. Lower "
@@ -497,11 +503,10 @@ class BalancedVAE(
                 "standardize=True if the columns differ in scale."
             )
         vars(self).update(attributes(outcome.values))
-        balance = outcome.state.balance
-        self.beta_ = float(balance.beta[0])
+        self.beta_ = float(outcome.beta[0])
         self.theta_ = None
         if likelihood.has_variance:
-            self.theta_ = self.beta_ * _number(balance.variance[0].cpu().numpy())
+            self.theta_ = self.beta_ * _number(outcome.variance[0].cpu().numpy())
         self.n_iter_ = int(outcome.n_epochs[0])
         self._state = outcome.state.to_numpy()
         history = _in_units_of_x(outcome.history, table.log_jacobian.sum())
@@ -513,6 +518,8 @@ class BalancedVAE(
         self.history_ = history
         if not partial and self.n_iter_ == self.max_iter:
             self._warn_if_rising()
+        if report is not None:
+            report.close()
         return self
 
     def _parts(self, X):
@@ -584,8 +591,14 @@ class BalancedVAE(
             tolerance=self.tol,
         )
 
-    def _kept_values(self, state):
+    def _kept_values(self, state, likelihood):
         """Weights of the last fit, for a warm start."""
+        if type(likelihood) is not type(self._likelihood):
+            raise ValueError(
+                "warm_start=True goes on from the weights of the last fit, whose "
+                f"likelihood was {self._likelihood} and is now {likelihood}. Keep the "
+                "likelihood, or set warm_start=False."
+            )
         if state.shapes != self._shapes:
             raise ValueError(
                 "warm_start=True goes on from the weights of the last fit, but their "
@@ -888,8 +901,9 @@ def _device(name):
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        # There and back: the meta device takes tensors but holds no numbers.
+        torch.empty(0, device=device).cpu()
+    except (RuntimeError, AssertionError, ImportError) as error:
         n_gpus = torch.cuda.device_count()
         raise ValueError(
             f"device={name!r} is not available here: torch sees the CPU and {n_gpus} "
@@ -902,7 +916,8 @@ def _fixed_variance(likelihood, n_features):
     """Decoder variance for a policy that does not move it: the user's, or 1."""
     variance = likelihood.variance
     variance = np.atleast_1d(1.0 if variance is None else np.asarray(variance, float))
-    if variance.shape not in {(1,), (n_features,)} or not (variance > 0).all():
+    is_possible = ((variance > 0) & (variance < np.inf)).all()
+    if variance.shape not in {(1,), (n_features,)} or not is_possible:
         raise ValueError(
             f"The variance of {type(likelihood).__name__} must be a number above 0 or "
             f"one for each of the {n_features} features, got {likelihood.variance!r}."

@@ -1,29 +1,76 @@
 """scikit-learn's own checks, without a single excuse."""
 
-from sklearn.utils.estimator_checks import parametrize_with_checks
+import os
+import subprocess
+import sys
+
+import pytest
+from sklearn.utils import get_tags
+from sklearn.utils.estimator_checks import (
+    estimator_checks_generator,
+    parametrize_with_checks,
+)
 
 from skvae import BalancedVAE
-from skvae.balance import Linear, RunningAverage
+from skvae.balance import POLICIES, RunningAverage
 from skvae.likelihoods import Bernoulli
 
-# Small and short: the checks fit each of these some two hundred times. The tolerance
-# says that two epochs are meant to be enough.
+# The checks fit each instance some sixty times, so these are small and short. The
+# tolerance says that two epochs are meant to be enough.
 SMALL = {"hidden_layer_sizes": (4,), "max_iter": 2, "tol": 1e3}
 
+# Settings beside the balance that change how a fit runs.
+BESIDE = {
+    "normalized": {"n_components": 3, "precision": "float64"},
+    "linear": {"hidden_layer_sizes": ()},
+    "optimal_variance": {"early_stopping": True, "validation_fraction": 0.2},
+    "running_average": {"batch_size": 3, "balance": RunningAverage(scope="feature")},
+}
+
 INSTANCES = [
-    BalancedVAE(**SMALL),
-    BalancedVAE(balance="constant", **SMALL),
-    BalancedVAE(balance="normalized", **SMALL),
-    BalancedVAE(balance=Linear(warmup=0.5), **SMALL),
-    BalancedVAE(balance="optimal_variance", **SMALL),
-    BalancedVAE(balance=RunningAverage(scope="feature"), **SMALL),
+    # Every family by its name. The default is among them.
+    *(
+        BalancedVAE(**{**SMALL, "balance": name, **BESIDE.get(name, {})})
+        for name in POLICIES
+    ),
     BalancedVAE(likelihood=Bernoulli(threshold=0.0), balance="constant", **SMALL),
-    BalancedVAE(batch_size=3, **SMALL),
-    BalancedVAE(early_stopping=True, validation_fraction=0.2, **SMALL),
-    BalancedVAE(3, precision="float64", **SMALL),
 ]
 
 
 @parametrize_with_checks(INSTANCES)
 def test_scikit_learn_checks(estimator, check):
     check(estimator)
+
+
+@pytest.mark.parametrize("estimator", INSTANCES, ids=lambda vae: str(vae.balance))
+def test_no_check_is_evaded(estimator):
+    """Some tags silently take checks away."""
+    checks = [check for _, check in estimator_checks_generator(estimator)]
+    assert len(checks) >= 50
+    tags = get_tags(estimator)
+    assert not tags.non_deterministic
+    assert not tags.no_validation
+    assert not tags._skip_test
+
+
+def test_default_is_among_the_instances():
+    params = BalancedVAE().set_params(**SMALL).get_params()
+    assert params in [estimator.get_params() for estimator in INSTANCES]
+
+
+def test_array_api_check():
+    """The one check that skips itself unless a variable is set before scipy loads."""
+    script = """
+from sklearn.utils.estimator_checks import estimator_checks_generator
+from skvae import BalancedVAE
+
+estimator = BalancedVAE(hidden_layer_sizes=(), max_iter=2, tol=1e3)
+for _, check in estimator_checks_generator(estimator):
+    if "array_api" in repr(check):
+        check(estimator)
+"""
+    subprocess.run(
+        [sys.executable, "-W", "error", "-c", script],
+        env={**os.environ, "SCIPY_ARRAY_API": "1"},
+        check=True,
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sklearn.base import BaseEstimator
 
@@ -46,7 +46,11 @@ class Terms(NamedTuple):
 
 
 class BalanceState(NamedTuple):
-    """What moves while a policy runs; a policy that remembers more has its own."""
+    """What moves while a policy runs.
+
+    A policy that has more to remember has a named tuple of its own, with these two
+    and its own entries.
+    """
 
     beta: Tensor
     """Weight of the divergence in force, of shape (n_replicas,)."""
@@ -78,7 +82,7 @@ class BalancePolicy(BaseEstimator):
         """Share of the planned steps after which the beta asked for is reached."""
         return 0.0
 
-    def init_state(self, beta: Tensor, sizes: Sizes) -> BalanceState:
+    def init_state(self, beta: Tensor, sizes: Sizes) -> Any:
         """State before the first step.
 
         Parameters
@@ -90,7 +94,7 @@ class BalancePolicy(BaseEstimator):
 
         Returns
         -------
-        state : BalanceState
+        state : BalanceState or the like
         """
         return BalanceState(beta=beta, variance=self.start_variance(sizes))
 
@@ -106,16 +110,16 @@ class BalancePolicy(BaseEstimator):
 
     def move_variance(
         self,
-        state: BalanceState,
+        state: Any,
         error: Tensor,
         parameters: dict[str, Tensor],
         floor: Tensor,
-    ) -> BalanceState:
+    ) -> Any:
         """State with the decoder variance that this step's distortion uses.
 
         Parameters
         ----------
-        state : BalanceState
+        state : BalanceState or the like
             State before the step.
         error : Tensor of shape (n_replicas, n_features)
             Mean error of each feature on the batch, detached: its
@@ -127,22 +131,20 @@ class BalancePolicy(BaseEstimator):
 
         Returns
         -------
-        state : BalanceState
+        state : BalanceState or the like
         """
         return state
 
-    def objective(self, terms: Terms, state: BalanceState) -> Tensor:
+    def objective(self, terms: Terms, state: Any) -> Tensor:
         """Objective of each replica, of shape (n_replicas,), in nats per row."""
         return terms.distortion + state.beta * terms.divergence
 
-    def update(
-        self, state: BalanceState, terms: Terms, progress: float
-    ) -> BalanceState:
+    def update(self, state: Any, terms: Terms, progress: float) -> Any:
         """State after a step.
 
         Parameters
         ----------
-        state : BalanceState
+        state : BalanceState or the like
             State before the step.
         terms : Terms
             Terms of the step's batch, detached.
@@ -151,7 +153,7 @@ class BalancePolicy(BaseEstimator):
 
         Returns
         -------
-        state : BalanceState
+        state : BalanceState or the like
         """
         return state
 

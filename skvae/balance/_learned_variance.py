@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from skvae._sklearn_compat import StrOptions
-from skvae.balance._base import BalancePolicy, BalanceState, Sizes, pool
+from skvae.balance._base import BalancePolicy, Sizes, pool
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -70,11 +70,11 @@ class LearnedVariance(BalancePolicy):
 
     def move_variance(
         self,
-        state: BalanceState,
+        state: Any,
         error: Tensor,
         parameters: dict[str, Tensor],
         floor: Tensor,
-    ) -> BalanceState:
+    ) -> Any:
         """State with the variance as trained so far."""
         # The floor is added rather than clamped to: a clamp has no gradient below
         # itself, so a variance that once fell there would never come back.

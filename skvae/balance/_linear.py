@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from numbers import Real
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from skvae._sklearn_compat import Interval
-from skvae.balance._base import BalancePolicy, BalanceState, Sizes, Terms
+from skvae.balance._base import BalancePolicy, Sizes, Terms
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -74,7 +74,7 @@ class Linear(BalancePolicy):
         """Share of the planned steps after which the beta asked for is reached."""
         return self.warmup
 
-    def init_state(self, beta: Tensor, sizes: Sizes) -> BalanceState:
+    def init_state(self, beta: Tensor, sizes: Sizes) -> Any:
         """State before the first step: beta at its start."""
         return LinearState(
             beta=self.start + 0.0 * beta,
@@ -82,7 +82,7 @@ class Linear(BalancePolicy):
             target=beta,
         )
 
-    def update(self, state: LinearState, terms: Terms, progress: float) -> BalanceState:
+    def update(self, state: Any, terms: Terms, progress: float) -> Any:
         """State after a step: beta on its line."""
         share = min(1.0, progress / self.warmup)
         return state._replace(beta=self.start + (state.target - self.start) * share)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from skvae.balance._base import BalancePolicy, BalanceState, Sizes
+from skvae.balance._base import BalancePolicy, Sizes
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -43,7 +43,7 @@ class Normalized(BalancePolicy):
     Normalized()
     """
 
-    def init_state(self, beta: Tensor, sizes: Sizes) -> BalanceState:
+    def init_state(self, beta: Tensor, sizes: Sizes) -> Any:
         """State before the first step: beta times D / M."""
         weight = beta * (sizes.n_features / sizes.n_components)
         return super().init_state(weight, sizes)

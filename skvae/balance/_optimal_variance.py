@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from skvae._sklearn_compat import StrOptions
-from skvae.balance._base import BalancePolicy, BalanceState, pool
+from skvae.balance._base import BalancePolicy, pool
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -64,11 +64,11 @@ class OptimalVariance(BalancePolicy):
 
     def move_variance(
         self,
-        state: BalanceState,
+        state: Any,
         error: Tensor,
         parameters: dict[str, Tensor],
         floor: Tensor,
-    ) -> BalanceState:
+    ) -> Any:
         """State with the maximum-likelihood variance of the batch."""
         variance = pool(error, self.scope).clamp(min=pool(floor[None], self.scope))
         return state._replace(variance=variance)

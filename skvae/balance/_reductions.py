@@ -109,8 +109,8 @@ def beta_from_loss(
     >>> from skvae.balance import beta_from_loss
     >>> beta_from_loss(n_features=30, n_components=5)  # MSE + KL
     15.0
-    >>> beta_from_loss(0.1, n_features=30, n_components=5, kl_reduction="mean")
-    0.3
+    >>> beta_from_loss(0.5, n_features=30, n_components=5, kl_reduction="mean")
+    1.5
     """
     return weight * _beta_per_weight(
         "beta_from_loss",

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from numbers import Real
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from skvae._sklearn_compat import Interval, StrOptions
-from skvae.balance._base import BalancePolicy, BalanceState, Sizes, pool
+from skvae.balance._base import BalancePolicy, Sizes, pool
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -80,7 +80,7 @@ class RunningAverage(BalancePolicy):
         self.scope = scope
         self.decay = decay
 
-    def init_state(self, beta: Tensor, sizes: Sizes) -> BalanceState:
+    def init_state(self, beta: Tensor, sizes: Sizes) -> Any:
         """State before the first step: nothing averaged yet."""
         variance = self.start_variance(sizes)
         return RunningAverageState(
@@ -92,11 +92,11 @@ class RunningAverage(BalancePolicy):
 
     def move_variance(
         self,
-        state: RunningAverageState,
+        state: Any,
         error: Tensor,
         parameters: dict[str, Tensor],
         floor: Tensor,
-    ) -> BalanceState:
+    ) -> Any:
         """State with the batch's error averaged in."""
         error = pool(error, self.scope)
         kept = self.decay * state.started

@@ -22,7 +22,8 @@ class Posterior(NamedTuple):
     def kl(self) -> Tensor:
         """KL divergence from the standard normal prior, of every row and latent."""
         mean, log_variance = self
-        return 0.5 * (mean.square() + log_variance.exp() - 1.0 - log_variance)
+        # exp(.) - 1 would cancel near the prior, to rates below zero.
+        return 0.5 * (mean.square() + log_variance.expm1() - log_variance)
 
     def sample(self, noise: Tensor) -> Tensor:
         """Latents at standard normal `noise`, by reparameterisation."""

@@ -20,9 +20,9 @@ class Likelihood(BaseEstimator):
 
     A likelihood declares how many numbers the decoder has to give for each feature,
     and turns those into a distribution. Log-probability, mean and samples follow
-    from that. A likelihood whose variance is one number for all rows also says how the mean
-    error of each feature over a batch, which is all there is to know of the batch,
-    becomes its distortion.
+    from that. A likelihood whose variance is one number for all rows also says how
+    the mean error of each feature over a batch, which is all there is to know of the
+    batch, becomes its distortion.
     """
 
     _parameter_constraints: dict[str, list] = {}
@@ -90,16 +90,15 @@ class Likelihood(BaseEstimator):
     def sample(
         self, parameters: dict[str, Tensor], variance: Tensor, seed: int
     ) -> Tensor:
-        """Draw every cell once, leaving torch's own random state as it is."""
+        """Draw every cell once, on the CPU; torch's own random state stays as it is."""
         import torch
 
-        distribution = self.distribution(parameters, variance)
-        device = variance.device
-        cuda = [device] if device.type == "cuda" else []
-        # Distributions draw from the global generator only, so it is lent and
-        # given back.
-        with torch.random.fork_rng(devices=cuda):
-            torch.manual_seed(seed)
+        parameters = {name: value.cpu() for name, value in parameters.items()}
+        distribution = self.distribution(parameters, variance.cpu())
+        # Distributions draw from the global generator only, so the CPU's is lent and
+        # given back. `torch.manual_seed` would seed those of all devices.
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(seed)
             return distribution.sample()
 
     def expected_error(
@@ -168,7 +167,7 @@ class Likelihood(BaseEstimator):
         Parameters
         ----------
         X : ndarray of shape (n_samples, n_features)
-        names : array of str or None
+        names : array of str or None, default=None
             Names of the columns.
 
         Returns

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from numbers import Integral
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from skvae._sklearn_compat import StrOptions
 from skvae.networks._base import Function, Network, Weights
@@ -57,8 +57,8 @@ class MLP(Network):
 
     def _widths(self) -> tuple[int, ...]:
         """Hidden widths, or ValueError."""
-        widths = tuple(self.hidden_layer_sizes)
-        if not all(isinstance(width, Integral) and width > 0 for width in widths):
+        widths: tuple[Any, ...] = tuple(self.hidden_layer_sizes)
+        if not all(isinstance(width, Integral) and int(width) > 0 for width in widths):
             raise ValueError(
                 "hidden_layer_sizes must hold positive integers, the width of each "
                 f"hidden layer, got {widths}."

@@ -6,6 +6,7 @@ import math
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 # The functional form: the optimiser classes import torch's compiler stack, which
 # takes longer than a small fit.
@@ -16,12 +17,16 @@ from torch.optim.adamw import adamw
 # a thousand times further from its optimum than with 0.99.
 _DECAY_MEAN, _DECAY_SQUARE = 0.9, 0.99
 
+# Elementwise kernels round what is left over after full vector registers differently,
+# so each replica fills whole registers: then it does not depend on those beside it.
+_ALIGNMENT = 16
+
 
 class Flat:
     """Weights of R replicas in one tensor of shape (n_replicas, n_weights).
 
-    Named weights and their gradients are views into two buffers, so that clipping,
-    the optimiser and keeping the best weights are one operation each.
+    Named weights are views into one buffer and their gradients are gathered in another,
+    so that clipping, the optimiser and keeping the best weights are one operation each.
 
     Parameters
     ----------
@@ -37,19 +42,21 @@ class Flat:
         self.mean = torch.zeros_like(values)
         self.square = torch.zeros_like(values)
         self.n_steps = torch.zeros((), dtype=torch.float32, device=values.device)
-        self.weights = views(values, shapes)
-        for (name, weight), gradient in zip(
-            self.weights.items(), views(self.gradient, shapes).values(), strict=True
-        ):
-            self.weights[name] = weight.requires_grad_()
-            # Autograd adds into a gradient that is there.
-            weight.grad = gradient
+        self.n_weights = sum(math.prod(shape) for shape in shapes.values())
+        self.weights = {
+            name: weight.requires_grad_()
+            for name, weight in views(values, shapes).items()
+        }
 
     def backward(self, objective: Tensor) -> None:
         """Set the gradient to that of the objectives of all replicas."""
-        self.gradient.zero_()
         # Replicas share no weight, so the gradient of the sum is each one's own.
-        objective.sum().backward()
+        # Views as `.grad` would save the copy, but autograd warns of their layout.
+        gradients = torch.autograd.grad(
+            objective.sum(), list(self.weights.values()), materialize_grads=True
+        )
+        parts = [gradient.flatten(1) for gradient in gradients]
+        torch.cat(parts, dim=1, out=self.gradient[:, : self.n_weights])
 
     def clip(self, max_norm: float) -> None:
         """Scale the gradient of each replica down to `max_norm`."""
@@ -83,7 +90,7 @@ class Flat:
 def views(values: Tensor, shapes: dict[str, tuple[int, ...]]) -> dict[str, Tensor]:
     """Named views into a tensor of shape (n_replicas, n_weights)."""
     sizes = [math.prod(shape) for shape in shapes.values()]
-    parts = values.split(sizes, dim=1)
+    parts = values[:, : sum(sizes)].split(sizes, dim=1)
     return {
         name: part.detach().unflatten(1, shape)
         for (name, shape), part in zip(shapes.items(), parts, strict=True)
@@ -91,5 +98,6 @@ def views(values: Tensor, shapes: dict[str, tuple[int, ...]]) -> dict[str, Tenso
 
 
 def flatten(weights: dict[str, Tensor]) -> Tensor:
-    """Inverse of `views`, as a new tensor."""
-    return torch.cat([weight.flatten(1) for weight in weights.values()], dim=1)
+    """Inverse of `views`, as a new tensor, padded with zeros."""
+    values = torch.cat([weight.flatten(1) for weight in weights.values()], dim=1)
+    return functional.pad(values, (0, -values.shape[1] % _ALIGNMENT))

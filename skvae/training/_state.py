@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from skvae._module import Module
-from skvae.balance._base import BalancePolicy, BalanceState, Sizes
+from skvae.balance._base import BalancePolicy, Sizes
 from skvae.training._flat import flatten, views
 
 
@@ -24,8 +24,8 @@ class TrainingState:
     shapes: dict[str, tuple[int, ...]]
     values: Tensor
     """Weights, of shape (n_replicas, n_weights)."""
-    balance: BalanceState
-    generator: Tensor
+    balance: Any
+    generator: Any
     """State of the random generator."""
     floor: Tensor
     """Smallest decoder variance of each feature, of shape (n_features,)."""
@@ -55,9 +55,11 @@ class TrainingState:
         arrays = self.map(lambda tensor: tensor.detach().cpu().numpy())
         return replace(arrays, generator=self.generator.numpy())
 
-    def to_torch(self, device: torch.device) -> TrainingState:
+    def to_torch(self, device: torch.device, dtype: torch.dtype) -> TrainingState:
         """Inverse of `to_numpy`; always a copy, as the arrays may be read-only."""
-        tensors = self.map(lambda array: torch.tensor(array, device=device))
+        tensors = self.map(
+            lambda array: torch.tensor(array, device=device, dtype=dtype)
+        )
         return replace(tensors, generator=torch.tensor(self.generator))
 
 

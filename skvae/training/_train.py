@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -53,6 +53,10 @@ class Outcome:
     """To go on from."""
     values: Tensor
     """Weights to keep: the best on held-out rows if there are any, else the last."""
+    beta: Tensor
+    """Weight of the rate that those weights were trained with, (n_replicas,)."""
+    variance: Tensor
+    """Decoder variance that they were trained with, (n_replicas, 1 or n_features)."""
     n_epochs: np.ndarray
     """Epochs run by each replica, of shape (n_replicas,)."""
     history: dict[str, np.ndarray] = field(default_factory=dict)
@@ -156,7 +160,7 @@ def train(
         stop = False
         if judge is not None:
             error = means[3] if len(means) > 3 else None
-            record |= judge(epoch, flat, error, n_steps / planned)
+            record |= judge(epoch, flat, balance, error, n_steps / planned)
             stop = judge.is_done()
         records.append(record)
         keep = flat.values.clone if judge is None else judge.best.clone
@@ -180,6 +184,8 @@ def train(
             n_epochs=epoch + 1,
         ),
         values=flat.values.detach() if judge is None else judge.best,
+        beta=balance.beta if judge is None else judge.best_beta,
+        variance=balance.variance if judge is None else judge.best_variance,
         n_epochs=n_done,
         history={
             name: torch.stack([record[name] for record in records]).cpu().numpy()
@@ -211,6 +217,7 @@ class _Judge:
         self.noise = noise.to(held_out.x)
         n_replicas = len(state.values)
         self.best = state.values.clone()
+        self.best_beta, self.best_variance = state.balance.beta, state.balance.variance
         self.elbo = state.values.new_full((n_replicas,), -math.inf)
         self.bar = self.elbo.clone()
         self.waited = state.values.new_zeros(n_replicas)
@@ -220,7 +227,12 @@ class _Judge:
 
     @torch.no_grad()
     def __call__(
-        self, epoch: int, flat: Flat, train_error: Tensor | None, progress: float
+        self,
+        epoch: int,
+        flat: Flat,
+        balance: Any,
+        train_error: Tensor | None,
+        progress: float,
     ) -> dict[str, Tensor]:
         """Judge an epoch and keep its weights where they are better."""
         judged = evaluate(self.module, flat.weights, self.held_out, self.noise)
@@ -230,17 +242,23 @@ class _Judge:
         distortion = judged.distortion(self.module, variance)
         elbo = -(judged.rate + distortion)
         # Below its final beta a model is not the one that was asked for.
-        if progress >= self.policy.settled_at:
-            runs = self.stopped_at == self.never
-            better = runs & (elbo > self.elbo)
-            self.elbo = torch.where(better, elbo, self.elbo)
-            self.best = torch.where(better[:, None], flat.values, self.best)
-            if self.plan.patience is not None:
-                clearly = elbo > self.bar + self.plan.tolerance
-                self.bar = torch.where(clearly, elbo, self.bar)
-                self.waited = torch.where(clearly, 0.0, self.waited + 1.0)
-                ends = runs & (self.waited >= self.plan.patience)
-                self.stopped_at = torch.where(ends, epoch + 1, self.stopped_at)
+        is_settled = progress >= self.policy.settled_at
+        runs = self.stopped_at == self.never
+        better = runs & (elbo > self.elbo) & is_settled
+        self.elbo = torch.where(better, elbo, self.elbo)
+        # Until an epoch is the best one, the latest stands for it: a callback may stop
+        # training, and training that diverged must not end with the start values.
+        taken = better | (self.elbo == -math.inf)
+        column = taken[:, None]
+        self.best = torch.where(column, flat.values, self.best)
+        self.best_beta = torch.where(taken, balance.beta, self.best_beta)
+        self.best_variance = torch.where(column, balance.variance, self.best_variance)
+        if is_settled and self.plan.patience is not None:
+            clearly = elbo > self.bar + self.plan.tolerance
+            self.bar = torch.where(clearly, elbo, self.bar)
+            self.waited = torch.where(clearly, 0.0, self.waited + 1.0)
+            ends = runs & (self.waited >= self.plan.patience)
+            self.stopped_at = torch.where(ends, epoch + 1, self.stopped_at)
         return {
             "validation_rate": judged.rate,
             "validation_distortion": distortion,

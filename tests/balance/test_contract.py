@@ -1,0 +1,325 @@
+"""What every balance policy promises; a new one is tested by being in POLICIES."""
+
+import copy
+import pickle
+
+import pytest
+import torch
+from sklearn.base import clone
+
+from skvae import balance
+from skvae.balance import POLICIES, Terms
+
+N_REPLICAS, N_FEATURES, N_COMPONENTS, N_ROWS, N_STEPS = 3, 5, 3, 4, 8
+
+
+def members():
+    for name, cls in POLICIES.items():
+        yield pytest.param(cls(), id=name)
+        if "scope" in cls().get_params():
+            yield pytest.param(cls(scope="feature"), id=f"{name}-feature")
+
+
+MEMBERS = list(members())
+every_policy = pytest.mark.parametrize("policy", MEMBERS)
+variance_policies = pytest.mark.parametrize(
+    "policy", [member for member in MEMBERS if member.values[0].moves_variance]
+)
+
+
+def betas():
+    return torch.tensor([0.5, 1.0, 4.0], dtype=torch.float64)
+
+
+def floor(scale=1.0):
+    return scale * torch.linspace(0.1, 0.3, N_FEATURES, dtype=torch.float64)
+
+
+def script():
+    """Errors, terms and progress of some steps, always the same."""
+    generator = torch.Generator().manual_seed(0)
+
+    def draw(*shape):
+        return 0.1 + torch.rand(shape, generator=generator, dtype=torch.float64)
+
+    weight = torch.full((N_ROWS,), 1.0 / N_ROWS, dtype=torch.float64)
+    for step in range(N_STEPS):
+        kl = draw(N_REPLICAS, N_ROWS, N_COMPONENTS)
+        terms = Terms(10.0 * draw(N_REPLICAS), kl.sum(dim=-1) @ weight, kl, weight)
+        yield draw(N_REPLICAS, N_FEATURES), terms, (step + 1) / N_STEPS
+
+
+def of_replica(terms, replica):
+    distortion, divergence, kl, weight = terms
+    alone = slice(replica, replica + 1)
+    return Terms(distortion[alone], divergence[alone], kl[alone], weight)
+
+
+def walk(policy, state, parameters, steps, floor):
+    """States after each of some steps."""
+    states = []
+    for error, terms, progress in steps:
+        state = policy.move_variance(state, error, parameters, floor)
+        state = policy.update(state, terms, progress)
+        states.append(state)
+    return states
+
+
+def start(policy, make_sizes, n_replicas=N_REPLICAS, scale=1.0):
+    sizes = make_sizes(n_replicas, scale=scale)
+    return (
+        policy.init_state(betas()[:n_replicas], sizes),
+        policy.init_parameters(sizes),
+    )
+
+
+def assert_same(states, expected):
+    assert len(states) == len(expected)
+    for step, (left, right) in enumerate(zip(states, expected, strict=True)):
+        for name, one, other in zip(left._fields, left, right, strict=True):
+            assert torch.equal(one, other), f"{name} differs after step {step}"
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_name_and_class_agree(name):
+    cls = POLICIES[name]
+    assert cls.__name__.lower() == name.replace("_", "")
+    assert getattr(balance, cls.__name__) is cls
+    assert cls.__name__ in balance.__all__
+
+
+@every_policy
+def test_settings_have_constraints(policy):
+    assert set(policy._parameter_constraints) == set(policy.get_params())
+
+
+@every_policy
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_state_has_the_replica_axis_first(policy, dtype, make_sizes):
+    sizes = make_sizes(N_REPLICAS, dtype)
+    state = policy.init_state(betas().to(dtype), sizes)
+    assert state.beta.shape == (N_REPLICAS,)
+    width = N_FEATURES if policy.scope == "feature" else 1
+    assert state.variance.shape == (N_REPLICAS, width)
+    for name, part in [
+        *state._asdict().items(),
+        *policy.init_parameters(sizes).items(),
+    ]:
+        assert part.shape[0] == N_REPLICAS, name
+        assert part.dtype == dtype, name
+        assert torch.isfinite(part).all(), name
+
+
+@every_policy
+def test_step_keeps_shapes_and_dtypes(policy, make_sizes):
+    state, parameters = start(policy, make_sizes)
+    for after in walk(policy, state, parameters, script(), floor()):
+        assert type(after) is type(state)
+        for name, one, other in zip(state._fields, state, after, strict=True):
+            assert one.shape == other.shape, name
+            assert one.dtype == other.dtype, name
+
+
+@every_policy
+def test_methods_change_none_of_their_inputs(policy, make_sizes):
+    settings = copy.deepcopy(vars(policy))
+    state, parameters = start(policy, make_sizes)
+    for error, terms, progress in script():
+        inputs = (state, parameters, error, terms, floor())
+        before = copy.deepcopy(inputs)
+        moved = policy.move_variance(state, error, parameters, inputs[-1])
+        policy.objective(terms, moved)
+        after = policy.update(moved, terms, progress)
+        for one, other in zip(
+            [*before[0], *before[1].values(), before[2], *before[3], before[4]],
+            [*state, *parameters.values(), error, *terms, inputs[-1]],
+            strict=True,
+        ):
+            assert torch.equal(one, other)
+        state = after
+    assert vars(policy) == settings
+
+
+@every_policy
+def test_pickled_in_the_middle_it_goes_on_the_same(policy, make_sizes):
+    state, parameters = start(policy, make_sizes)
+    whole = walk(policy, state, parameters, script(), floor())
+    first = walk(policy, state, parameters, list(script())[:3], floor())
+    again, state = pickle.loads(pickle.dumps((policy, first[-1])))
+    rest = walk(again, state, parameters, list(script())[3:], floor())
+    assert_same(first + rest, whole)
+
+
+@every_policy
+def test_clone_starts_anew(policy, make_sizes):
+    state, parameters = start(policy, make_sizes)
+    whole = walk(policy, state, parameters, script(), floor())
+    again = clone(policy)
+    assert again is not policy
+    assert again.get_params() == policy.get_params()
+    state, parameters = start(again, make_sizes)
+    assert_same(walk(again, state, parameters, script(), floor()), whole)
+
+
+@every_policy
+def test_repr_builds_the_policy(policy):
+    again = eval(repr(policy), vars(balance).copy())
+    assert type(again) is type(policy)
+    assert again.get_params() == policy.get_params()
+
+
+@every_policy
+def test_replicas_together_equal_each_alone(policy, make_sizes):
+    state, parameters = start(policy, make_sizes)
+    together = walk(policy, state, parameters, script(), floor())
+    objectives = [
+        policy.objective(terms, state)
+        for (_, terms, _), state in zip(script(), together, strict=True)
+    ]
+    sizes = make_sizes(1)
+    for r in range(N_REPLICAS):
+        state = policy.init_state(betas()[r : r + 1], sizes)
+        steps = [
+            (error[r : r + 1], of_replica(terms, r), progress)
+            for error, terms, progress in script()
+        ]
+        alone = walk(policy, state, policy.init_parameters(sizes), steps, floor())
+        assert_same(
+            alone,
+            [type(s)(*(part[r : r + 1] for part in s)) for s in together],
+        )
+        for (_, terms, _), state, objective in zip(
+            steps, alone, objectives, strict=True
+        ):
+            assert torch.equal(policy.objective(terms, state), objective[r : r + 1])
+
+
+@every_policy
+def test_objective_has_gradient_to_distortion_and_divergence(policy, make_sizes):
+    state, parameters = start(policy, make_sizes)
+    state = walk(policy, state, parameters, script(), floor())[-1]
+    *_, (_, terms, _) = script()
+
+    def objective(distortion, kl):
+        divergence = kl.sum(dim=-1) @ terms.weight
+        return policy.objective(Terms(distortion, divergence, kl, terms.weight), state)
+
+    to_distortion, to_kl = torch.autograd.functional.jacobian(
+        objective, (terms.distortion, terms.kl)
+    )
+    # One line for each objective, one column for each replica's terms.
+    to_kl = to_kl.abs().sum(dim=(-2, -1))
+    for jacobian in (to_distortion, to_kl):
+        assert (jacobian.diagonal() != 0.0).all(), jacobian
+        assert torch.equal(jacobian, jacobian.diagonal().diag()), jacobian
+
+
+@every_policy
+def test_state_has_no_gradient_but_to_what_is_trained(policy, make_sizes):
+    state, parameters = start(policy, make_sizes)
+    for weight in parameters.values():
+        weight.requires_grad_()
+    error, terms, progress = next(script())
+    moved = policy.move_variance(state, error, parameters, floor())
+    after = policy.update(moved, terms, progress)
+    assert any(part.requires_grad for part in after) == bool(parameters)
+    if parameters:
+        after.variance.sum().backward()
+        assert all((w.grad != 0.0).all() for w in parameters.values())
+
+
+@every_policy
+def test_nothing_waits_for_a_number(policy, make_sizes):
+    # Tensors of the meta device have no numbers to read: to ask for one raises.
+    with pytest.raises(RuntimeError, match="meta"):
+        bool(torch.ones((), device="meta") > 0.0)
+
+    def meta(values):
+        return type(values)(
+            *(
+                value.to("meta") if isinstance(value, torch.Tensor) else value
+                for value in values
+            )
+        )
+
+    sizes = meta(make_sizes(N_REPLICAS))
+    state = policy.init_state(betas().to("meta"), sizes)
+    parameters = policy.init_parameters(sizes)
+    for error, terms, progress in script():
+        terms = meta(terms)
+        state = policy.move_variance(
+            state, error.to("meta"), parameters, floor().to("meta")
+        )
+        assert policy.objective(terms, state).shape == (N_REPLICAS,)
+        state = policy.update(state, terms, progress)
+
+
+@every_policy
+def test_settled_at_is_a_share_of_the_steps(policy):
+    assert 0.0 <= policy.settled_at <= 1.0
+
+
+@every_policy
+def test_only_variance_policies_move_the_variance(policy, make_sizes):
+    state, parameters = start(policy, make_sizes)
+    states = walk(policy, state, parameters, script(), floor())
+    if not policy.moves_variance:
+        assert all(torch.equal(s.variance, state.variance) for s in states)
+        assert torch.equal(state.variance, torch.ones_like(state.variance))
+    elif not parameters:
+        assert not torch.equal(states[0].variance, states[-1].variance)
+
+
+@variance_policies
+@pytest.mark.parametrize("size", [0.0, 1e-12, 1.0, 1e12])
+def test_variance_stays_above_the_floor(policy, size, make_sizes):
+    state, parameters = start(policy, make_sizes)
+    # Whatever is trained may have gone anywhere too.
+    parameters = {name: 0.0 * weight - 80.0 for name, weight in parameters.items()}
+    lowest = floor() if policy.scope == "feature" else floor().mean()
+    for _ in range(3):
+        error = torch.full((N_REPLICAS, N_FEATURES), size, dtype=torch.float64)
+        state = policy.move_variance(state, error, parameters, floor())
+        assert torch.isfinite(state.variance).all()
+        assert (state.variance >= lowest * (1.0 - 1e-15)).all()
+
+
+@variance_policies
+def test_variance_is_equivariant_to_units(policy, make_sizes):
+    # Everything in squared units of the columns, multiplied by 4: exact in binary.
+    states = []
+    for scale in (1.0, 4.0):
+        state, parameters = start(policy, make_sizes, scale=scale)
+        steps = [(scale * e, terms, progress) for e, terms, progress in script()]
+        states.append(walk(policy, state, parameters, steps, floor(scale)))
+    for one, other in zip(*states, strict=True):
+        torch.testing.assert_close(
+            4.0 * one.variance, other.variance, rtol=1e-14, atol=0.0
+        )
+        assert torch.equal(one.beta, other.beta)
+
+
+@variance_policies
+def test_columns_may_come_in_any_order(policy, make_sizes):
+    order = torch.tensor([3, 0, 4, 2, 1])
+    sizes = make_sizes(N_REPLICAS)
+    permuted = sizes._replace(data_variance=sizes.data_variance[order])
+    expected = walk(
+        policy,
+        policy.init_state(betas(), sizes),
+        policy.init_parameters(sizes),
+        script(),
+        floor(),
+    )
+    states = walk(
+        policy,
+        policy.init_state(betas(), permuted),
+        policy.init_parameters(permuted),
+        [(error[:, order], terms, progress) for error, terms, progress in script()],
+        floor()[order],
+    )
+    for one, other in zip(states, expected, strict=True):
+        variance = other.variance
+        if policy.scope == "feature":
+            variance = variance[:, order]
+        torch.testing.assert_close(one.variance, variance, rtol=1e-14, atol=0.0)

@@ -1,0 +1,88 @@
+import itertools
+
+import pytest
+import torch
+
+from skvae.balance import RunningAverage
+
+
+def variances(states):
+    return [float(state.variance[0, 0]) for state in states]
+
+
+def averages(states):
+    return [float(state.average[0, 0]) for state in states]
+
+
+def test_recurrence_from_one(feed):
+    # The first batch is where the average starts.
+    states = feed(RunningAverage(), [1.0, 0.5, 0.4, 0.6, 0.3])
+    expected = [1.0, 0.995, 0.98905, 0.9851595, 0.978307905]
+    assert averages(states) == pytest.approx(expected, rel=1e-14)
+    assert variances(states) == pytest.approx(expected, rel=1e-14)
+
+
+def test_minimum_is_of_the_variance_and_not_of_the_average(feed):
+    # A ratchet would keep an average of 0.3 (balance.md, appendix H).
+    states = feed(RunningAverage(), [0.3, 2.0])
+    assert averages(states) == pytest.approx([0.3, 0.317], rel=1e-14)
+    assert variances(states) == pytest.approx([0.3, 0.3], rel=1e-14)
+
+
+def test_ends_at_the_mean_error_and_not_at_its_infimum(feed):
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randn(3000, generator=generator, dtype=torch.float64)
+    errors = 0.2 + 0.04 * noise
+    # An untrained model errs more; what the first batch says is the most there can be.
+    errors[0] = 1.0
+    state = feed(RunningAverage(), errors)[-1]
+    # Standard deviation of the average: 0.04 sqrt(0.01 / 1.99) = 0.0028. It is
+    # within four of these, and its minimum over 3000 steps within four more.
+    assert averages([state])[0] == pytest.approx(0.2, abs=0.0114)
+    assert variances([state])[0] == pytest.approx(0.2, abs=0.0228)
+    assert errors.min() < 0.1
+
+
+def test_starts_at_the_first_batch_whatever_its_size(feed):
+    # Started at 1, or at the variance of the data, it could not get to 400.
+    states = feed(RunningAverage(), [400.0, 400.0])
+    assert variances(states) == [400.0, 400.0]
+
+
+def test_variance_never_rises(feed):
+    generator = torch.Generator().manual_seed(0)
+    errors = torch.rand(200, generator=generator, dtype=torch.float64)
+    series = variances(feed(RunningAverage(decay=0.5), errors))
+    assert all(a >= b for a, b in itertools.pairwise(series))
+    assert len(set(series)) > 3
+
+
+def test_decay_zero_keeps_the_lowest_batch(feed):
+    states = feed(RunningAverage(decay=0.0), [0.5, 0.7, 0.2, 0.4])
+    assert variances(states) == [0.5, 0.5, 0.2, 0.2]
+    assert averages(states) == [0.5, 0.7, 0.2, 0.4]
+
+
+def test_floor_is_of_the_variance_alone(feed):
+    states = feed(RunningAverage(decay=0.5), [0.1, 0.1], floor=0.25)
+    assert variances(states) == [0.25, 0.25]
+    assert averages(states) == pytest.approx([0.1, 0.1], rel=1e-14)
+
+
+def test_floor_does_not_shift_values_above_it(feed):
+    assert variances(feed(RunningAverage(), [0.26], floor=0.25)) == [0.26]
+
+
+def test_each_feature_has_its_own(feed):
+    first = torch.tensor([1.0, 2.0, 3.0, 4.0, 5.0])
+    second = torch.tensor([0.0, 4.0, 3.0, 0.0, 9.0])
+    *_, state = feed(RunningAverage(scope="feature", decay=0.5), [first, second])
+    assert state.average.tolist() == [[0.5, 3.0, 3.0, 2.0, 7.0]]
+    assert state.variance.tolist() == [[0.5, 2.0, 3.0, 2.0, 5.0]]
+
+
+def test_reconstruction_ends_at_a_constant_balance(feed):
+    # The squared error then counts D / 2 nats, whatever its size.
+    for error in (1e-3, 0.2, 50.0):
+        *_, state = feed(RunningAverage(), [error] * 20)
+        assert 0.5 * 5 * error / float(state.variance[0, 0]) == pytest.approx(2.5)

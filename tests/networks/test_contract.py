@@ -1,0 +1,254 @@
+"""What every network promises; a new one is tested by being in NETWORKS."""
+
+import pickle
+
+import pytest
+import torch
+from sklearn.base import clone
+
+from skvae import networks
+from skvae.networks import NETWORKS
+
+N_REPLICAS, N_ROWS, N_FEATURES, N_COMPONENTS, N_OUTPUTS = 3, 6, 5, 2, 7
+
+every_network = pytest.mark.parametrize("name", NETWORKS)
+both_sides = pytest.mark.parametrize("side", ["encoder", "decoder"])
+
+
+def build(network, side):
+    """Function, and the widths of its rows and of its output."""
+    if side == "encoder":
+        function = network.encoder(N_FEATURES, N_COMPONENTS)
+        return function, N_FEATURES, 2 * N_COMPONENTS
+    return network.decoder(N_COMPONENTS, N_OUTPUTS), N_COMPONENTS, N_OUTPUTS
+
+
+def draw(*shape, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(shape, generator=generator, dtype=torch.float64)
+
+
+def start(function, seed=0):
+    """Start values of one replica."""
+    generator = torch.Generator().manual_seed(seed)
+    weights = function.init(generator)
+    return {name: weight[None] for name, weight in weights.items()}
+
+
+def trained(function):
+    """Weights of several replicas, all different, none of them zero."""
+    replicas = [start(function, seed) for seed in range(N_REPLICAS)]
+    return {
+        name: torch.cat([weights[name] for weights in replicas])
+        + 0.1 * draw(N_REPLICAS, *shape, seed=9)
+        for name, shape in function.shapes.items()
+    }
+
+
+@every_network
+def test_name_and_class_agree(name):
+    cls = NETWORKS[name]
+    assert cls.__name__.lower() == name.replace("_", "")
+    assert getattr(networks, cls.__name__) is cls
+    assert cls.__name__ in networks.__all__
+
+
+@every_network
+def test_settings_have_constraints(name):
+    network = NETWORKS[name]()
+    assert set(network._parameter_constraints) == set(network.get_params())
+
+
+@every_network
+def test_copies_are_the_same(name):
+    network = NETWORKS[name]()
+    for again in (
+        clone(network),
+        pickle.loads(pickle.dumps(network)),
+        eval(repr(network), vars(networks).copy()),
+    ):
+        assert type(again) is type(network)
+        assert again.get_params() == network.get_params()
+        for side in ("encoder", "decoder"):
+            assert build(again, side)[0].shapes == build(network, side)[0].shapes
+
+
+@every_network
+@both_sides
+def test_built_functions_can_be_pickled(name, side):
+    function, n_inputs, _ = build(NETWORKS[name](), side)
+    again = pickle.loads(pickle.dumps(function))
+    x, weights = draw(1, N_ROWS, n_inputs), start(function)
+    assert torch.equal(again(weights, x), function(weights, x))
+
+
+@every_network
+def test_building_leaves_the_settings(name):
+    network = NETWORKS[name]()
+    before = pickle.dumps(network)
+    for side in ("encoder", "decoder"):
+        function, n_inputs, _ = build(network, side)
+        function(start(function), draw(1, N_ROWS, n_inputs))
+    assert pickle.dumps(network) == before
+
+
+@every_network
+def test_names_of_weights_do_not_collide(name):
+    network = NETWORKS[name]()
+    encoder, decoder = (
+        build(network, side)[0].shapes for side in ("encoder", "decoder")
+    )
+    assert not set(encoder) & set(decoder)
+
+
+@every_network
+@both_sides
+def test_start_values(name, side):
+    function, *_ = build(NETWORKS[name](), side)
+    weights = function.init(torch.Generator().manual_seed(0))
+    assert list(weights) == list(function.shapes)
+    for key, weight in weights.items():
+        assert weight.shape == function.shapes[key], key
+        assert weight.dtype == torch.float64, key
+        assert weight.device.type == "cpu", key
+        assert torch.isfinite(weight).all(), key
+
+
+@every_network
+@both_sides
+def test_start_values_come_from_the_private_generator_alone(name, side):
+    function, *_ = build(NETWORKS[name](), side)
+    before = torch.get_rng_state()
+    first = start(function, seed=3)
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.rand(1)
+    again, other = start(function, seed=3), start(function, seed=4)
+    torch.set_rng_state(before)
+    for key, weight in first.items():
+        assert torch.equal(weight, again[key]), key
+    assert any(not torch.equal(weight, other[key]) for key, weight in first.items())
+
+
+@every_network
+@both_sides
+def test_layers_do_not_share_draws(name, side):
+    generator = torch.Generator().manual_seed(0)
+    function, *_ = build(NETWORKS[name](), side)
+    first, second = (function.init(generator) for _ in range(2))
+    assert any(not torch.equal(first[key], second[key]) for key in first)
+
+
+@every_network
+@both_sides
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_output(name, side, dtype):
+    function, n_inputs, n_outputs = build(NETWORKS[name](), side)
+    weights = {key: value.to(dtype) for key, value in trained(function).items()}
+    x = draw(N_REPLICAS, N_ROWS, n_inputs).to(dtype)
+    output = function(weights, x)
+    assert output.shape == (N_REPLICAS, N_ROWS, n_outputs)
+    assert output.dtype == dtype
+    assert torch.isfinite(output).all()
+
+
+@every_network
+@both_sides
+def test_rows_without_replicas_are_the_same_for_all(name, side):
+    function, n_inputs, _ = build(NETWORKS[name](), side)
+    weights, x = trained(function), draw(N_ROWS, n_inputs)
+    torch.testing.assert_close(
+        function(weights, x),
+        function(weights, x.repeat(N_REPLICAS, 1, 1)),
+        rtol=1e-13,
+        atol=1e-14,
+    )
+
+
+@every_network
+@both_sides
+def test_rows_do_not_see_each_other(name, side):
+    function, n_inputs, _ = build(NETWORKS[name](), side)
+    weights, x = trained(function), draw(N_REPLICAS, N_ROWS, n_inputs)
+    alone = torch.cat([function(weights, row) for row in x.split(1, dim=1)], dim=1)
+    torch.testing.assert_close(function(weights, x), alone, rtol=1e-13, atol=1e-14)
+
+
+@every_network
+@both_sides
+def test_replicas_together_equal_each_alone(name, side):
+    function, n_inputs, n_outputs = build(NETWORKS[name](), side)
+    x, slope = draw(N_REPLICAS, N_ROWS, n_inputs), draw(N_ROWS, n_outputs, seed=1)
+
+    def value_and_gradient(weights, x):
+        weights = {
+            key: value.clone().requires_grad_() for key, value in weights.items()
+        }
+        output = function(weights, x)
+        (output * slope).sum().backward()
+        return {"output": output, **{key: w.grad for key, w in weights.items()}}
+
+    together = value_and_gradient(trained(function), x)
+    for r in range(N_REPLICAS):
+        one = slice(r, r + 1)
+        weights = {key: value[one] for key, value in trained(function).items()}
+        for key, value in value_and_gradient(weights, x[one]).items():
+            torch.testing.assert_close(
+                value, together[key][one], rtol=1e-12, atol=1e-13, msg=key
+            )
+
+
+@every_network
+@both_sides
+def test_gradient_reaches_every_weight(name, side):
+    function, n_inputs, n_outputs = build(NETWORKS[name](), side)
+    weights = {key: w.requires_grad_() for key, w in trained(function).items()}
+    output = function(weights, draw(N_REPLICAS, N_ROWS, n_inputs))
+    (output * draw(N_ROWS, n_outputs, seed=1)).sum().backward()
+    for key, weight in weights.items():
+        assert torch.isfinite(weight.grad).all(), key
+        assert (weight.grad != 0.0).all(), key
+
+
+@every_network
+def test_gradient_leaves_the_start(name):
+    # Weights that start at zero must not stay there.
+    function, n_inputs, n_outputs = build(NETWORKS[name](), "encoder")
+    weights = {key: w.requires_grad_() for key, w in start(function).items()}
+    output = function(weights, draw(1, N_ROWS, n_inputs))
+    (output * draw(N_ROWS, n_outputs, seed=1)).sum().backward()
+    for key, weight in weights.items():
+        assert (weight.grad != 0.0).any(), key
+    *_, log_variance = [
+        key for key in weights if key.endswith(("bias", "log_variance"))
+    ]
+    assert (weights[log_variance].grad != 0.0).all()
+
+
+@every_network
+def test_posterior_starts_at_variance_one(name):
+    function, n_inputs, _ = build(NETWORKS[name](), "encoder")
+    output = function(start(function), 10.0 * draw(1, N_ROWS, n_inputs))
+    mean, log_variance = output.chunk(2, dim=-1)
+    assert (log_variance == 0.0).all()
+    assert (mean != 0.0).all()
+
+
+@every_network
+@both_sides
+def test_start_keeps_the_order_of_magnitude(name, side):
+    function, n_inputs, _ = build(NETWORKS[name](), side)
+    x = draw(1, 200, n_inputs)
+    outputs = [function(start(function, seed), x) for seed in range(20)]
+    output = torch.cat(outputs)
+    if side == "encoder":
+        output = output.chunk(2, dim=-1)[0]
+    assert 0.1 < output.square().mean() < 10.0
+
+
+@every_network
+@both_sides
+def test_nothing_waits_for_a_number(name, side):
+    function, n_inputs, n_outputs = build(NETWORKS[name](), side)
+    weights = {key: value.to("meta") for key, value in trained(function).items()}
+    output = function(weights, draw(N_ROWS, n_inputs).to("meta"))
+    assert output.shape == (N_REPLICAS, N_ROWS, n_outputs)

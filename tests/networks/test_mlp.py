@@ -1,0 +1,162 @@
+import itertools
+import math
+
+import numpy as np
+import pytest
+import torch
+from numpy.polynomial.hermite_e import hermegauss
+from torch import nn
+
+from skvae.networks import ACTIVATIONS, MLP
+
+MODULES = {"silu": nn.SiLU(), "relu": nn.ReLU(), "gelu": nn.GELU(), "tanh": nn.Tanh()}
+GAINS = {"silu": math.sqrt(2), "relu": math.sqrt(2), "gelu": math.sqrt(2), "tanh": 1.0}
+
+every_activation = pytest.mark.parametrize("activation", ACTIVATIONS)
+
+
+def start(function, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return {name: weight[None] for name, weight in function.init(generator).items()}
+
+
+def draw(*shape, seed=1):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(shape, generator=generator, dtype=torch.float64)
+
+
+def test_every_activation_is_tested():
+    assert set(MODULES) == set(ACTIVATIONS)
+
+
+@every_activation
+def test_agrees_with_layers_of_torch(activation):
+    network = MLP((6, 4), activation)
+    for function, widths in (
+        (network.encoder(5, 2), (5, 6, 4, 4)),
+        (network.decoder(2, 3), (2, 4, 6, 3)),
+    ):
+        weights = {
+            name: 0.5 * draw(2, *shape, seed=i)
+            for i, (name, shape) in enumerate(function.shapes.items())
+        }
+        x = draw(2, 8, widths[0], seed=99)
+        output = function(weights, x)
+        for r in range(2):
+            layers, values = [], iter(weights.values())
+            for n_in, n_out in itertools.pairwise(widths):
+                layer = nn.Linear(n_in, n_out, dtype=torch.float64)
+                layer.weight.data = next(values)[r].T
+                layer.bias.data = next(values)[r]
+                layers += [layer, MODULES[activation]]
+            expected = nn.Sequential(*layers[:-1])(x[r])
+            torch.testing.assert_close(
+                output[r], expected.detach(), rtol=1e-12, atol=1e-13
+            )
+
+
+def test_decoder_mirrors_the_encoder():
+    network = MLP((30, 20, 10))
+    encoder, decoder = network.encoder(7, 3), network.decoder(3, 9)
+    kernels = [
+        [shape for name, shape in function.shapes.items() if name.endswith("weight")]
+        for function in (encoder, decoder)
+    ]
+    assert kernels[0] == [(7, 30), (30, 20), (20, 10), (10, 6)]
+    assert kernels[1] == [(3, 10), (10, 20), (20, 30), (30, 9)]
+
+
+@every_activation
+def test_without_hidden_layers_it_is_linear(activation):
+    network = MLP((), activation)
+    encoder, decoder = network.encoder(5, 3), network.decoder(3, 4)
+    assert encoder.shapes == {
+        "encoder.0.weight": (5, 3),
+        "encoder.0.bias": (3,),
+        "encoder.log_variance": (3,),
+    }
+    for function, n_inputs in ((encoder, 5), (decoder, 3)):
+        weights = {
+            name: draw(2, *shape, seed=i)
+            for i, (name, shape) in enumerate(function.shapes.items())
+        }
+        a, b = draw(2, 2, 6, n_inputs)
+        zero = function(weights, torch.zeros_like(a))
+        left = function(weights, 2.0 * a - 3.0 * b) - zero
+        right = 2.0 * (function(weights, a) - zero) - 3.0 * (
+            function(weights, b) - zero
+        )
+        torch.testing.assert_close(left, right, rtol=1e-12, atol=1e-12)
+
+
+def test_linear_encoder_has_one_log_variance_for_each_latent():
+    encoder = MLP(()).encoder(5, 3)
+    weights = {
+        name: draw(2, *shape, seed=i)
+        for i, (name, shape) in enumerate(encoder.shapes.items())
+    }
+    _, log_variance = encoder(weights, 100.0 * draw(8, 5)).chunk(2, dim=-1)
+    expected = weights["encoder.log_variance"][:, None, :].expand(2, 8, 3)
+    assert torch.equal(log_variance, expected)
+
+
+@every_activation
+def test_variance_of_the_start_values(activation):
+    function = MLP((200, 300), activation).decoder(100, 50)
+    weights = start(function)
+    n_layers = 3
+    for layer, name in enumerate(name for name in weights if name.endswith("weight")):
+        weight = weights[name]
+        n_inputs = weight.shape[1]
+        gain = GAINS[activation] if layer < n_layers - 1 else 1.0
+        expected = gain**2 / n_inputs
+        # A uniform distribution has kurtosis 1.8; five standard errors.
+        error = 5.0 * math.sqrt(0.8 / weight.numel())
+        assert float(weight.var()) == pytest.approx(expected, rel=error), name
+        error = 5.0 * math.sqrt(expected / weight.numel())
+        assert float(weight.mean()) == pytest.approx(0.0, abs=error), name
+        assert weight.abs().max() <= gain * math.sqrt(3.0 / n_inputs), name
+        bias = weights[name.replace("weight", "bias")]
+        assert (bias == 0.0).all(), name
+
+
+def mean_square_after(activation, n_hidden):
+    """Mean square of a wide random network's output for standard normal rows."""
+    nodes, weights = hermegauss(200)
+    square = 1.0
+    for _ in range(n_hidden):
+        inputs = torch.tensor(nodes) * GAINS[activation] * math.sqrt(square)
+        square = weights @ MODULES[activation](inputs).numpy() ** 2 / weights.sum()
+    return square
+
+
+@every_activation
+@pytest.mark.parametrize("n_hidden", [0, 1, 3])
+def test_variance_passes_through_the_start(activation, n_hidden):
+    width = 64
+    function = MLP((width,) * n_hidden, activation).decoder(width, width)
+    x = draw(1, 50, width)
+    squares = np.array(
+        [float(function(start(function, s), x).square().mean()) for s in range(40)]
+    )
+    expected = mean_square_after(activation, n_hidden) * float(x.square().mean())
+    # Five standard errors over the seeds, and what a finite width bends.
+    error = 5.0 * squares.std() / math.sqrt(len(squares)) + expected / width
+    assert squares.mean() == pytest.approx(expected, abs=error)
+    if activation == "relu":
+        assert mean_square_after(activation, n_hidden) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("widths", [(0,), (8, -1), (8.0,), ("8",), (None,)])
+def test_impossible_widths(widths):
+    message = r"hidden_layer_sizes must hold positive integers.*got \("
+    with pytest.raises(ValueError, match=message):
+        MLP(widths).encoder(3, 2)
+    with pytest.raises(ValueError, match=message):
+        MLP(widths).decoder(2, 3)
+
+
+def test_widths_may_come_as_an_array():
+    expected = MLP((8, 4)).encoder(3, 2).shapes
+    for widths in ([8, 4], np.array([8, 4])):
+        assert MLP(widths).encoder(3, 2).shapes == expected

@@ -1,0 +1,282 @@
+"""Linear models, trained from a random start, reach their closed-form optima."""
+
+import math
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+from sklearn.datasets import load_breast_cancer, load_digits, load_wine
+from sklearn.decomposition import PCA, FactorAnalysis
+
+from skvae import BalancedVAE
+from skvae.balance import LearnedVariance
+from skvae.likelihoods import Gaussian
+
+# Nats per row that may be missing at the optimum.
+TOLERANCE = {"float64": 1e-3, "float32": 1e-2}
+
+EIGENVALUES = np.array([4.0, 2.0, 1.0, 0.5, 0.25, 0.25])
+N_FEATURES = len(EIGENVALUES)
+LOG_2_PI = math.log(2.0 * math.pi)
+
+LOADERS = {
+    "wine": load_wine,
+    "breast_cancer": load_breast_cancer,
+    "digits": load_digits,
+}
+
+
+def linear(n_components, **params):
+    """A linear model trained on the whole table at once."""
+    settings = {
+        "hidden_layer_sizes": (),
+        "early_stopping": False,
+        "learning_rate_init": 0.02,
+        "batch_size": 10_000,
+        "max_iter": 100,
+        "random_state": 0,
+        **params,
+    }
+    return BalancedVAE(n_components, **settings)
+
+
+@pytest.fixture(scope="module")
+def spectrum():
+    """64 rows of mean zero and maximum-likelihood covariance diag(EIGENVALUES)."""
+    rng = np.random.default_rng(0)
+    columns = np.column_stack([np.ones(64), rng.normal(size=(64, N_FEATURES))])
+    basis = np.linalg.qr(columns)[0][:, 1:]
+    X = 8.0 * basis * np.sqrt(EIGENVALUES)
+    assert_allclose(X.T @ X / 64, np.diag(EIGENVALUES), atol=1e-13)
+    return X
+
+
+def standardized(name):
+    """Columns of a real table that vary, standardised."""
+    X = LOADERS[name]().data
+    X = X[:, X.std(axis=0) > 0]
+    return (X - X.mean(axis=0)) / X.std(axis=0)
+
+
+def ppca_log_likelihood(X, n_components):
+    """Maximum log-likelihood of probabilistic PCA, from scikit-learn's PCA.
+
+    Its variances have n - 1 in the denominator, which moves the score by a constant.
+    """
+    n, n_features = X.shape
+    ratio = n / (n - 1)
+    correction = 0.5 * n_features * (math.log(ratio) + 1.0 / ratio - 1.0)
+    return PCA(n_components, svd_solver="full").fit(X).score(X) + correction
+
+
+@pytest.mark.parametrize("precision", ["float64", "float32"])
+@pytest.mark.parametrize(
+    ("theta", "rate", "squared_error", "n_active"),
+    [
+        (0.10, 6.214608, 0.60, 6),
+        (0.25, 3.465736, 1.50, 4),
+        (0.50, 2.079442, 2.50, 3),
+        (1.0, 1.039721, 4.00, 2),
+        (2.0, 0.346574, 6.00, 1),
+        (4.0, 0.0, 8.00, 0),
+    ],
+)
+def test_fixed_theta_is_on_the_rate_distortion_function(
+    spectrum, theta, rate, squared_error, n_active, precision
+):
+    vae = linear(
+        N_FEATURES,
+        beta=theta,
+        balance="constant",
+        likelihood=Gaussian(variance=1.0),
+        standardize=False,
+        precision=precision,
+        max_iter=150,
+    ).fit(spectrum)
+
+    rates, distortions = vae.rate_distortion(spectrum)
+    error = 2.0 * distortions.mean() - N_FEATURES * LOG_2_PI
+    objective = distortions.mean() + theta * rates.mean()
+    optimum = 0.5 * (squared_error + N_FEATURES * LOG_2_PI) + theta * rate
+    assert objective == pytest.approx(optimum, abs=TOLERANCE[precision])
+    # The objective is flat at its optimum, so its two terms are known less exactly.
+    assert rates.mean() == pytest.approx(rate, abs=0.02)
+    assert error == pytest.approx(squared_error, abs=0.02)
+    if theta not in EIGENVALUES:
+        assert vae.active_units_.sum() == n_active
+    assert vae.theta_ == theta
+    assert vae.variance_ == 1.0
+
+
+@pytest.mark.parametrize("precision", ["float64", "float32"])
+@pytest.mark.parametrize(
+    ("n_components", "variance", "log_likelihood"),
+    [
+        (1, 0.800000, -8.648920),
+        (2, 0.500000, -8.167058),
+        (3, 0.333333, -7.905434),
+        (4, 0.250000, -7.820484),
+    ],
+)
+def test_learned_variance_is_probabilistic_pca(
+    spectrum, n_components, variance, log_likelihood, precision
+):
+    vae = linear(n_components, standardize=False, precision=precision).fit(spectrum)
+
+    assert vae.score(spectrum) == pytest.approx(
+        log_likelihood, abs=TOLERANCE[precision]
+    )
+    assert vae.variance_ == pytest.approx(variance, rel=0.01)
+    assert ppca_log_likelihood(spectrum, n_components) == pytest.approx(
+        log_likelihood, abs=1e-6
+    )
+
+
+@pytest.mark.parametrize(
+    ("n_components", "beta", "variance", "loss"),
+    [
+        (2, 0.5, 0.4, 7.089338),
+        (2, 1.5, 0.666667, 8.856817),
+        (2, 2.0, 1.0, 9.206778),
+        (2, 3.0, 1.333333, 9.376677),
+        (4, 0.5, 0.125, 5.394469),
+        (4, 1.5, 0.666667, 8.856817),
+    ],
+)
+def test_learned_variance_at_other_betas(spectrum, n_components, beta, variance, loss):
+    vae = linear(
+        n_components,
+        beta=beta,
+        standardize=False,
+        precision="float64",
+        max_iter=200,
+    ).fit(spectrum)
+
+    rates, distortions = vae.rate_distortion(spectrum)
+    objective = distortions.mean() + beta * rates.mean()
+    assert objective == pytest.approx(loss, abs=1e-3)
+    assert vae.variance_ == pytest.approx(variance, rel=0.02)
+
+
+@pytest.mark.parametrize("n_components", [2, 5])
+@pytest.mark.parametrize("name", LOADERS)
+def test_real_tables_reach_pca(name, n_components):
+    X = standardized(name)
+    # The more latents, the closer the eigenvalues that they have to tell apart.
+    max_iter = 100 if n_components == 2 else 300 if len(X) < 1000 else 200
+    vae = linear(n_components, precision="float64", max_iter=max_iter).fit(X)
+
+    assert vae.score(X) == pytest.approx(ppca_log_likelihood(X, n_components), abs=1e-3)
+
+
+@pytest.mark.parametrize("n_components", [2, 5])
+@pytest.mark.parametrize("name", LOADERS)
+def test_real_tables_reach_pca_in_float32_with_batches(name, n_components):
+    X = standardized(name)
+    vae = linear(n_components, batch_size=512, max_iter=150).fit(X)
+
+    assert vae.score(X) == pytest.approx(ppca_log_likelihood(X, n_components), abs=1e-2)
+
+
+@pytest.mark.parametrize(
+    ("name", "n_components", "max_iter"),
+    [
+        ("wine", 2, 200),
+        ("wine", 3, 200),
+        # One column is nearly a function of the others: a variance of 0.0003.
+        pytest.param("breast_cancer", 2, 1500, marks=pytest.mark.slow),
+    ],
+)
+def test_variance_per_feature_is_factor_analysis(name, n_components, max_iter):
+    X = standardized(name)
+    analysis = FactorAnalysis(
+        n_components, tol=1e-9, max_iter=20_000, svd_method="lapack"
+    ).fit(X)
+    vae = linear(
+        n_components,
+        balance=LearnedVariance(scope="feature"),
+        precision="float64",
+        max_iter=max_iter,
+    ).fit(X)
+
+    assert vae.score(X) == pytest.approx(analysis.score(X), abs=1e-3)
+    assert_allclose(vae.variance_, analysis.noise_variance_, atol=0.02)
+
+
+def test_variance_per_feature_is_not_below_factor_analysis():
+    """With five factors some variances go to zero, and EM has not converged after
+    20,000 iterations; what scikit-learn's own tolerance reaches is reached."""
+    X = standardized("wine")
+    vae = linear(
+        5, balance=LearnedVariance(scope="feature"), precision="float64", max_iter=200
+    ).fit(X)
+
+    assert vae.score(X) > FactorAnalysis(5).fit(X).score(X) - 1e-3
+
+
+@pytest.mark.parametrize("balance", ["optimal_variance", "running_average"])
+@pytest.mark.parametrize("name", ["spectrum", "wine", "breast_cancer"])
+def test_closed_form_policies_end_at_the_ppca_variance(name, balance, spectrum):
+    X = spectrum if name == "spectrum" else standardized(name)
+    vae = linear(2, balance=balance, standardize=False, precision="float64").fit(X)
+
+    expected = np.linalg.eigvalsh(np.cov(X.T, bias=True))[:-2].mean()
+    assert vae.theta_ == pytest.approx(expected, rel=0.02)
+    assert vae.variance_ == pytest.approx(expected, rel=0.02)
+    assert vae.score(X) == pytest.approx(ppca_log_likelihood(X, 2), abs=1e-3)
+
+
+@pytest.fixture(scope="module")
+def ppca(spectrum):
+    """Model at the optimum with three latents."""
+    return linear(3, standardize=False, precision="float64", max_iter=300).fit(spectrum)
+
+
+def test_variance_law(ppca, spectrum):
+    """Variance of the posterior mean plus mean posterior variance is 1."""
+    eigenvalues = EIGENVALUES[:3]
+    explained = np.sort(ppca.transform(spectrum).var(axis=0))[::-1]
+    assert_allclose(explained, 1.0 - (1.0 / 3.0) / eigenvalues, atol=0.01)
+    # The rate is a function of the two alone where their sum is 1.
+    posterior_variance = 1.0 - explained
+    rate, _ = ppca.rate_distortion(spectrum)
+    assert rate.mean() == pytest.approx(
+        -0.5 * np.log(posterior_variance).sum(), abs=0.02
+    )
+
+
+def test_importance_weights_have_no_variance_at_the_optimum(ppca, spectrum):
+    """Every weight is p(x), so that one draw says as much as a thousand."""
+    one = ppca.log_likelihood(spectrum, n_importance_samples=1)
+    many = ppca.log_likelihood(spectrum, n_importance_samples=1000)
+    assert_allclose(one, many, atol=0.05)
+    assert_allclose(many, ppca.score_samples(spectrum), atol=0.01)
+    assert many.mean() == pytest.approx(-7.905434, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("beta", "log_likelihood", "elbo", "shortfall"),
+    [
+        # A posterior that is too narrow rarely draws what weighs most, so that the
+        # bound is still short of the likelihood.
+        (0.5, -8.065505, -8.399926, 0.1),
+        (2.0, -8.194546, -8.473910, 0.02),
+    ],
+)
+def test_away_from_the_optimum_the_bound_is_loose(
+    spectrum, beta, log_likelihood, elbo, shortfall
+):
+    """With another beta the encoder is not the decoder's posterior."""
+    vae = linear(
+        N_FEATURES,
+        beta=beta,
+        balance="constant",
+        likelihood=Gaussian(variance=0.5),
+        standardize=False,
+        precision="float64",
+        max_iter=200,
+    ).fit(spectrum)
+
+    assert vae.score(spectrum) == pytest.approx(elbo, abs=0.01)
+    bound = vae.log_likelihood(spectrum, n_importance_samples=3000).mean()
+    assert log_likelihood - shortfall < bound < log_likelihood + 0.02

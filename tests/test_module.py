@@ -1,0 +1,389 @@
+import pickle
+
+import pytest
+import torch
+
+from skvae._module import Module
+from skvae.balance import POLICIES, Constant, LearnedVariance, OptimalVariance, Sizes
+from skvae.divergences import KL
+from skvae.likelihoods import LIKELIHOODS, Gaussian
+from skvae.networks import MLP
+
+N_REPLICAS, N_ROWS, N_FEATURES, N_COMPONENTS = 2, 12, 4, 2
+
+every_likelihood = pytest.mark.parametrize("likelihood", LIKELIHOODS)
+linear_or_not = pytest.mark.parametrize("hidden", [(), (6,)], ids=["linear", "mlp"])
+
+
+def policies():
+    for name, cls in POLICIES.items():
+        yield pytest.param(cls(), id=name)
+        if "scope" in cls().get_params():
+            yield pytest.param(cls(scope="feature"), id=f"{name}-feature")
+
+
+every_policy = pytest.mark.parametrize("policy", list(policies()))
+
+
+def draw(*shape, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(shape, generator=generator, dtype=torch.float64)
+
+
+def make(likelihood="gaussian", hidden=(6,)):
+    network = MLP(hidden, "tanh")
+    return Module(network, LIKELIHOODS[likelihood](), KL(), N_FEATURES, N_COMPONENTS)
+
+
+def weights_of(module, n_replicas=N_REPLICAS):
+    """Weights in the middle of a training, of replicas that differ."""
+    start = module.init(torch.Generator().manual_seed(0))
+    return {
+        name: weight + 0.3 * draw(n_replicas, *weight.shape, seed=i)
+        for i, (name, weight) in enumerate(start.items())
+    }
+
+
+def rows_of(module, n_rows=N_ROWS):
+    x = draw(n_rows, N_FEATURES, seed=50)
+    return x if module.likelihood.is_continuous else (x > 0.0).double()
+
+
+def weight_of(n_rows=N_ROWS):
+    weight = torch.arange(1, n_rows + 1, dtype=torch.float64)
+    return weight / weight.sum()
+
+
+def noise_of(n_draws=1, n_rows=N_ROWS):
+    return draw(n_draws, n_rows, N_COMPONENTS, seed=60)
+
+
+def variance_of(n_replicas=N_REPLICAS):
+    return torch.linspace(0.5, 2.0, n_replicas, dtype=torch.float64)[:, None]
+
+
+def terms_of(module, weights, x, weight, noise, variance=None):
+    sample = module.sample(weights, x, weight, noise)
+    variance = variance_of() if variance is None else variance
+    return module.terms(sample, module.error(sample), variance, weight)
+
+
+def step_of(module, policy, weights, x, weight, noise, scale=None):
+    """Objective, gradient and terms of a first training step.
+
+    `scale` is the unit of each column, if it is not that of the standardized rows.
+    """
+    ones = torch.ones(N_FEATURES, dtype=torch.float64)
+    scale = ones if scale is None else scale
+    n_replicas = len(next(iter(weights.values())))
+    sizes = Sizes(n_replicas, N_FEATURES, N_COMPONENTS, ones[:1], scale**2)
+    beta = torch.linspace(0.5, 3.0, n_replicas, dtype=torch.float64)
+    leaves = {**weights, **policy.init_parameters(sizes)}
+    leaves = {name: leaf.clone().requires_grad_() for name, leaf in leaves.items()}
+    # The beta asked for is in force, whatever the schedule.
+    state = policy.init_state(beta, sizes)._replace(beta=beta)
+    terms, state, _ = module.step_terms(
+        leaves, x, weight, noise, policy, state, 1e-6 * scale**2
+    )
+    objective = policy.objective(terms, state)
+    values = torch.autograd.grad(objective.sum(), list(leaves.values()))
+    return objective.detach(), dict(zip(leaves, values, strict=True)), terms
+
+
+def assert_close(values, expected, rtol=1e-12, atol=1e-13):
+    """Compare tensors, or dictionaries of them, and name what differs."""
+    if isinstance(values, torch.Tensor):
+        values, expected = {"values": values}, {"values": expected}
+    assert set(values) == set(expected)
+    for name, value in values.items():
+        torch.testing.assert_close(
+            value,
+            expected[name],
+            rtol=rtol,
+            atol=atol,
+            msg=lambda text, name=name: f"{name}: {text}",
+        )
+
+
+@every_likelihood
+@linear_or_not
+def test_weights_are_those_of_encoder_and_decoder(likelihood, hidden):
+    module = make(likelihood, hidden)
+    weights = module.init(torch.Generator().manual_seed(0))
+    assert list(weights) == list(module.shapes)
+    for name, weight in weights.items():
+        assert weight.shape == module.shapes[name], name
+        assert weight.dtype == torch.float64, name
+    n_outputs = module.likelihood.n_parameters(N_FEATURES)
+    assert list(module.shapes.values())[-1] == (n_outputs,)
+
+
+@every_likelihood
+def test_can_be_pickled(likelihood):
+    module = make(likelihood)
+    again = pickle.loads(pickle.dumps(module))
+    arguments = weights_of(module), rows_of(module), weight_of(), noise_of()
+    for one, other in zip(
+        terms_of(module, *arguments), terms_of(again, *arguments), strict=True
+    ):
+        assert torch.equal(one, other)
+
+
+@every_likelihood
+@linear_or_not
+@pytest.mark.parametrize("n_draws", [1, 4])
+def test_shapes(likelihood, hidden, n_draws):
+    module = make(likelihood, hidden)
+    sample = module.sample(
+        weights_of(module), rows_of(module), weight_of(), noise_of(n_draws)
+    )
+    for part in sample.posterior:
+        assert part.shape == (N_REPLICAS, N_ROWS, N_COMPONENTS)
+    assert sample.z.shape == (N_REPLICAS, n_draws * N_ROWS, N_COMPONENTS)
+    assert sample.x.shape == (n_draws * N_ROWS, N_FEATURES)
+    assert sample.weight.shape == (n_draws * N_ROWS,)
+    for parameter in sample.parameters.values():
+        assert parameter.shape == (N_REPLICAS, n_draws * N_ROWS, N_FEATURES)
+    error = module.error(sample)
+    terms = module.terms(sample, error, variance_of(), weight_of())
+    if module.likelihood.has_variance:
+        assert error.shape == (N_REPLICAS, N_FEATURES)
+    else:
+        assert error is None
+    assert terms.distortion.shape == (N_REPLICAS,)
+    assert terms.divergence.shape == (N_REPLICAS,)
+    assert terms.kl.shape == (N_REPLICAS, N_ROWS, N_COMPONENTS)
+    assert terms.weight.shape == (N_ROWS,)
+
+
+def test_draws_of_a_row_are_blocks_of_rows():
+    module = make()
+    x, weight, noise = rows_of(module), weight_of(), noise_of(3)
+    sample = module.sample(weights_of(module), x, weight, noise)
+    for d, (z, x_drawn, w) in enumerate(
+        zip(
+            sample.z.split(N_ROWS, dim=1),
+            sample.x.split(N_ROWS),
+            sample.weight.split(N_ROWS),
+            strict=True,
+        )
+    ):
+        mean, log_variance = sample.posterior
+        assert_close(z, mean + (0.5 * log_variance).exp() * noise[d])
+        assert torch.equal(x_drawn, x)
+        assert_close(w, weight / 3)
+
+
+@every_likelihood
+def test_terms_are_means_over_draws(likelihood):
+    module = make(likelihood)
+    weights, x, weight, noise = weights_of(module), rows_of(module), weight_of(), None
+    noise = noise_of(4)
+    together = terms_of(module, weights, x, weight, noise)
+    alone = [terms_of(module, weights, x, weight, one[None]) for one in noise]
+    mean = torch.stack([terms.distortion for terms in alone]).mean(dim=0)
+    assert_close(together.distortion, mean)
+    # The rate does not depend on them at all.
+    for terms in alone:
+        assert torch.equal(terms.kl, together.kl)
+        assert torch.equal(terms.divergence, together.divergence)
+
+
+def test_noise_may_be_the_same_for_all_rows():
+    module = make()
+    arguments = weights_of(module), rows_of(module), weight_of()
+    noise = noise_of(3, n_rows=1)
+    one = terms_of(module, *arguments, noise)
+    other = terms_of(module, *arguments, noise.expand(-1, N_ROWS, -1))
+    assert torch.equal(one.distortion, other.distortion)
+
+
+@every_likelihood
+@linear_or_not
+def test_distortion_and_rate_are_sums_over_columns_and_means_over_rows(
+    likelihood, hidden
+):
+    module = make(likelihood, hidden)
+    x, weight, noise = rows_of(module), weight_of(), noise_of()
+    weights = weights_of(module)
+    terms = terms_of(module, weights, x, weight, noise)
+    posterior = module.encode(weights, x)
+    log_prob = module.likelihood.log_prob(
+        x, module.decode(weights, posterior.sample(noise)), variance_of()
+    )
+    assert log_prob.shape == (N_REPLICAS, N_ROWS, N_FEATURES)
+    assert_close(terms.distortion, -(log_prob.sum(dim=2) * weight).sum(dim=1))
+    rate = (posterior.kl().sum(dim=2) * weight).sum(dim=1)
+    assert_close(terms.rate, rate)
+    assert_close(terms.divergence, rate)
+
+
+def test_posterior_of_rows_far_away_is_finite():
+    module = make(hidden=(6,))
+    weights = weights_of(module)
+    weights["encoder.1.weight"] *= 1e8
+    mean, log_variance = module.encode(weights, 1e8 * rows_of(module))
+    assert torch.isfinite(mean).all()
+    assert log_variance.abs().max() == 20.0
+
+
+@every_likelihood
+def test_replicas_share_nothing(likelihood):
+    module = make(likelihood)
+    weights = {name: w.requires_grad_() for name, w in weights_of(module).items()}
+    terms = terms_of(module, weights, rows_of(module), weight_of(), noise_of(2))
+    (terms.distortion + terms.divergence)[0].backward()
+    for name, weight in weights.items():
+        assert (weight.grad[0] != 0.0).any(), name
+        assert (weight.grad[1] == 0.0).all(), name
+
+
+@every_policy
+@linear_or_not
+def test_repeated_batch_is_the_same(policy, hidden):
+    module = make(hidden=hidden)
+    weights, x, weight, noise = (
+        weights_of(module),
+        rows_of(module),
+        weight_of(),
+        noise_of(2),
+    )
+    objective, gradient, _ = step_of(module, policy, weights, x, weight, noise)
+    twice, gradient_twice, _ = step_of(
+        module,
+        policy,
+        weights,
+        x.repeat(2, 1),
+        weight.repeat(2) / 2,
+        noise.repeat(1, 2, 1),
+    )
+    assert_close(twice, objective)
+    assert_close(gradient_twice, gradient)
+
+
+# The error of a batch is no mean over rows once a logarithm is taken of it: what
+# these minimise bends with the batch size.
+BENT = {"OptimalVariance", "RunningAverage"}
+
+
+@pytest.mark.parametrize(
+    "policy", [p for p in policies() if type(p.values[0]).__name__ not in BENT]
+)
+@pytest.mark.parametrize("batch_size", [1, 3, 6])
+def test_mean_over_batches_is_that_of_the_table(policy, batch_size):
+    module = make()
+    weights, x, weight, noise = (
+        weights_of(module),
+        rows_of(module),
+        weight_of(),
+        noise_of(2),
+    )
+    objective, gradient, _ = step_of(module, policy, weights, x, weight, noise)
+    n_batches = N_ROWS // batch_size
+    total, total_gradient = 0.0, dict.fromkeys(gradient, 0.0)
+    for start in range(0, N_ROWS, batch_size):
+        rows = slice(start, start + batch_size)
+        part, part_gradient, _ = step_of(
+            module,
+            policy,
+            weights,
+            x[rows],
+            weight[rows] * n_batches,
+            noise[:, rows],
+        )
+        total = total + part / n_batches
+        for name, value in part_gradient.items():
+            total_gradient[name] = total_gradient[name] + value / n_batches
+    assert_close(total, objective)
+    assert_close(total_gradient, gradient)
+
+
+@pytest.mark.parametrize("scope", ["shared", "feature"])
+@pytest.mark.parametrize("policy", [LearnedVariance, OptimalVariance])
+def test_units_of_the_columns_shift_the_objective_alone(policy, scope):
+    # Appendix J 7: the mean scales, the path of the KL is the same, and the loss
+    # shifts by log c for each scaled column.
+    unit = torch.tensor([8.0, 0.25, 1.0, 2.0], dtype=torch.float64)
+    if scope == "shared":
+        unit = torch.full_like(unit, 8.0)
+    module = make(hidden=())
+    weights, x = weights_of(module), rows_of(module)
+    scaled = dict(weights)
+    scaled["encoder.0.weight"] = weights["encoder.0.weight"] / unit[:, None]
+    scaled["decoder.0.weight"] = weights["decoder.0.weight"] * unit
+    scaled["decoder.0.bias"] = weights["decoder.0.bias"] * unit
+    policy = policy(scope)
+    objective, gradient, terms = step_of(
+        module, policy, weights, x, weight_of(), noise_of()
+    )
+    other, other_gradient, other_terms = step_of(
+        module, policy, scaled, x * unit, weight_of(), noise_of(), scale=unit
+    )
+    assert_close(other, objective + unit.log().sum())
+    assert_close(other_terms.kl, terms.kl)
+    kept = [
+        name for name in gradient if name.startswith("encoder") and "weight" not in name
+    ]
+    assert len(kept) == 2
+    assert_close(
+        {name: other_gradient[name] for name in kept},
+        {name: gradient[name] for name in kept},
+    )
+
+
+def test_gradient_does_not_pass_through_the_error_given_to_the_policy():
+    seen = []
+
+    class Watching(OptimalVariance):
+        def move_variance(self, state, error, parameters, floor):
+            seen.append(error)
+            return super().move_variance(state, error, parameters, floor)
+
+    module = make()
+    step_of(
+        module, Watching(), weights_of(module), rows_of(module), weight_of(), noise_of()
+    )
+    (error,) = seen
+    assert not error.requires_grad
+
+
+def test_policy_is_not_asked_for_a_variance_that_there_is_none_of():
+    class Refusing(Constant):
+        def move_variance(self, state, error, parameters, floor):
+            pytest.fail("the Bernoulli likelihood has no variance")
+
+    module = make("bernoulli")
+    _, gradient, _ = step_of(
+        module, Refusing(), weights_of(module), rows_of(module), weight_of(), noise_of()
+    )
+    for name, value in gradient.items():
+        assert (value != 0.0).any(), name
+
+
+@every_likelihood
+def test_nothing_waits_for_a_number(likelihood):
+    module = make(likelihood)
+    weights = {name: w.to("meta") for name, w in weights_of(module).items()}
+    terms = terms_of(
+        module,
+        weights,
+        *(part.to("meta") for part in (rows_of(module), weight_of(), noise_of(2))),
+        variance_of().to("meta"),
+    )
+    assert terms.distortion.shape == (N_REPLICAS,)
+
+
+def test_fixed_variance_of_each_feature_is_used():
+    variance = [0.5, 1.0, 2.0, 4.0]
+    network = MLP((6,), "tanh")
+    module = Module(
+        network, Gaussian(variance=variance), KL(), N_FEATURES, N_COMPONENTS
+    )
+    in_force = torch.tensor(variance, dtype=torch.float64).repeat(N_REPLICAS, 1)
+    x, weight, noise = rows_of(module), weight_of(), noise_of()
+    sample = module.sample(weights_of(module), x, weight, noise)
+    terms = module.terms(sample, module.error(sample), in_force, weight)
+    normal = torch.distributions.Normal(
+        sample.parameters["mean"], in_force.sqrt()[:, None], validate_args=False
+    )
+    assert_close(terms.distortion, -(normal.log_prob(x).sum(dim=2) @ weight))

@@ -1,0 +1,183 @@
+import sys
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from skvae._table import Table, container_of
+
+
+def table_of(X, weight=None, *, standardize=True, container="array", names=None):
+    X = np.asarray(X)
+    weight = np.ones(len(X)) if weight is None else np.asarray(weight, dtype=float)
+    return Table.from_rows(
+        X, weight, standardize=standardize, container=container, names=names
+    )
+
+
+@pytest.fixture
+def X():
+    return np.random.RandomState(0).normal(3.0, [1.0, 0.2, 50.0], size=(40, 3))
+
+
+def test_model_sees_zero_mean_and_unit_variance(X):
+    seen = table_of(X).to_model(X)
+    assert_allclose(seen.mean(axis=0), 0.0, atol=1e-14)
+    assert_allclose(seen.std(axis=0), 1.0, rtol=1e-14)
+
+
+def test_weight_is_repetition(X):
+    weight = np.arange(len(X)) % 4
+    weighted = table_of(X, weight)
+    repeated = table_of(X.repeat(weight, axis=0))
+    assert_allclose(weighted.center, repeated.center, rtol=1e-14)
+    assert_allclose(weighted.scale, repeated.scale, rtol=1e-14)
+
+
+def test_scale_of_weights_does_not_matter(X):
+    weight = np.arange(1.0, len(X) + 1.0)
+    expected = table_of(X, weight)
+    for factor in (1e-300, 1e300):
+        table = table_of(X, factor * weight)
+        assert_allclose(table.center, expected.center, rtol=1e-13)
+        assert_allclose(table.scale, expected.scale, rtol=1e-13)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_rows_come_back(X, dtype):
+    X = X.astype(dtype)
+    table = table_of(X)
+    x = table.to_model(X)
+    assert x.dtype == np.float64
+    back = table.to_user(x.astype(dtype))
+    assert back.dtype == dtype
+    assert_allclose(back, X, rtol=8 * np.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize("factor", [1e-310, 1e-200, 1e-8, 1e8, 1e200, 1e307])
+def test_scale_follows_the_units(X, factor):
+    X = X / np.abs(X).max()
+    table = table_of(factor * X)
+    # Below the smallest normal number there are few digits left to be right about.
+    rtol = 1e-13 if factor > np.finfo(float).tiny else 1e-10
+    assert_allclose(table.scale / factor, table_of(X).scale, rtol=rtol)
+    assert_allclose(table.to_model(factor * X), table_of(X).to_model(X), atol=1e-10)
+
+
+def test_a_power_of_two_changes_nothing_that_the_model_sees(X):
+    factors = np.array([2.0**-40, 1.0, 2.0**33])
+    scaled = table_of(X * factors)
+    assert_array_equal(scaled.to_model(X * factors), table_of(X).to_model(X))
+    assert_allclose(
+        scaled.log_jacobian - table_of(X).log_jacobian, np.log(factors), atol=1e-13
+    )
+
+
+def test_log_jacobian_is_the_logarithm_of_the_standard_deviation(X):
+    assert_allclose(table_of(X).log_jacobian, np.log(X.std(axis=0)), rtol=1e-13)
+
+
+# 0.1 summed with weights is not 0.1, and offsets leave rounding behind.
+@pytest.mark.parametrize("value", [0.0, 0.1, -1e-8, 1e8 + 0.1, 1e300])
+def test_constant_column(X, value):
+    X[:, 1] = value
+    table = table_of(X, weight=np.linspace(0.1, 1.0, len(X)))
+    assert_array_equal(table.is_constant, [False, True, False])
+    assert table.scale[1] == 1.0
+    assert_array_equal(table.to_model(X)[:, 1], 0.0)
+    # Whatever the model makes of it.
+    anything = np.random.RandomState(1).normal(size=X.shape)
+    assert_array_equal(table.to_user(anything)[:, 1], value)
+
+
+def test_column_that_differs_by_rounding_alone_is_constant(X):
+    X[:, 1] = 0.3
+    X[::2, 1] = 0.1 + 0.2
+    assert X[0, 1] != X[1, 1]
+    table = table_of(X)
+    assert_array_equal(table.is_constant, [False, True, False])
+    assert table.scale[1] == 1.0
+
+
+def test_small_variation_on_a_large_offset_is_not_constant(X):
+    X[:, 1] = 1e6 + 1e-8 * np.arange(len(X))
+    table = table_of(X)
+    assert not table.is_constant.any()
+    assert_allclose(table.scale[1], X[:, 1].std(), rtol=1e-6)
+
+
+def test_constant_float32_column_comes_back_in_float32(X):
+    X = X.astype(np.float32)
+    X[:, 0] = 0.1
+    table = table_of(X)
+    assert_array_equal(table.to_user(np.ones_like(X))[:, 0], X[:, 0])
+
+
+def test_single_row_is_constant(X):
+    table = table_of(X[:1])
+    assert table.is_constant.all()
+    assert_array_equal(table.center, X[0])
+    assert_array_equal(table.scale, 1.0)
+
+
+def test_column_stops_being_constant_when_a_later_row_differs(X):
+    X[:, :2] = [0.5, 1.5]
+    table = table_of(X)
+    same = table.after(X[:3])
+    assert_array_equal(same.is_constant, [True, True, False])
+    later = table.after(np.array([[0.5, 2.0, 0.0]]))
+    assert_array_equal(later.is_constant, [True, False, False])
+    assert_array_equal(later.to_user(np.ones((1, 3)))[0, :2], [0.5, 1.5 + 1.0])
+    assert_array_equal(later.center, table.center)
+    assert_array_equal(later.scale, table.scale)
+
+
+def test_not_standardized_is_left_alone(X):
+    X[:, 1] = 7.0
+    table = table_of(X, standardize=False)
+    assert_array_equal(table.to_model(X), X)
+    assert_array_equal(table.to_user(X), X)
+    assert_array_equal(table.log_jacobian, 0.0)
+    # Squared units of X; 1 where a column does not vary.
+    expected = X.var(axis=0)
+    expected[1] = 1.0
+    assert_allclose(table.variance, expected, rtol=1e-13)
+
+
+def test_variance_is_one_where_the_table_standardizes(X):
+    assert_array_equal(table_of(X).variance, 1.0)
+
+
+def test_table_is_frozen(X):
+    with pytest.raises(AttributeError, match="center"):
+        table_of(X).center = 0.0
+
+
+@pytest.mark.parametrize("names", [None, np.array(["a", "b", "c"], dtype=object)])
+def test_wrap(X, names):
+    pd, pl = pytest.importorskip("pandas"), pytest.importorskip("polars")
+    assert table_of(X).wrap(X) is X
+    frame = table_of(X, container="pandas", names=names).wrap(X)
+    assert isinstance(frame, pd.DataFrame)
+    assert_array_equal(frame.to_numpy(), X)
+    assert list(frame.columns) == ([0, 1, 2] if names is None else list(names))
+    frame = table_of(X, container="polars", names=names).wrap(X)
+    assert isinstance(frame, pl.DataFrame)
+    assert_array_equal(frame.to_numpy(), X)
+    if names is not None:
+        assert frame.columns == list(names)
+
+
+def test_container_of(X):
+    pd, pl = pytest.importorskip("pandas"), pytest.importorskip("polars")
+    assert container_of(pd.DataFrame(X)) == "pandas"
+    assert container_of(pl.DataFrame(X)) == "polars"
+    assert container_of(pd.DataFrame(X)[0]) == "array"
+    assert container_of(X) == container_of(X.tolist()) == "array"
+
+
+def test_container_needs_no_frame_library(X, monkeypatch):
+    for library in ("pandas", "polars"):
+        # An import of it now fails.
+        monkeypatch.setitem(sys.modules, library, None)
+    assert container_of(X) == "array"

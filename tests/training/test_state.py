@@ -1,0 +1,119 @@
+import pickle
+
+import numpy as np
+import pytest
+import torch
+
+from skvae.balance import LearnedVariance as Learned
+from skvae.balance import Linear, RunningAverage
+from skvae.training import TrainingState
+
+CPU = torch.device("cpu")
+
+
+def assert_equal(one, other):
+    for left, right in zip(
+        [one.values, *one.balance, one.floor, one.generator],
+        [other.values, *other.balance, other.floor, other.generator],
+        strict=True,
+    ):
+        assert torch.equal(left, right)
+
+
+@pytest.mark.parametrize("policy", [Linear(), Learned("feature"), RunningAverage()])
+def test_replicas_start_together_and_as_each_alone(policy, make_problem):
+    problem = make_problem()
+    state = problem.start(policy, [0.5, 1.0, 4.0])
+    for r, beta in enumerate([0.5, 1.0, 4.0]):
+        alone = problem.start(policy, [beta])
+        assert torch.equal(alone.values[0], state.values[r])
+        assert torch.equal(alone.generator, state.generator)
+        for one, other in zip(alone.balance, state.balance, strict=True):
+            assert torch.equal(one[0], other[r])
+    assert torch.equal(state.values[0], state.values[2])
+
+
+def test_weights_are_those_of_module_and_policy(make_problem):
+    problem = make_problem()
+    state = problem.start(Learned("feature"), [1.0, 2.0])
+    assert set(state.weights) == {*problem.module.shapes, "log_variance"}
+    start = problem.module.init(torch.Generator().manual_seed(0))
+    for name, weight in start.items():
+        assert torch.equal(state.weights[name][1], weight), name
+    assert state.weights["log_variance"].shape == (2, 5)
+    assert (state.n_steps, state.n_epochs) == (0, 0)
+
+
+def test_start_depends_on_the_seed_alone(make_problem):
+    problem = make_problem()
+    torch_state, numpy_state = torch.get_rng_state(), np.random.get_state()
+    first = problem.start(Linear(), [1.0], seed=3)
+    assert torch.equal(torch.get_rng_state(), torch_state)
+    np.testing.assert_equal(np.random.get_state(), numpy_state)
+    torch.rand(1)
+    assert_equal(problem.start(Linear(), [1.0], seed=3), first)
+    torch.set_rng_state(torch_state)
+    other = problem.start(Linear(), [1.0], seed=4)
+    assert not torch.equal(other.values, first.values)
+
+
+def test_precision_rounds_the_same_start(make_problem):
+    single, double = (
+        make_problem(dtype=dtype).start(Learned(), [1.0])
+        for dtype in (torch.float32, torch.float64)
+    )
+    assert single.values.dtype == torch.float32
+    assert torch.equal(single.values, double.values.float())
+    assert torch.equal(single.generator, double.generator)
+
+
+@pytest.mark.parametrize("is_trained", [False, True])
+@pytest.mark.parametrize("policy", [Linear(), RunningAverage()])
+def test_there_and_back(policy, is_trained, make_problem, make_plan):
+    problem = make_problem()
+    state = problem.start(policy, [0.5, 1.0])
+    if is_trained:
+        state = problem.train(policy, state, make_plan()).state
+    arrays = state.to_numpy()
+    content = pickle.dumps(arrays)
+    # An estimator that was fitted on a GPU opens where there is none.
+    assert b"torch._utils" not in content
+    again = pickle.loads(content).to_torch(CPU, torch.float64)
+    assert isinstance(again, TrainingState)
+    assert_equal(again, state)
+    assert type(again.balance) is type(state.balance)
+    assert again.shapes == state.shapes
+    assert (again.n_steps, again.n_epochs) == (state.n_steps, state.n_epochs)
+    for name in ("mean", "square"):
+        one, other = getattr(again, name), getattr(state, name)
+        assert (one is None) == (other is None) == (not is_trained)
+        if is_trained:
+            assert torch.equal(one, other)
+
+
+def test_arrays_may_be_read_only(make_problem, make_plan):
+    # As joblib gives them to its workers.
+    problem = make_problem()
+    arrays = problem.train(Linear(), [1.0], make_plan()).state.to_numpy()
+    for array in (
+        arrays.values,
+        *arrays.balance,
+        arrays.floor,
+        arrays.generator,
+        arrays.mean,
+        arrays.square,
+    ):
+        array.setflags(write=False)
+    before = arrays.values.copy()
+    state = arrays.to_torch(CPU, torch.float64)
+    problem.train(Linear(), state, make_plan(n_planned_epochs=10))
+    np.testing.assert_array_equal(arrays.values, before)
+
+
+def test_precision_may_change_on_the_way_back(make_problem, make_plan):
+    problem = make_problem()
+    trained = problem.train(RunningAverage(), [1.0], make_plan()).state
+    state = trained.to_numpy().to_torch(CPU, torch.float32)
+    for part in (state.values, *state.balance, state.floor, state.mean, state.square):
+        assert part.dtype == torch.float32
+    assert torch.equal(state.generator, trained.generator)

@@ -1,0 +1,318 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from skvae.balance import Constant, LearnedVariance, Linear
+from skvae.training import SCHEDULES, Rows, evaluate
+from skvae.training._train import _batches, _noise
+
+BETAS = [0.1, 1.0, 4.0]
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.mark.parametrize(
+    ("n_rows", "batch_size", "n_steps"),
+    [(40, 8, 5), (40, 8, 20), (7, 3, 3), (7, 3, 5), (7, 7, 20), (3, 8, 4), (1, 1, 3)],
+)
+def test_each_epoch_visits_each_row_as_often(n_rows, batch_size, n_steps, make_plan):
+    plan = make_plan(batch_size=batch_size, steps_per_epoch=n_steps)
+    batches = _batches(n_rows, plan, generator())
+    assert [len(batch) for batch in batches] == [batch_size] * n_steps
+    drawn = torch.cat(batches)
+    n_visits = torch.bincount(drawn, minlength=n_rows)
+    whole, left = divmod(n_steps * batch_size, n_rows)
+    assert len(n_visits) == n_rows
+    assert sorted(n_visits.tolist()) == [whole] * (n_rows - left) + [whole + 1] * left
+    # One pass after another, each in an order of its own.
+    passes = drawn[: whole * n_rows].view(whole, n_rows)
+    assert torch.equal(
+        passes.sort(dim=1).values, torch.arange(n_rows).expand(whole, -1)
+    )
+
+
+def test_no_row_is_favoured_where_passes_do_not_fill_an_epoch(make_plan):
+    plan, random, n_epochs = (
+        make_plan(batch_size=3, steps_per_epoch=5),
+        generator(),
+        2000,
+    )
+    visits = torch.zeros(7)
+    for _ in range(n_epochs):
+        visits += torch.bincount(torch.cat(_batches(7, plan, random)), minlength=7)
+    # A row has 2 visits an epoch, or 3 with probability 1/7.
+    error = 5.0 * math.sqrt(1 / 7 * 6 / 7 / n_epochs)
+    np.testing.assert_allclose(visits / n_epochs, 15 / 7, atol=error)
+
+
+def test_batches_follow_the_generator(make_plan):
+    plan = make_plan()
+    first, again, other = (
+        torch.cat(_batches(40, plan, generator(seed))) for seed in (0, 0, 1)
+    )
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+@pytest.mark.parametrize("n_draws", [2, 8])
+def test_noise_comes_in_opposite_pairs(n_draws, make_plan):
+    noise = _noise(make_plan(n_draws=n_draws), 300, 2, generator())
+    assert noise.shape == (n_draws, 300, 2)
+    assert noise.dtype == torch.float64
+    half = n_draws // 2
+    assert torch.equal(noise[:half], -noise[half:])
+    # Rows and pairs have noise of their own, of variance 1.
+    assert len(noise[:half].unique()) == noise[:half].numel()
+    error = 5.0 * math.sqrt(2.0 / noise[:half].numel())
+    assert float(noise.square().mean()) == pytest.approx(1.0, abs=error)
+
+
+def test_single_draw_has_no_opposite(make_plan):
+    noise = _noise(make_plan(n_draws=1), 300, 2, generator())
+    assert noise.shape == (1, 300, 2)
+    error = 5.0 / math.sqrt(noise.numel())
+    assert float(noise.mean()) == pytest.approx(0.0, abs=error)
+
+
+@pytest.mark.parametrize("likelihood", ["gaussian", "bernoulli"])
+@pytest.mark.parametrize(
+    ("batch_size", "n_steps"), [(8, 5), (8, 10), (1, 40), (40, 2), (20, 6)]
+)
+def test_minibatches_are_unbiased(
+    likelihood, batch_size, n_steps, make_problem, make_plan
+):
+    # Nothing moves at learning rate zero, and a decoder that ignores its latents has
+    # no noise: full passes over the rows then give exactly the table's terms.
+    problem = make_problem(likelihood)
+    state = problem.start(Constant(), [0.5, 2.0])
+    for weight in ("decoder.0.weight", "decoder.1.weight"):
+        state.weights[weight].zero_()
+    state.weights["decoder.1.bias"].copy_(torch.linspace(-1.0, 1.0, 10).view(2, 5))
+    plan = make_plan(
+        n_epochs=1,
+        batch_size=batch_size,
+        steps_per_epoch=n_steps,
+        learning_rate=0.0,
+        weight_decay=0.0,
+    )
+    outcome = problem.train(Constant(), state, plan)
+    assert torch.equal(outcome.values, state.values)
+
+    noise = torch.zeros(1, 1, 2, dtype=torch.float64)
+    expected = evaluate(problem.module, state.weights, problem.rows, noise)
+    history = outcome.history
+    np.testing.assert_allclose(history["rate"][0], expected.rate, rtol=1e-12)
+    distortion = expected.distortion(problem.module, state.balance.variance)
+    np.testing.assert_allclose(history["distortion"][0], distortion, rtol=1e-12)
+    objective = distortion + torch.tensor([0.5, 2.0]) * expected.rate
+    np.testing.assert_allclose(history["objective"][0], objective, rtol=1e-12)
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_learning_rate_is_a_share_of_the_planned_steps(
+    schedule, make_problem, make_plan
+):
+    problem = make_problem()
+    plan = make_plan(schedule=schedule, n_epochs=3, n_planned_epochs=6)
+    first = problem.train(Constant(), [1.0], plan)
+    second = problem.train(Constant(), first.state, plan)
+    rates = np.concatenate(
+        [outcome.history["learning_rate"][:, 0] for outcome in (first, second)]
+    )
+    # The history has that of an epoch's last step; the first step is at progress 0.
+    expected = [0.01 * SCHEDULES[schedule]((10 * e + 9) / 60) for e in range(6)]
+    np.testing.assert_allclose(rates, expected, rtol=1e-12)
+
+
+def test_warm_up_is_a_share_of_the_planned_steps(make_problem, make_plan):
+    problem = make_problem()
+    plan = make_plan(n_epochs=3, n_planned_epochs=6)
+    policy = Linear(warmup=0.5)
+    first = problem.train(policy, [2.0], plan)
+    second = problem.train(policy, first.state, plan)
+    betas = [*first.history["beta"][:, 0], *second.history["beta"][:, 0]]
+    np.testing.assert_allclose(betas, [2 / 3, 4 / 3, 2.0, 2.0, 2.0, 2.0], rtol=1e-12)
+
+
+def test_more_steps_than_planned_stay_at_the_end(make_problem, make_plan):
+    # As `partial_fit` may ask for.
+    problem = make_problem()
+    plan = make_plan(n_epochs=3, n_planned_epochs=2)
+    history = problem.train(Linear(warmup=1.0), [2.0], plan).history
+    np.testing.assert_allclose(history["beta"][:, 0], [1.0, 2.0, 2.0])
+    assert history["learning_rate"][2, 0] == pytest.approx(0.01 / 25e4)
+
+
+def test_precision_follows_the_same_stream(make_problem, make_plan):
+    single, double = (
+        make_problem(dtype=dtype).train(LearnedVariance(), BETAS, make_plan())
+        for dtype in (torch.float32, torch.float64)
+    )
+    assert single.values.dtype == torch.float32
+    torch.testing.assert_close(
+        single.values.double(), double.values, rtol=1e-4, atol=1e-4
+    )
+
+
+def test_exploding_replica_leaves_the_others(make_problem, make_plan):
+    problem, plan = make_problem(), make_plan()
+    alone = problem.train(Constant(), [1.0], plan)
+    for size in (1e12, 1e300, math.inf):
+        together = problem.train(Constant(), [1.0, size], plan)
+        torch.testing.assert_close(
+            together.values[0], alone.values[0], rtol=1e-9, atol=1e-9
+        )
+
+
+def test_global_state_is_untouched(make_problem, make_plan):
+    torch_state, numpy_state = torch.get_rng_state(), np.random.get_state()
+    settings = torch.get_num_threads(), torch.get_default_dtype()
+    problem = make_problem()
+    first = problem.train(Constant(), BETAS, make_plan(), judge=True)
+    assert torch.equal(torch.get_rng_state(), torch_state)
+    np.testing.assert_equal(np.random.get_state(), numpy_state)
+    assert (torch.get_num_threads(), torch.get_default_dtype()) == settings
+    assert torch.is_grad_enabled()
+    torch.rand(1)
+    again = problem.train(Constant(), BETAS, make_plan(), judge=True)
+    torch.set_rng_state(torch_state)
+    assert torch.equal(again.values, first.values)
+
+
+def test_table_smaller_than_a_batch(make_problem, make_plan):
+    problem = make_problem(n_rows=3)
+    outcome = problem.train(Constant(), [1.0], make_plan(batch_size=8))
+    assert torch.isfinite(outcome.values).all()
+    # The weights of a batch sum to 1 in the mean over batches all the same.
+    still = make_plan(
+        batch_size=6, steps_per_epoch=2, learning_rate=0.0, weight_decay=0.0
+    )
+    state = problem.start(Constant(), [1.0])
+    rate = problem.train(Constant(), state, still).history["rate"][0]
+    noise = torch.zeros(1, 1, 2, dtype=torch.float64)
+    expected = evaluate(problem.module, state.weights, problem.rows, noise)
+    np.testing.assert_allclose(rate, expected.rate, rtol=1e-12)
+
+
+# Epochs judged on held-out rows.
+
+
+@pytest.fixture
+def long_plan(make_plan):
+    return make_plan(
+        n_epochs=20, n_planned_epochs=20, steps_per_epoch=5, learning_rate=0.1
+    )
+
+
+def test_weights_kept_are_those_of_the_best_epoch(make_problem, long_plan):
+    problem = make_problem()
+    outcome = problem.train(Constant(), BETAS, long_plan, judge=True)
+    best = outcome.history["validation_elbo"].argmax(axis=0)
+    assert (best < 19).any()
+    for r, epoch in enumerate(best):
+        plan = long_plan._replace(n_epochs=int(epoch) + 1)
+        until = problem.train(Constant(), BETAS, plan, judge=True)
+        assert torch.equal(until.state.values[r], outcome.values[r])
+    # To go on from are the last ones.
+    assert not torch.equal(outcome.values, outcome.state.values)
+
+
+def test_held_out_rows_do_not_train(make_problem, long_plan):
+    problem = make_problem()
+    outcome = problem.train(Constant(), BETAS, long_plan, judge=True)
+    problem.held_out = Rows(problem.held_out.x.flip(1), problem.held_out.weight)
+    other = problem.train(Constant(), BETAS, long_plan, judge=True)
+    assert torch.equal(other.state.values, outcome.state.values)
+    assert not np.array_equal(
+        other.history["validation_elbo"], outcome.history["validation_elbo"]
+    )
+
+
+def test_every_epoch_is_judged_with_the_same_noise(make_problem, long_plan):
+    problem = make_problem()
+    still = long_plan._replace(learning_rate=0.0, weight_decay=0.0)
+    # Full batches, or the calibration would follow the batches.
+    still = still._replace(batch_size=40, steps_per_epoch=1)
+    problem.module.likelihood.variance = 1.0
+    outcome = problem.train(Constant(), BETAS, still, judge=True)
+    elbo = outcome.history["validation_elbo"]
+    np.testing.assert_array_equal(elbo, np.broadcast_to(elbo[0], elbo.shape))
+
+
+@pytest.mark.parametrize("patience", [1, 4])
+def test_patience(patience, make_problem, long_plan):
+    problem = make_problem()
+    # Nothing is ever better by so much, but the first epoch is better than none.
+    plan = long_plan._replace(patience=patience, tolerance=1e9)
+    outcome = problem.train(Constant(), BETAS, plan, judge=True)
+    assert outcome.n_epochs.tolist() == [1 + patience] * 3
+    assert len(outcome.history["elbo"]) == 1 + patience
+    assert outcome.state.n_epochs == 1 + patience
+
+
+def test_patience_is_armed_when_the_schedule_has_ended(make_problem, long_plan):
+    problem = make_problem()
+    plan = long_plan._replace(patience=2, tolerance=1e9)
+    # Of 20 epochs the 10th is the first one that ends at the full weight.
+    outcome = problem.train(Linear(warmup=0.5), BETAS, plan, judge=True)
+    assert outcome.n_epochs.tolist() == [12] * 3
+    outcome = problem.train(Linear(warmup=1.0), BETAS, plan, judge=True)
+    assert outcome.n_epochs.tolist() == [20] * 3
+
+
+def test_annealed_epochs_are_not_the_best(make_problem, long_plan):
+    problem, policy = make_problem(), Linear(warmup=0.75)
+    outcome = problem.train(policy, [8.0], long_plan, judge=True)
+    elbo = outcome.history["validation_elbo"][:, 0]
+    # Below its final weight the model explains more, but is not the one asked for.
+    assert elbo.argmax() < 14
+    assert outcome.beta.tolist() == [8.0]
+    best = 14 + int(elbo[14:].argmax())
+    plan = long_plan._replace(n_epochs=best + 1)
+    until = problem.train(policy, [8.0], plan, judge=True)
+    assert torch.equal(until.state.values, outcome.values)
+
+
+def test_callback_stops_training(make_problem, long_plan):
+    problem, seen = make_problem(), []
+
+    def on_epoch(epoch, record, keep):
+        seen.append((epoch, set(record), keep()))
+        return epoch == 2
+
+    outcome = problem.train(Constant(), BETAS, long_plan, on_epoch=on_epoch)
+    assert [epoch for epoch, *_ in seen] == [0, 1, 2]
+    assert all(names == set(outcome.history) for _, names, _ in seen)
+    assert torch.equal(seen[-1][2], outcome.values)
+    assert not torch.equal(seen[0][2], seen[1][2])
+    assert outcome.n_epochs.tolist() == [3] * 3
+
+
+def test_stopped_within_the_schedule_the_latest_weights_are_kept(
+    make_problem, long_plan
+):
+    problem, kept = make_problem(), []
+
+    def on_epoch(epoch, record, keep):
+        kept.append(keep())
+        return epoch == 2
+
+    outcome = problem.train(
+        Linear(warmup=0.5), BETAS, long_plan, judge=True, on_epoch=on_epoch
+    )
+    assert torch.equal(outcome.values, outcome.state.values)
+    assert torch.equal(kept[-1], outcome.values)
+    assert not torch.equal(kept[0], kept[1])
+
+
+@pytest.mark.parametrize("judge", [False, True])
+def test_divergence_is_not_hidden(judge, make_problem, make_plan):
+    problem = make_problem()
+    problem.rows.x[3, 1] = math.inf
+    problem.held_out.x[3, 1] = math.inf
+    outcome = problem.train(Constant(), [1.0], make_plan(), judge=judge)
+    assert not torch.isfinite(outcome.values).all()
