@@ -28,6 +28,8 @@ class Table:
     is_constant : ndarray of shape (n_features,), dtype=bool
         Columns that have held nothing but their centre, and so are given back as
         it, whatever the model makes of them.
+    dtype : str
+        Precision that they came in.
     """
 
     center: NDArray[np.float64]
@@ -36,6 +38,7 @@ class Table:
     container: str
     names: Sequence[str] | None
     is_constant: NDArray[np.bool_]
+    dtype: str = "float64"
 
     @classmethod
     def from_rows(
@@ -74,9 +77,13 @@ class Table:
         spread[is_constant] = 1.0
         ones = np.ones_like(spread)
         if standardize:
-            return cls(center, spread, ones, container, names, is_constant)
+            return cls(
+                center, spread, ones, container, names, is_constant, X.dtype.name
+            )
         none = np.zeros_like(is_constant)
-        return cls(0.0 * ones, ones, np.square(spread), container, names, none)
+        return cls(
+            0.0 * ones, ones, np.square(spread), container, names, none, X.dtype.name
+        )
 
     def after(self, X: NDArray[np.floating]) -> Table:
         """Table when more rows have been seen; centre and scale stay as they are."""

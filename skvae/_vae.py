@@ -1,8 +1,6 @@
 """The estimator: it validates, delegates to the torch core, and keeps what it finds."""
 
 import functools
-import math
-import time
 import warnings
 from numbers import Integral, Real
 
@@ -11,35 +9,27 @@ from sklearn.base import (
     BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
-    clone,
 )
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skvae._rows import canonical_rows
+from skvae._parts import torch_device
+from skvae._report import Report
 from skvae._sklearn_compat import (
     CallbackSupportMixin,
     Interval,
     StrOptions,
     _fit_context,
     check_sample_weight,
-    validate_parameter_constraints,
     with_callbacks,
 )
-from skvae._table import Table, container_of
-from skvae.balance import POLICIES, BalancePolicy, Constant
+from skvae._table import container_of
+from skvae.balance import POLICIES, BalancePolicy
 from skvae.divergences import DIVERGENCES, Divergence
 from skvae.likelihoods import LIKELIHOODS, Likelihood
-from skvae.networks import ACTIVATIONS, MLP, NETWORKS, Network
-
-# An epoch has at least this many optimiser steps: a table of one or two batches
-# needs as many steps as any other, and its rows are visited several times an epoch.
-_MIN_STEPS_PER_EPOCH = 20
-
-# "auto": rows needed before some of them are held out.
-_MIN_ROWS_TO_HOLD_OUT = 50
+from skvae.networks import ACTIVATIONS, Network
 
 
 def _all_or_nothing(method):
@@ -346,8 +336,14 @@ class BalancedVAE(
         self : BalancedVAE
             The fitted estimator.
         """
-        resume = self.warm_start and hasattr(self, "_state")
-        return self._fit(X, sample_weight, reset=not resume)
+        mode = "warm" if self.warm_start and hasattr(self, "_state") else "fit"
+        fitting = self._fitting(X, sample_weight, mode)
+        report = Report(self, X, fitting.attributes)
+        vars(self).update(fitting.train(report))
+        report.close()
+        if self.n_iter_ == self.max_iter:
+            self._warn_if_rising()
+        return self
 
     @_all_or_nothing
     @_fit_context(prefer_skip_nested_validation=True)
@@ -374,259 +370,56 @@ class BalancedVAE(
         self : BalancedVAE
             The fitted estimator.
         """
-        resume = hasattr(self, "_state")
-        return self._fit(X, sample_weight, reset=not resume, partial=True)
-
-    def _fit(self, X, sample_weight, *, reset, partial=False):
-        """Train from the start, or go on from the last state where not `reset`."""
-        import torch
-
-        from skvae import training
-
-        given, container = X, container_of(X)
-        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=reset)
-        weight = check_sample_weight(sample_weight, X)
-        if not weight.all():
-            # A row of weight zero is not there, nor does it say what "auto" means.
-            X, weight = X[weight > 0], weight[weight > 0]
-        device = _device(self.device)
-        dtype = getattr(torch, self.precision)
-        if reset or not partial:
-            policy, likelihood, divergence, network = self._parts(X)
-        else:
-            policy, likelihood = self._policy, self._likelihood
-            divergence, network = self._divergence, self._network
-        names = getattr(self, "feature_names_in_", None)
-        X = likelihood.admit(X, names)
-        n_features = X.shape[1]
-
-        index, weight = canonical_rows(X, weight)
-        X_rows = X[index]
-        if reset or not partial:
-            n_components = self.n_components
-            if n_components == "auto":
-                n_components = min(10, max(1, n_features // 2))
-        else:
-            n_components = self.n_components_
-        if reset:
-            table = Table.from_rows(
-                X_rows,
-                weight,
-                standardize=self.standardize and likelihood.is_continuous,
-                container=container,
-                names=None if container == "array" else list(given.columns),
-            )
-        else:
-            table = self._table.after(X_rows)
-        module = _module(network, likelihood, divergence, n_features, n_components)
-
-        seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
-        is_held_out = np.zeros(len(index), dtype=bool)
-        if not partial:
-            is_held_out[self._held_out(len(index), seed)] = True
-
-        def rows_where(mask):
-            share = weight[mask] / weight[mask].sum()
-            return training.Rows(
-                torch.tensor(table.to_model(X_rows[mask]), dtype=dtype, device=device),
-                torch.tensor(share, dtype=dtype, device=device),
-            )
-
-        rows = rows_where(~is_held_out)
-        held_out = rows_where(is_held_out) if is_held_out.any() else None
-        plan = self._plan(training.Plan, len(rows.x), partial)
-
-        if reset or not partial:
-            variance = _fixed_variance(likelihood, n_features)
-            floor = getattr(likelihood, "floor", 0.0) * table.variance
-            state = training.init(
-                module,
-                policy,
-                *(
-                    torch.tensor(value, dtype=dtype, device=device)
-                    for value in ([self.beta], variance, table.variance, floor)
-                ),
-                seed=seed,
-            )
-            if not reset:
-                state.values = self._kept_values(state, likelihood)
-        else:
-            state = self._state.to_torch(device, dtype)
-
-        def attributes(values):
-            """Fitted attributes that follow from weights."""
-            weights = training.views(values, state.shapes)
-            nodes = training.quadrature(
-                n_components, n_nodes=int(np.clip(2**16 // len(rows.x), 2, 32))
-            )
-            noise = torch.tensor(nodes, dtype=dtype, device=device)[:, None]
-            seen = training.evaluate(module, weights, rows, noise)
-            new = None
-            if held_out is not None:
-                new = training.evaluate(module, weights, held_out, noise)
-            variance = training.variance_in_force(
-                module,
-                policy,
-                state,
-                seen.error,
-                None if new is None else new.error,
-                0 if new is None else len(held_out.x),
-            )
-            judged = seen if new is None else new
-            rate = float(judged.rate[0])
-            distortion = float(judged.distortion(module, variance)[0])
-            distortion += float(table.log_jacobian.sum())
-            variance = variance.cpu().numpy()
-            return {
-                "n_components_": n_components,
-                "variance_": _number(variance[0]) if likelihood.has_variance else None,
-                "active_units_": (seen.spread[0] > 0.01).cpu().numpy(),
-                "rate_": rate,
-                "distortion_": distortion,
-                "elbo_": -(rate + distortion),
-                "_policy": policy,
-                "_likelihood": likelihood,
-                "_divergence": divergence,
-                "_network": network,
-                "_table": table,
-                "_shapes": state.shapes,
-                "_values": values.cpu().numpy(),
-                "_variance": variance,
-            }
-
-        report = None if partial else _Report(self, given, attributes)
-        outcome = training.train(module, policy, state, rows, held_out, plan, report)
-        if not bool(torch.isfinite(outcome.values).all()):
-            raise RuntimeError(
-                "Training diverged: weights are no longer finite. Lower "
-                f"learning_rate_init (now {self.learning_rate_init}), or pass "
-                "standardize=True if the columns differ in scale."
-            )
-        vars(self).update(attributes(outcome.values))
-        self.beta_ = float(outcome.beta[0])
-        self.theta_ = None
-        if likelihood.has_variance:
-            self.theta_ = self.beta_ * _number(outcome.variance[0].cpu().numpy())
-        self.n_iter_ = int(outcome.n_epochs[0])
-        self._state = outcome.state.to_numpy()
-        history = _in_units_of_x(outcome.history, table.log_jacobian.sum())
-        if partial and not reset:
-            history = {
-                name: np.concatenate([self.history_[name], entries])
-                for name, entries in history.items()
-            }
-        self.history_ = history
-        if not partial and self.n_iter_ == self.max_iter:
-            self._warn_if_rising()
-        if report is not None:
-            report.close()
+        goes_on = hasattr(self, "_state")
+        fitting = self._fitting(
+            X, sample_weight, "next_call" if goes_on else "first_call"
+        )
+        vars(self).update(fitting.train(None))
         return self
 
-    def _parts(self, X):
-        """Policy, likelihood, divergence and network, checked, as copies."""
-        likelihood = self.likelihood
-        if likelihood == "auto":
-            is_binary = ((X == 0) | (X == 1)).all() and X.min() < X.max()
-            likelihood = "bernoulli" if is_binary else "gaussian"
-        network = self.network
-        if network is None:
-            network = MLP(tuple(self.hidden_layer_sizes), self.activation)
-        policy = _resolved(self.balance, POLICIES)
-        likelihood = _resolved(likelihood, LIKELIHOODS)
-        divergence = _resolved(self.divergence, DIVERGENCES)
-        network = _resolved(network, NETWORKS)
-        if policy.moves_variance and not likelihood.has_free_variance:
-            if self.likelihood == "auto":
-                policy = Constant()
-            else:
-                raise ValueError(
-                    f"balance={self.balance!r} moves the variance of the decoder, but "
-                    f"likelihood={self.likelihood!r} has none that is free to move. "
-                    "Use balance='constant', or likelihood='gaussian' for columns of "
-                    "real numbers."
-                )
-        return policy, likelihood, divergence, network
+    def _fitting(self, X, sample_weight, mode):
+        """Check a table and prepare to train on it."""
+        from skvae._fitting import Fitting
 
-    def _held_out(self, n_rows, seed):
-        """Indices of the rows to judge on."""
-        wanted = self.early_stopping
-        if wanted == "auto":
-            wanted = n_rows >= _MIN_ROWS_TO_HOLD_OUT
-        if not wanted:
-            return np.empty(0, dtype=np.intp)
-        if n_rows < 2:
-            raise ValueError(
-                "early_stopping=True needs at least 2 distinct rows of positive "
-                "weight, one to train on and one to hold out, but X has one sample of "
-                "that kind. Pass more rows, or early_stopping=False."
-            )
-        n_held_out = min(math.ceil(self.validation_fraction * n_rows), n_rows - 1)
-        # Not the global generator: a private one of the same seed.
-        order = np.random.RandomState(seed).permutation(n_rows)
-        return np.sort(order[:n_held_out])
-
-    def _plan(self, Plan, n_rows, partial):
-        """How long and how fast to train on `n_rows` rows."""
-        batch_size = self.batch_size
-        if batch_size == "auto":
-            batch_size = int(np.clip(n_rows // 64, 256, 1024))
-        batch_size = min(batch_size, n_rows)
-        n_steps = math.ceil(n_rows / batch_size)
-        if not partial:
-            n_steps = max(n_steps, _MIN_STEPS_PER_EPOCH)
-        # A small table in a single batch has time to spare for less noise.
-        n_draws = 1
-        if batch_size == n_rows:
-            n_draws = 2 * int(np.clip(256 // n_rows, 1, 4))
-        return Plan(
-            n_epochs=1 if partial else self.max_iter,
-            n_planned_epochs=self.max_iter,
-            steps_per_epoch=n_steps,
-            batch_size=batch_size,
-            n_draws=n_draws,
-            schedule="constant" if partial else self.learning_rate,
-            learning_rate=self.learning_rate_init,
-            weight_decay=self.alpha,
-            patience=None if partial else self.n_iter_no_change,
-            tolerance=self.tol,
+        container = container_of(X)
+        starts = mode in {"fit", "first_call"}
+        rows = validate_data(self, X, dtype=[np.float64, np.float32], reset=starts)
+        return Fitting(
+            self,
+            rows,
+            check_sample_weight(sample_weight, rows),
+            container=container,
+            columns=None if container == "array" else list(X.columns),
+            mode=mode,
         )
-
-    def _kept_values(self, state, likelihood):
-        """Weights of the last fit, for a warm start."""
-        if type(likelihood) is not type(self._likelihood):
-            raise ValueError(
-                "warm_start=True goes on from the weights of the last fit, whose "
-                f"likelihood was {self._likelihood} and is now {likelihood}. Keep the "
-                "likelihood, or set warm_start=False."
-            )
-        if state.shapes != self._shapes:
-            raise ValueError(
-                "warm_start=True goes on from the weights of the last fit, but their "
-                f"shapes are {self._shapes} and the parameters now ask for "
-                f"{state.shapes}. Keep n_components, hidden_layer_sizes, network, "
-                "likelihood and the scope of balance, or set warm_start=False."
-            )
-        return state.values.new_tensor(self._values)
 
     def _warn_if_rising(self):
         """Warn if the last tenth of the epochs still raised the elbo by much."""
         elbo = self.history_.get("validation_elbo", self.history_["elbo"])
         tail = max(1, len(elbo) // 10)
+        rise = elbo.max() - elbo.min()
         gain = elbo[-1] - elbo[-1 - tail] if len(elbo) > tail else np.inf
-        if gain > max(self.tol, 0.02 * (elbo.max() - elbo.min())):
+        if gain > max(self.tol, 0.02 * rise):
+            still = "and one epoch tells nothing of convergence"
+            if len(elbo) > tail:
+                still = (
+                    f"while the elbo still rose by {gain:.3g} nats per row in the last "
+                    f"{tail} of them"
+                )
             warnings.warn(
-                f"Training ended after max_iter={self.max_iter} epochs while the elbo "
-                f"still rose (by {gain:.3g} nats per row in the last {tail}). Increase "
-                f"max_iter, or learning_rate_init (now {self.learning_rate_init}).",
+                f"Training ended after max_iter={self.max_iter} epochs, {still}. "
+                "Increase max_iter, or learning_rate_init (now "
+                f"{self.learning_rate_init}).",
                 ConvergenceWarning,
-                stacklevel=4,
+                stacklevel=2,
             )
 
     def _rows(self, X):
         """Check rows against the fitted model."""
         check_is_fitted(self)
         X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
-        return self._likelihood.admit(X, getattr(self, "feature_names_in_", None))
+        names = getattr(self, "feature_names_in_", None)
+        return self._parts.likelihood.admit(X, names)
 
     def _model(self, dtype):
         """The trained model in a precision."""
@@ -635,19 +428,13 @@ class BalancedVAE(
         from skvae._inference import Model
 
         return Model(
-            module=_module(
-                self._network,
-                self._likelihood,
-                self._divergence,
-                self.n_features_in_,
-                self.n_components_,
-            ),
+            module=self._parts.module(self.n_features_in_, self.n_components_),
             shapes=self._shapes,
             values=self._values,
             variance=self._variance,
             table=self._table,
             dtype=getattr(torch, np.dtype(dtype).name),
-            device=_device(self.device),
+            device=torch_device(self.device),
         )
 
     def transform(self, X):
@@ -702,8 +489,8 @@ class BalancedVAE(
         Returns
         -------
         X : ndarray or DataFrame of shape (n_samples, n_features)
-            Rows from p(z) p(x given z) in the units of the X of fit, and a frame if
-            that was one.
+            Rows from p(z) p(x given z) in the units and precision of the X of fit,
+            and a frame if that was one.
         """
         check_is_fitted(self)
         if not isinstance(n_samples, Integral) or n_samples < 1:
@@ -713,7 +500,7 @@ class BalancedVAE(
         drawn = self._model(self._values.dtype).draw(
             n_samples, check_random_state(random_state)
         )
-        return self._table.wrap(drawn)
+        return self._table.wrap(drawn.astype(self._table.dtype, copy=False))
 
     def rate_distortion(self, X):
         """Rate and distortion of each row.
@@ -833,113 +620,3 @@ class BalancedVAE(
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         tags.input_tags.sparse = False
         return tags
-
-
-class _Report:
-    """Tells callbacks and terminal of each epoch."""
-
-    def __init__(self, estimator, X, attributes):
-        self.estimator, self.X, self.attributes = estimator, X, attributes
-        self.every = estimator.max_iter / (10.0 * max(1, int(estimator.verbose)))
-        self.start = time.perf_counter()
-        self.root = estimator._init_callback_context(max_subtasks=estimator.max_iter)
-        # X is the target of an autoencoder; monitors skip scoring without a y.
-        self.data = {"estimator": estimator, "X": X, "y": X}
-        self.root.call_on_fit_task_begin(**self.data)
-
-    def __call__(self, epoch, record, kept_values):
-        """Report an epoch; return whether a callback asks to stop."""
-        if self.estimator.verbose:
-            self._print(epoch + 1, record)
-        task = self.root.subcontext(task_name="epoch")
-        task.call_on_fit_task_begin(**self.data)
-        return task.call_on_fit_task_end(
-            **self.data,
-            reconstruction_attributes=lambda: self.attributes(kept_values()),
-        )
-
-    def _print(self, n_done, record):
-        n_epochs = self.estimator.max_iter
-        if n_done % self.every >= 1.0 and n_done < n_epochs:
-            return
-        elbo = float(record.get("validation_elbo", record["elbo"])[0])
-        spent = time.perf_counter() - self.start
-        left = spent / n_done * (n_epochs - n_done)
-        print(
-            f"[BalancedVAE] epoch {n_done}/{n_epochs}: elbo {elbo:.4g} nats per row "
-            f"(as the model sees it), rate {float(record['rate'][0]):.3g}, "
-            f"at most {left:.0f} s left"
-        )
-
-    def close(self):
-        """Report the end of the fit."""
-        self.root.call_on_fit_task_end(
-            **self.data, reconstruction_attributes=lambda: {}
-        )
-
-
-def _module(network, likelihood, divergence, n_features, n_components):
-    from skvae._module import Module
-
-    return Module(network, likelihood, divergence, n_features, n_components)
-
-
-def _resolved(part, members):
-    """Copy of a part with checked settings, built from its name if it is one."""
-    part = members[part]() if isinstance(part, str) else clone(part)
-    validate_parameter_constraints(
-        part._parameter_constraints, part.get_params(deep=False), type(part).__name__
-    )
-    return part
-
-
-def _device(name):
-    """Return torch device of a name, or raise ValueError if it is not there."""
-    import torch
-
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-        # There and back: the meta device takes tensors but holds no numbers.
-        torch.empty(0, device=device).cpu()
-    except (RuntimeError, AssertionError, ImportError) as error:
-        n_gpus = torch.cuda.device_count()
-        raise ValueError(
-            f"device={name!r} is not available here: torch sees the CPU and {n_gpus} "
-            "CUDA devices. Use device='cpu' or device='auto'."
-        ) from error
-    return device
-
-
-def _fixed_variance(likelihood, n_features):
-    """Decoder variance for a policy that does not move it: the user's, or 1."""
-    variance = likelihood.variance
-    variance = np.atleast_1d(1.0 if variance is None else np.asarray(variance, float))
-    is_possible = ((variance > 0) & (variance < np.inf)).all()
-    if variance.shape not in {(1,), (n_features,)} or not is_possible:
-        raise ValueError(
-            f"The variance of {type(likelihood).__name__} must be a number above 0 or "
-            f"one for each of the {n_features} features, got {likelihood.variance!r}."
-        )
-    return variance
-
-
-def _number(values):
-    """Float where there is one value, else the values in float64."""
-    return float(values[0]) if len(values) == 1 else values.astype(np.float64)
-
-
-def _in_units_of_x(history, log_jacobian):
-    """History of the only replica, in the units of X."""
-    history = {name: entries[:, 0].astype(float) for name, entries in history.items()}
-    history["theta"] = history["beta"] * history["variance"]
-    for name in ("distortion", "objective", "validation_distortion"):
-        if name in history:
-            history[name] += log_jacobian
-    for prefix in ("", "validation_"):
-        if f"{prefix}rate" in history:
-            history[f"{prefix}elbo"] = -(
-                history[f"{prefix}rate"] + history[f"{prefix}distortion"]
-            )
-    return history

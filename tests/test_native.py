@@ -266,7 +266,7 @@ def test_parameters_of_parts_are_parameters():
     assert params["likelihood__floor"] == 0.1
     assert params["network__activation"] == "tanh"
     assert clone(vae).get_params()["balance__warmup"] == 0.75
-    assert vae.fit(X)._policy.warmup == 0.75
+    assert vae.fit(X)._parts.policy.warmup == 0.75
 
 
 def test_parameters_of_parts_are_validated():

@@ -12,7 +12,8 @@ from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
-from skvae import BalancedVAE
+from skvae import BalancedVAE, _fitting
+from skvae._report import Report
 from skvae._rows import canonical_rows
 from skvae.balance import (
     POLICIES,
@@ -69,7 +70,7 @@ def n_steps(monkeypatch):
 @pytest.fixture
 def one_step_an_epoch(monkeypatch):
     """Epochs that cost next to nothing, where their number is what matters."""
-    monkeypatch.setattr("skvae._vae._MIN_STEPS_PER_EPOCH", 1)
+    monkeypatch.setattr("skvae._fitting._MIN_STEPS_PER_EPOCH", 1)
 
 
 # --- fitted attributes ---------------------------------------------------------------
@@ -304,7 +305,7 @@ def held_out_rows(vae):
     seed = check_random_state(0).randint(np.iinfo(np.int32).max)
     index, _ = canonical_rows(X, np.ones(N_ROWS))
     mask = np.zeros(N_ROWS, dtype=bool)
-    mask[index[vae._held_out(N_ROWS, seed)]] = True
+    mask[index[_fitting.held_out(vae, N_ROWS, seed)]] = True
     return mask
 
 
@@ -483,15 +484,13 @@ def test_weights_of_an_unfinished_schedule_are_not_kept():
 
 
 def test_callback_that_stops_before_the_schedule_ends(monkeypatch):
-    from skvae import _vae
-
-    report = _vae._Report.__call__
+    report = Report.__call__
 
     def report_and_stop(self, epoch, record, kept_values):
         report(self, epoch, record, kept_values)
         return epoch == 2
 
-    monkeypatch.setattr(_vae._Report, "__call__", report_and_stop)
+    monkeypatch.setattr(Report, "__call__", report_and_stop)
     params = {**OVERFIT, "max_iter": 10, "tol": 1e3}
     vae = BalancedVAE(balance=Linear(warmup=0.8), **params).fit(X)
     assert vae.n_iter_ == 3
@@ -503,7 +502,8 @@ def test_callback_that_stops_before_the_schedule_ends(monkeypatch):
 
 def test_too_short_a_fit_warns():
     with pytest.warns(
-        ConvergenceWarning, match=r"max_iter=3 epochs .*Increase"
+        ConvergenceWarning,
+        match=r"max_iter=3 epochs, while the elbo still rose by .*Increase",
     ) as seen:
         fit(max_iter=3, tol=1e-4)
     assert len(seen) == 1
@@ -512,7 +512,9 @@ def test_too_short_a_fit_warns():
 
 def test_single_epoch_warns():
     # There is nothing to compare it with.
-    with pytest.warns(ConvergenceWarning, match="max_iter=1 epochs"):
+    with pytest.warns(
+        ConvergenceWarning, match="max_iter=1 epochs, and one epoch tells nothing"
+    ):
         fit(max_iter=1)
 
 

@@ -172,10 +172,11 @@ def train(
     n_done = np.full(len(flat.values), epoch + 1)
     if judge is not None:
         n_done = np.minimum(n_done, judge.stopped_at.cpu().numpy())
+    values = flat.values.detach() if judge is None else judge.best
     return Outcome(
         state=replace(
             state,
-            values=flat.values.detach(),
+            values=values,
             balance=balance,
             generator=generator.get_state(),
             mean=flat.mean,
@@ -183,7 +184,7 @@ def train(
             n_steps=n_steps,
             n_epochs=epoch + 1,
         ),
-        values=flat.values.detach() if judge is None else judge.best,
+        values=values,
         beta=balance.beta if judge is None else judge.best_beta,
         variance=balance.variance if judge is None else judge.best_variance,
         n_epochs=n_done,

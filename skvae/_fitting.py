@@ -1,0 +1,294 @@
+"""One call of `fit` or `partial_fit`: from a checked table to fitted attributes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils import check_random_state
+from torch import Tensor
+
+from skvae import training
+from skvae._parts import Parts, fixed_variance, torch_device
+from skvae._rows import canonical_rows
+from skvae._table import Table
+
+# An epoch has at least this many optimiser steps: a table of one or two batches
+# needs as many steps as any other, and its rows are visited several times an epoch.
+_MIN_STEPS_PER_EPOCH = 20
+
+# "auto": rows needed before some of them are held out.
+_MIN_ROWS_TO_HOLD_OUT = 50
+
+# Rows decoded to report on the training rows, so that a large table gets fewer nodes.
+_REPORTED_ROWS = 2**16
+
+
+class Fitting:
+    """Rows, parts and start of a training, and what becomes of it.
+
+    Parameters
+    ----------
+    vae : BalancedVAE
+        Its parameters, and its fitted attributes where it goes on from them.
+    X : ndarray of shape (n_samples, n_features)
+        Finite numbers.
+    weight : ndarray of shape (n_samples,)
+        Not negative, not all zero.
+    container : str
+        Kind of table that X came in.
+    columns : list or None
+        Names of its columns.
+    mode : {"fit", "warm", "first_call", "next_call"}
+        `fit` from nothing or from the last weights, or a call of `partial_fit`, which
+        takes up the last state if there is one.
+    """
+
+    def __init__(
+        self,
+        vae: Any,
+        X: NDArray[np.floating],
+        weight: NDArray[np.float64],
+        *,
+        container: str,
+        columns: Sequence[str] | None,
+        mode: str,
+    ) -> None:
+        self.vae, self.mode = vae, mode
+        self.device = torch_device(vae.device)
+        self.dtype = getattr(torch, vae.precision)
+        if not weight.all():
+            # A row of weight zero is not there, nor does it say what "auto" means.
+            X, weight = X[weight > 0], weight[weight > 0]
+        goes_on, is_partial = mode == "next_call", mode.endswith("_call")
+        self.parts = vae._parts if goes_on else Parts.from_params(vae, X)
+        likelihood = self.parts.likelihood
+        X = likelihood.admit(X, getattr(vae, "feature_names_in_", None))
+        index, weight = canonical_rows(X, weight)
+        rows = X[index]
+
+        n_features = rows.shape[1]
+        if goes_on:
+            self.n_components = vae.n_components_
+        elif vae.n_components == "auto":
+            self.n_components = min(10, max(1, n_features // 2))
+        else:
+            self.n_components = vae.n_components
+        if mode in {"fit", "first_call"}:
+            self.table = Table.from_rows(
+                rows,
+                weight,
+                standardize=vae.standardize and likelihood.is_continuous,
+                container=container,
+                names=columns,
+            )
+        else:
+            self.table = vae._table.after(rows)
+        self.module = self.parts.module(n_features, self.n_components)
+
+        seed = check_random_state(vae.random_state).randint(np.iinfo(np.int32).max)
+        is_held_out = np.zeros(len(rows), dtype=bool)
+        if not is_partial:
+            is_held_out[held_out(vae, len(rows), seed)] = True
+        self.rows = self._rows(rows, weight, ~is_held_out)
+        self.held_out = None
+        if is_held_out.any():
+            self.held_out = self._rows(rows, weight, is_held_out)
+        self.plan = plan(vae, len(self.rows.x), is_partial=is_partial)
+        self.state = self._start(seed)
+
+    def _tensor(self, values: ArrayLike) -> Tensor:
+        return torch.tensor(values, dtype=self.dtype, device=self.device)
+
+    def _rows(
+        self,
+        rows: NDArray[np.floating],
+        weight: NDArray[np.float64],
+        mask: NDArray[np.bool_],
+    ) -> training.Rows:
+        """Some of the rows, as the model sees them."""
+        share = weight[mask] / weight[mask].sum()
+        x = self.table.to_model(rows[mask])
+        return training.Rows(self._tensor(x), self._tensor(share))
+
+    def _start(self, seed: int) -> training.TrainingState:
+        """State to train from."""
+        if self.mode == "next_call":
+            return self.vae._state.to_torch(self.device, self.dtype)
+        likelihood, table = self.parts.likelihood, self.table
+        state = training.init(
+            self.module,
+            self.parts.policy,
+            beta=self._tensor([self.vae.beta]),
+            variance=self._tensor(fixed_variance(likelihood, len(table.scale))),
+            data_variance=self._tensor(table.variance),
+            floor=self._tensor(getattr(likelihood, "floor", 0.0) * table.variance),
+            seed=seed,
+        )
+        if self.mode == "warm":
+            state.values = self._last_values(state.shapes)
+        return state
+
+    def _last_values(self, shapes: dict[str, tuple[int, ...]]) -> Tensor:
+        """Weights of the last fit, for a warm start."""
+        last = self.vae._parts.likelihood
+        if type(self.parts.likelihood) is not type(last):
+            raise ValueError(
+                "warm_start=True goes on from the weights of the last fit, whose "
+                f"likelihood was {last} and is now {self.parts.likelihood}. Keep the "
+                "likelihood, or set warm_start=False."
+            )
+        if shapes != self.vae._shapes:
+            raise ValueError(
+                "warm_start=True goes on from the weights of the last fit, but their "
+                f"shapes are {self.vae._shapes} and the parameters now ask for "
+                f"{shapes}. Keep n_components, hidden_layer_sizes, network, "
+                "likelihood and the scope of balance, or set warm_start=False."
+            )
+        return self._tensor(self.vae._values)
+
+    def train(self, on_epoch: Callable[..., bool] | None) -> dict[str, Any]:
+        """Train, and return the fitted attributes."""
+        outcome = training.train(
+            self.module,
+            self.parts.policy,
+            self.state,
+            self.rows,
+            self.held_out,
+            self.plan,
+            on_epoch,
+        )
+        if not bool(torch.isfinite(outcome.values).all()):
+            raise RuntimeError(
+                "Training diverged: weights are no longer finite. Lower "
+                f"learning_rate_init (now {self.vae.learning_rate_init}), or pass "
+                "standardize=True if the columns differ in scale."
+            )
+        attributes = self.attributes(outcome.values)
+        beta = _number(outcome.beta.cpu().numpy())
+        variance = outcome.variance[0].cpu().numpy()
+        history = _in_units_of_x(outcome.history, self.table.log_jacobian.sum())
+        if self.mode == "next_call":
+            history = {
+                name: np.concatenate([self.vae.history_[name], entries])
+                for name, entries in history.items()
+            }
+        return {
+            **attributes,
+            "beta_": beta,
+            "theta_": beta * _number(variance) if self._has_variance else None,
+            "n_iter_": int(outcome.n_epochs[0]),
+            "history_": history,
+            "_state": outcome.state.to_numpy(),
+        }
+
+    @property
+    def _has_variance(self) -> bool:
+        return self.parts.likelihood.has_variance
+
+    def attributes(self, values: Tensor) -> dict[str, Any]:
+        """Fitted attributes that follow from weights of shape (1, n_weights)."""
+        weights = training.views(values, self.state.shapes)
+        n_nodes = int(np.clip(_REPORTED_ROWS // len(self.rows.x), 2, 32))
+        nodes = training.quadrature(self.n_components, n_nodes)
+        noise = self._tensor(nodes)[:, None]
+        seen = training.evaluate(self.module, weights, self.rows, noise)
+        judged, new_error, n_new = seen, None, 0
+        if self.held_out is not None:
+            judged = training.evaluate(self.module, weights, self.held_out, noise)
+            new_error, n_new = judged.error, len(self.held_out.x)
+        variance = training.variance_in_force(
+            self.module, self.parts.policy, self.state, seen.error, new_error, n_new
+        )
+        rate = float(judged.rate[0])
+        distortion = float(judged.distortion(self.module, variance)[0])
+        distortion += float(self.table.log_jacobian.sum())
+        scored = variance.cpu().numpy()
+        return {
+            "n_components_": self.n_components,
+            "variance_": _number(scored[0]) if self._has_variance else None,
+            "active_units_": (seen.spread[0] > 0.01).cpu().numpy(),
+            "rate_": rate,
+            "distortion_": distortion,
+            "elbo_": -(rate + distortion),
+            "_parts": self.parts,
+            "_table": self.table,
+            "_shapes": self.state.shapes,
+            "_values": values.cpu().numpy(),
+            "_variance": scored,
+        }
+
+
+def held_out(vae: Any, n_rows: int, seed: int) -> NDArray[np.intp]:
+    """Indices of the rows to judge on."""
+    wanted = vae.early_stopping
+    if wanted == "auto":
+        wanted = n_rows >= _MIN_ROWS_TO_HOLD_OUT
+    if not wanted:
+        return np.empty(0, dtype=np.intp)
+    if n_rows < 2:
+        raise ValueError(
+            "early_stopping=True needs at least 2 distinct rows of positive "
+            "weight, one to train on and one to hold out, but X has one sample of "
+            "that kind. Pass more rows, or early_stopping=False."
+        )
+    n_held_out = min(math.ceil(vae.validation_fraction * n_rows), n_rows - 1)
+    # Not the global generator: a private one of the same seed.
+    order = np.random.RandomState(seed).permutation(n_rows)
+    return np.sort(order[:n_held_out])
+
+
+def plan(vae: Any, n_rows: int, *, is_partial: bool) -> training.Plan:
+    """How long and how fast to train on `n_rows` rows."""
+    batch_size = vae.batch_size
+    if batch_size == "auto":
+        batch_size = int(np.clip(n_rows // 64, 256, 1024))
+    batch_size = min(batch_size, n_rows)
+    n_steps = math.ceil(n_rows / batch_size)
+    if not is_partial:
+        n_steps = max(n_steps, _MIN_STEPS_PER_EPOCH)
+    # A small table in a single batch has time to spare for less noise.
+    n_draws = 1
+    if batch_size == n_rows:
+        n_draws = 2 * int(np.clip(256 // n_rows, 1, 4))
+    return training.Plan(
+        n_epochs=1 if is_partial else vae.max_iter,
+        n_planned_epochs=vae.max_iter,
+        steps_per_epoch=n_steps,
+        batch_size=batch_size,
+        n_draws=n_draws,
+        schedule="constant" if is_partial else vae.learning_rate,
+        learning_rate=vae.learning_rate_init,
+        weight_decay=vae.alpha,
+        patience=None if is_partial else vae.n_iter_no_change,
+        tolerance=vae.tol,
+    )
+
+
+def _number(values: NDArray[np.floating]) -> Any:
+    """Float where there is one value, else the values in float64."""
+    if len(values) > 1:
+        return values.astype(np.float64)
+    # By way of its shortest decimal: 0.1 in float32 is 0.1, not 0.10000000149.
+    return float(str(values[0]))
+
+
+def _in_units_of_x(
+    history: dict[str, NDArray[np.floating]], log_jacobian: float
+) -> dict[str, NDArray[np.floating]]:
+    """History of the only replica, in the units of X."""
+    history = {name: entries[:, 0].astype(float) for name, entries in history.items()}
+    history["theta"] = history["beta"] * history["variance"]
+    for name in ("distortion", "objective", "validation_distortion"):
+        if name in history:
+            history[name] += log_jacobian
+    for prefix in ("", "validation_"):
+        if f"{prefix}rate" in history:
+            history[f"{prefix}elbo"] = -(
+                history[f"{prefix}rate"] + history[f"{prefix}distortion"]
+            )
+    return history

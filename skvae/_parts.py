@@ -1,0 +1,112 @@
+"""From parameters to the parts of a model: names looked up, settings checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import clone
+
+from skvae._sklearn_compat import validate_parameter_constraints
+from skvae.balance import POLICIES, BalancePolicy, Constant
+from skvae.divergences import DIVERGENCES, Divergence
+from skvae.likelihoods import LIKELIHOODS, Likelihood
+from skvae.networks import MLP, NETWORKS, Network
+
+if TYPE_CHECKING:
+    import torch
+
+    from skvae._module import Module
+
+
+class Parts(NamedTuple):
+    """The parts of a model, as copies of what the user passed."""
+
+    policy: BalancePolicy
+    likelihood: Likelihood
+    divergence: Divergence
+    network: Network
+
+    @classmethod
+    def from_params(cls, vae: Any, X: NDArray[np.floating]) -> Parts:
+        """Build the parts that an estimator's parameters ask for.
+
+        Parameters
+        ----------
+        vae : BalancedVAE
+            With its parameters.
+        X : ndarray of shape (n_samples, n_features)
+            What likelihood="auto" looks at.
+        """
+        likelihood = vae.likelihood
+        if likelihood == "auto":
+            is_binary = ((X == 0) | (X == 1)).all() and X.min() < X.max()
+            likelihood = "bernoulli" if is_binary else "gaussian"
+        network = vae.network
+        if network is None:
+            network = MLP(tuple(vae.hidden_layer_sizes), vae.activation)
+        policy = _resolved(vae.balance, POLICIES)
+        likelihood = _resolved(likelihood, LIKELIHOODS)
+        divergence = _resolved(vae.divergence, DIVERGENCES)
+        network = _resolved(network, NETWORKS)
+        if policy.moves_variance and not likelihood.has_free_variance:
+            if vae.likelihood != "auto":
+                raise ValueError(
+                    f"balance={vae.balance!r} moves the variance of the decoder, but "
+                    f"likelihood={vae.likelihood!r} has none that is free to move. "
+                    "Use balance='constant', or likelihood='gaussian' for columns of "
+                    "real numbers."
+                )
+            policy = Constant()
+        return cls(policy, likelihood, divergence, network)
+
+    def module(self, n_features: int, n_components: int) -> Module:
+        """Module that the parts make up."""
+        from skvae._module import Module
+
+        return Module(
+            self.network, self.likelihood, self.divergence, n_features, n_components
+        )
+
+
+def _resolved(part: Any, members: Mapping[str, type]) -> Any:
+    """Copy of a part with checked settings, built from its name if it is one."""
+    part = members[part]() if isinstance(part, str) else clone(part)
+    validate_parameter_constraints(
+        part._parameter_constraints, part.get_params(deep=False), type(part).__name__
+    )
+    return part
+
+
+def torch_device(name: str) -> torch.device:
+    """Return torch device of a name, or raise ValueError if it is not there."""
+    import torch
+
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        # There and back: the meta device takes tensors but holds no numbers.
+        torch.empty(0, device=device).cpu()
+    except (RuntimeError, AssertionError, ImportError) as error:
+        n_gpus = torch.cuda.device_count()
+        raise ValueError(
+            f"device={name!r} is not available here: torch sees the CPU and {n_gpus} "
+            "CUDA devices. Use device='cpu' or device='auto'."
+        ) from error
+    return device
+
+
+def fixed_variance(likelihood: Likelihood, n_features: int) -> NDArray[np.float64]:
+    """Decoder variance for a policy that does not move it: the user's, or 1."""
+    variance = likelihood.variance
+    variance = np.atleast_1d(1.0 if variance is None else np.asarray(variance, float))
+    is_possible = ((variance > 0) & (variance < np.inf)).all()
+    if variance.shape not in {(1,), (n_features,)} or not is_possible:
+        raise ValueError(
+            f"The variance of {type(likelihood).__name__} must be a number above 0 or "
+            f"one for each of the {n_features} features, got {likelihood.variance!r}."
+        )
+    return variance
