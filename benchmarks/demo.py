@@ -27,7 +27,7 @@ TABLES = {
     "breast cancer": (load_breast_cancer, 5),
     "digits": (load_digits, 8),
 }
-BETAS = [0.03, 0.1, 0.3, 1.0, 3.0]
+BETAS = [0.1, 0.3, 1.0, 3.0]
 POLICIES = ["learned_variance", "optimal_variance", "running_average"]
 METRICS = ["rate", "distortion", "elbo", "explained_variance", "active_latents"]
 

@@ -42,7 +42,7 @@ class Terms(NamedTuple):
     @property
     def rate(self) -> Tensor:
         """KL(q(z given x), p(z)), of shape (n_replicas,)."""
-        return self.latent_rate.sum(dim=1)
+        return self.kl.sum(dim=2) @ self.weight
 
 
 class BalanceState(NamedTuple):

@@ -113,7 +113,7 @@ def train(
     n_steps, records = state.n_steps, []
 
     for epoch in range(state.n_epochs, state.n_epochs + plan.n_epochs):
-        totals: list[Tensor] = []
+        totals = _Totals()
         for index in _batches(n_rows, plan, generator):
             index = index.to(rows.x.device)
             noise = _noise(plan, len(index), module.n_components, generator)
@@ -132,34 +132,22 @@ def train(
             flat.backward(objective)
             flat.clip(max_norm)
             flat.step(learning_rate, plan.weight_decay)
-            with torch.no_grad():
-                terms = type(terms)(*(term.detach() for term in terms))
-                moved = type(moved)(*(part.detach() for part in moved))
-                balance = policy.update(moved, terms, min(1.0, n_steps / planned))
-                # Read on the device, once an epoch: nothing waits for a number.
-                rate = terms.kl.sum(dim=-1) @ terms.weight
-                step = [rate, terms.distortion, objective.detach()]
-                step += [] if error is None else [error.detach()]
-                totals = (
-                    [a + b for a, b in zip(totals, step, strict=True)]
-                    if totals
-                    else step
-                )
+            terms, moved = _detached(terms), _detached(moved)
+            balance = policy.update(moved, terms, min(1.0, n_steps / planned))
+            totals.add(terms.rate, terms.distortion, objective, error)
 
-        with torch.no_grad():
-            means = [total / plan.steps_per_epoch for total in totals]
-            record = {
-                "rate": means[0],
-                "distortion": means[1],
-                "elbo": -(means[0] + means[1]),
-                "objective": means[2],
-                "beta": balance.beta,
-                "variance": balance.variance.mean(dim=1),
-                "learning_rate": torch.full_like(means[0], learning_rate),
-            }
+        rate, distortion, objective, error = totals.over(plan.steps_per_epoch)
+        record = {
+            "rate": rate,
+            "distortion": distortion,
+            "elbo": -(rate + distortion),
+            "objective": objective,
+            "beta": balance.beta,
+            "variance": balance.variance.mean(dim=1),
+            "learning_rate": torch.full_like(rate, learning_rate),
+        }
         stop = False
         if judge is not None:
-            error = means[3] if len(means) > 3 else None
             record |= judge(epoch, flat, balance, error, n_steps / planned)
             stop = judge.is_done()
         records.append(record)
@@ -193,6 +181,32 @@ def train(
             for name in records[0]
         },
     )
+
+
+class _Totals:
+    """Sums over the steps of an epoch, on the device: no step waits for a number."""
+
+    def __init__(self) -> None:
+        self.sums: list[Tensor | None] = []
+
+    def add(self, *values: Tensor | None) -> None:
+        """Add the values of a step; what is None stays so."""
+        values = tuple(None if value is None else value.detach() for value in values)
+        if self.sums:
+            values = tuple(
+                None if value is None or total is None else total + value
+                for value, total in zip(values, self.sums, strict=True)
+            )
+        self.sums = list(values)
+
+    def over(self, n_steps: int) -> list[Any]:
+        """Means over the steps."""
+        return [None if total is None else total / n_steps for total in self.sums]
+
+
+def _detached(values: Any) -> Any:
+    """A named tuple of tensors that no gradient flows through."""
+    return type(values)(*(value.detach() for value in values))
 
 
 class _Judge:
