@@ -43,9 +43,11 @@ class Fitting:
         Kind of table that X came in.
     columns : list or None
         Names of its columns.
-    mode : {"fit", "warm", "first_call", "next_call"}
-        `fit` from nothing or from the last weights, or a call of `partial_fit`, which
-        takes up the last state if there is one.
+    goes_on : bool
+        Whether there is a last fit to go on from.
+    is_partial : bool
+        Whether this is a call of `partial_fit`, which takes up the state of the last
+        one and holds out nothing. Otherwise only weights and scaling are taken up.
     """
 
     def __init__(
@@ -56,29 +58,32 @@ class Fitting:
         *,
         container: str,
         columns: Sequence[str] | None,
-        mode: str,
+        goes_on: bool,
+        is_partial: bool,
     ) -> None:
-        self.vae, self.mode = vae, mode
+        self.vae, self.goes_on = vae, goes_on
+        self.resumes = goes_on and is_partial
         self.device = torch_device(vae.device)
         self.dtype = getattr(torch, vae.precision)
         if not weight.all():
             # A row of weight zero is not there, nor does it say what "auto" means.
             X, weight = X[weight > 0], weight[weight > 0]
-        goes_on, is_partial = mode == "next_call", mode.endswith("_call")
-        self.parts = vae._parts if goes_on else Parts.from_params(vae, X)
+        self.parts = vae._parts if self.resumes else Parts.from_params(vae, X)
         likelihood = self.parts.likelihood
         X = likelihood.admit(X, getattr(vae, "feature_names_in_", None))
         index, weight = canonical_rows(X, weight)
         rows = X[index]
 
         n_features = rows.shape[1]
-        if goes_on:
+        if self.resumes:
             self.n_components = vae.n_components_
         elif vae.n_components == "auto":
             self.n_components = min(10, max(1, n_features // 2))
         else:
             self.n_components = vae.n_components
-        if mode in {"fit", "first_call"}:
+        if goes_on:
+            self.table = vae._table.after(rows)
+        else:
             self.table = Table.from_rows(
                 rows,
                 weight,
@@ -86,8 +91,6 @@ class Fitting:
                 container=container,
                 names=columns,
             )
-        else:
-            self.table = vae._table.after(rows)
         self.module = self.parts.module(n_features, self.n_components)
 
         seed = check_random_state(vae.random_state).randint(np.iinfo(np.int32).max)
@@ -117,7 +120,7 @@ class Fitting:
 
     def _start(self, seed: int) -> training.TrainingState:
         """State to train from."""
-        if self.mode == "next_call":
+        if self.resumes:
             return self.vae._state.to_torch(self.device, self.dtype)
         likelihood, table = self.parts.likelihood, self.table
         state = training.init(
@@ -129,7 +132,7 @@ class Fitting:
             floor=self._tensor(getattr(likelihood, "floor", 0.0) * table.variance),
             seed=seed,
         )
-        if self.mode == "warm":
+        if self.goes_on:
             state.values = self._last_values(state.shapes)
         return state
 
@@ -172,11 +175,8 @@ class Fitting:
         beta = _number(outcome.beta.cpu().numpy())
         variance = outcome.variance[0].cpu().numpy()
         history = _in_units_of_x(outcome.history, self.table.log_jacobian.sum())
-        if self.mode == "next_call":
-            history = {
-                name: np.concatenate([self.vae.history_[name], entries])
-                for name, entries in history.items()
-            }
+        if self.resumes:
+            history = _joined(self.vae.history_, history)
         return {
             **attributes,
             "beta_": beta,
@@ -202,7 +202,13 @@ class Fitting:
             judged = training.evaluate(self.module, weights, self.held_out, noise)
             new_error, n_new = judged.error, len(self.held_out.x)
         variance = training.variance_in_force(
-            self.module, self.parts.policy, self.state, seen.error, new_error, n_new
+            self.module,
+            self.parts.policy,
+            self.state,
+            seen.error,
+            new_error,
+            len(self.rows.x),
+            n_new,
         )
         rate = float(judged.rate[0])
         distortion = float(judged.distortion(self.module, variance)[0])
@@ -275,6 +281,22 @@ def _number(values: NDArray[np.floating]) -> Any:
         return values.astype(np.float64)
     # By way of its shortest decimal: 0.1 in float32 is 0.1, not 0.10000000149.
     return float(str(values[0]))
+
+
+def _joined(
+    first: dict[str, NDArray[np.floating]], then: dict[str, NDArray[np.floating]]
+) -> dict[str, NDArray[np.floating]]:
+    """Histories one after the other; nan where one lacks what the other has."""
+    lengths = [len(history["rate"]) for history in (first, then)]
+    return {
+        name: np.concatenate(
+            [
+                history.get(name, np.full(length, np.nan))
+                for history, length in zip((first, then), lengths, strict=True)
+            ]
+        )
+        for name in {**first, **then}
+    }
 
 
 def _in_units_of_x(

@@ -59,17 +59,15 @@ class Model:
     def _tensor(self, array: Floats) -> Tensor:
         return torch.tensor(array, dtype=self.dtype, device=self.device)
 
-    def _width(self, n_draws: int) -> int:
-        """Cells that a row needs."""
-        module = self.module
-        outputs = module.likelihood.n_parameters(module.n_features)
-        return n_draws * (module.n_components + outputs)
+    def _chunks(self, n_rows: int, n_draws: int = 1) -> list[slice]:
+        """Slices of rows that fit into the memory bound."""
+        return chunks(n_rows, n_draws * self.module.cells_per_row)
 
     @torch.no_grad()
     def encode(self, X: Floats) -> Floats:
         """Posterior means, of shape (n_samples, n_components)."""
         Z = np.empty((len(X), self.module.n_components), X.dtype)
-        for rows in chunks(len(X), self._width(1)):
+        for rows in self._chunks(len(X)):
             x = self._tensor(self.table.to_model(X[rows]))
             Z[rows] = self.module.encode(self.weights, x).mean[0].cpu().numpy()
         return Z
@@ -78,7 +76,7 @@ class Model:
     def decode(self, Z: Floats) -> Floats:
         """Decoder means in the units of X, of shape (n_samples, n_features)."""
         X = np.empty((len(Z), self.module.n_features), Z.dtype)
-        for rows in chunks(len(Z), self._width(1)):
+        for rows in self._chunks(len(Z)):
             parameters = self.module.decode(self.weights, self._tensor(Z[rows])[None])
             mean = self.module.likelihood.mean(parameters, self.scored_variance)
             X[rows] = self.table.to_user(mean[0].cpu().numpy())
@@ -90,7 +88,7 @@ class Model:
         seed = random_state.randint(np.iinfo(np.int32).max)
         Z = random_state.standard_normal((n_samples, self.module.n_components))
         X = np.empty((n_samples, self.module.n_features))
-        for rows in chunks(n_samples, self._width(1)):
+        for rows in self._chunks(n_samples):
             parameters = self.module.decode(self.weights, self._tensor(Z[rows])[None])
             x = self.module.likelihood.sample(
                 parameters, self.scored_variance, seed + rows.start
@@ -115,7 +113,7 @@ class Model:
         noise = self._tensor(quadrature(self.module.n_components))[:, None]
         rate = np.empty(len(X), X.dtype)
         cells = np.empty(X.shape, X.dtype)
-        for rows in chunks(len(X), self._width(len(noise))):
+        for rows in self._chunks(len(X), len(noise)):
             x = self._tensor(self.table.to_model(X[rows]))
             sample = self.module.sample(self.weights, x, x.new_ones(len(x)), noise)
             log_prob = self.module.likelihood.log_prob(
@@ -132,24 +130,33 @@ class Model:
 
         All rows use the same draws, and fewer draws are the first of more.
         """
-        n_components = self.module.n_components
         # A frozen stream: numpy may change that of its newer generators.
         draws = np.random.RandomState(0).standard_normal(
-            (n_importance_samples, n_components)
+            (n_importance_samples, self.module.n_components)
         )
         noise = self._tensor(draws)[:, None]
         bound = np.empty(len(X), X.dtype)
-        for rows in chunks(len(X), self._width(n_importance_samples)):
+        for rows in self._chunks(len(X), min(n_importance_samples, 100)):
             x = self._tensor(self.table.to_model(X[rows]))
-            sample = self.module.sample(self.weights, x, x.new_ones(len(x)), noise)
-            log_prob = self.module.likelihood.log_prob(
-                sample.x, sample.parameters, self.scored_variance
+            per_pass = max(1, self._chunks(1)[0].stop // len(x))
+            nats = torch.stack(
+                [self._log_weights(x, part) for part in noise.split(per_pass)]
             )
-            # log p(x, z) - log q(z given x); the 2 pi of prior and posterior cancel.
-            log_ratio = noise.square() - sample.z[0].unflatten(0, (-1, len(x))).square()
-            log_ratio = 0.5 * (log_ratio + sample.posterior.log_variance)
-            log_weight = log_prob[0].sum(dim=-1).unflatten(0, (-1, len(x)))
-            log_weight = log_weight + log_ratio.sum(dim=-1)
-            nats = log_weight.logsumexp(dim=0) - math.log(n_importance_samples)
-            bound[rows] = nats.cpu().numpy() - self.table.log_jacobian.sum()
+            bound[rows] = (
+                nats.logsumexp(dim=0).cpu().numpy()
+                - math.log(n_importance_samples)
+                - self.table.log_jacobian.sum()
+            )
         return bound
+
+    def _log_weights(self, x: Tensor, noise: Tensor) -> Tensor:
+        """Log of the summed importance weights of each row, over some draws."""
+        sample = self.module.sample(self.weights, x, x.new_ones(len(x)), noise)
+        log_prob = self.module.likelihood.log_prob(
+            sample.x, sample.parameters, self.scored_variance
+        )
+        # log p(x, z) - log q(z given x); the 2 pi of prior and posterior cancel.
+        log_ratio = noise.square() - sample.z[0].unflatten(0, (-1, len(x))).square()
+        log_ratio = 0.5 * (log_ratio + sample.posterior.log_variance)
+        log_weight = log_prob[0].sum(dim=-1).unflatten(0, (-1, len(x)))
+        return (log_weight + log_ratio.sum(dim=-1)).logsumexp(dim=0)

@@ -66,6 +66,13 @@ class Module:
         """Shape of each weight, without the replica axis."""
         return {**self.encoder.shapes, **self.decoder.shapes}
 
+    @property
+    def cells_per_row(self) -> int:
+        """Numbers that the widest layers hold for a row, to bound memory by."""
+        widths = (shape[-1] for shape in self.shapes.values())
+        # A layer's output and its activation are there at the same time.
+        return 2 * max(*widths, self.n_features)
+
     def init(self, generator: torch.Generator) -> Weights:
         """Start values without the replica axis, in float64 on the CPU."""
         return {**self.encoder.init(generator), **self.decoder.init(generator)}
@@ -148,5 +155,7 @@ class Module:
         sample = self.sample(weights, x, weight, noise)
         error = self.error(sample)
         if error is not None:
-            state = policy.move_variance(state, error.detach(), weights, floor)
+            # The batch's own mean: its weights sum to 1 only in the mean of batches.
+            mean_error = error.detach() / weight.sum()
+            state = policy.move_variance(state, mean_error, weights, floor)
         return self.terms(sample, error, state.variance, weight), state, error

@@ -80,8 +80,8 @@ def _resolved(part: Any, members: Mapping[str, type]) -> Any:
     return part
 
 
-def torch_device(name: str) -> torch.device:
-    """Return torch device of a name, or raise ValueError if it is not there."""
+def torch_device(name: str, *, or_cpu: bool = False) -> torch.device:
+    """Return torch device of a name; if it is not there, the CPU or ValueError."""
     import torch
 
     if name == "auto":
@@ -91,6 +91,8 @@ def torch_device(name: str) -> torch.device:
         # There and back: the meta device takes tensors but holds no numbers.
         torch.empty(0, device=device).cpu()
     except (RuntimeError, AssertionError, ImportError) as error:
+        if or_cpu:
+            return torch.device("cpu")
         n_gpus = torch.cuda.device_count()
         raise ValueError(
             f"device={name!r} is not available here: torch sees the CPU and {n_gpus} "

@@ -50,8 +50,9 @@ class Report:
         elbo = float(record.get("validation_elbo", record["elbo"])[0])
         spent = time.perf_counter() - self.start
         left = spent / n_done * (n_epochs - n_done)
+        name = type(self.estimator).__name__
         print(
-            f"[BalancedVAE] epoch {n_done}/{n_epochs}: elbo {elbo:.4g} nats per row "
+            f"[{name}] epoch {n_done}/{n_epochs}: elbo {elbo:.4g} nats per row "
             f"(as the model sees it), rate {float(record['rate'][0]):.3g}, "
             f"at most {left:.0f} s left"
         )

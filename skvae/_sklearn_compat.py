@@ -7,9 +7,7 @@ introduced; before, the stand-ins below do nothing.
 import numpy as np
 from sklearn.base import _fit_context
 from sklearn.utils._param_validation import (
-    Hidden,
     Interval,
-    Options,
     StrOptions,
     validate_parameter_constraints,
 )
@@ -62,9 +60,7 @@ def check_sample_weight(sample_weight, X):
 
 __all__ = [
     "CallbackSupportMixin",
-    "Hidden",
     "Interval",
-    "Options",
     "StrOptions",
     "_fit_context",
     "check_sample_weight",

@@ -98,7 +98,8 @@ class BalancedVAE(
 
     standardize : bool, default=True
         Whether to centre and scale continuous columns inside the model. Everything
-        that is reported stays in the units of X.
+        that is reported stays in the units of X. A warm start keeps the scaling of
+        the last fit.
 
     batch_size : int or "auto", default="auto"
         Rows in a batch, at least 1; never more than there are. "auto" takes a 64th
@@ -139,6 +140,7 @@ class BalancedVAE(
 
     device : str, default="auto"
         A torch device such as "cpu" or "cuda:1". "auto" takes a GPU if there is one.
+        A fitted model that finds its device missing works on the CPU.
 
     precision : {"float32", "float64"}, default="float32"
         Floating-point type of the training. Rows are encoded, decoded and scored in
@@ -149,7 +151,7 @@ class BalancedVAE(
         None takes a seed from numpy's global generator, as all of scikit-learn does.
 
     verbose : int, default=0
-        0 is quiet; n prints 10 * n lines a fit.
+        0 is quiet; n prints a line after each (10 * n)-th part of `max_iter`.
 
     Attributes
     ----------
@@ -174,7 +176,9 @@ class BalancedVAE(
 
     rate_, distortion_, elbo_ : float
         Means over the held-out rows, or the training rows if none were held out, in
-        nats per row and in the units of X. ``elbo_ == -(rate_ + distortion_)``.
+        nats per row and in the units of X. ``elbo_ == -(rate_ + distortion_)``. The
+        best epoch and the level of the decoder variance were chosen on the held-out
+        rows, so that new rows score a little lower.
 
     history_ : dict of str to ndarray of shape (n_epochs,)
         Per epoch "rate", "distortion", "elbo", "objective", "beta", "variance" (mean
@@ -336,8 +340,7 @@ class BalancedVAE(
         self : BalancedVAE
             The fitted estimator.
         """
-        mode = "warm" if self.warm_start and hasattr(self, "_state") else "fit"
-        fitting = self._fitting(X, sample_weight, mode)
+        fitting = self._fitting(X, sample_weight, goes_on=self.warm_start)
         report = Report(self, X, fitting.attributes)
         vars(self).update(fitting.train(report))
         report.close()
@@ -350,9 +353,11 @@ class BalancedVAE(
     def partial_fit(self, X, y=None, sample_weight=None):
         """Go on training for one pass over X.
 
-        The first call learns the scaling of the columns; the decoder variance is
-        calibrated on the rows of the latest call. Schedules of `balance` are
-        fractions of `max_iter` calls.
+        The first call learns the scaling of the columns and settles `balance`,
+        `beta`, `likelihood` and the network; later calls do not read these. No rows
+        are held out, and the learning rate is constant. The decoder variance is
+        calibrated on the rows of the latest call. Schedules of `balance` are fractions
+        of `max_iter` calls.
 
         Parameters
         ----------
@@ -370,27 +375,25 @@ class BalancedVAE(
         self : BalancedVAE
             The fitted estimator.
         """
-        goes_on = hasattr(self, "_state")
-        fitting = self._fitting(
-            X, sample_weight, "next_call" if goes_on else "first_call"
-        )
+        fitting = self._fitting(X, sample_weight, goes_on=True, is_partial=True)
         vars(self).update(fitting.train(None))
         return self
 
-    def _fitting(self, X, sample_weight, mode):
+    def _fitting(self, X, sample_weight, goes_on, is_partial=False):
         """Check a table and prepare to train on it."""
         from skvae._fitting import Fitting
 
         container = container_of(X)
-        starts = mode in {"fit", "first_call"}
-        rows = validate_data(self, X, dtype=[np.float64, np.float32], reset=starts)
+        goes_on = goes_on and hasattr(self, "_state")
+        rows = validate_data(self, X, dtype=[np.float64, np.float32], reset=not goes_on)
         return Fitting(
             self,
             rows,
             check_sample_weight(sample_weight, rows),
             container=container,
             columns=None if container == "array" else list(X.columns),
-            mode=mode,
+            goes_on=goes_on,
+            is_partial=is_partial,
         )
 
     def _warn_if_rising(self):
@@ -434,7 +437,7 @@ class BalancedVAE(
             variance=self._variance,
             table=self._table,
             dtype=getattr(torch, np.dtype(dtype).name),
-            device=torch_device(self.device),
+            device=torch_device(self.device, or_cpu=True),
         )
 
     def transform(self, X):

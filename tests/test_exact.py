@@ -141,6 +141,8 @@ def test_learned_variance_is_probabilistic_pca(
         (2, 3.0, 1.333333, 9.376677),
         (4, 0.5, 0.125, 5.394469),
         (4, 1.5, 0.666667, 8.856817),
+        (4, 2.0, 1.0, 9.206778),
+        (4, 3.0, 1.333333, 9.376677),
     ],
 )
 def test_learned_variance_at_other_betas(spectrum, n_components, beta, variance, loss):

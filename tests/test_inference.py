@@ -407,3 +407,29 @@ def test_quadrature_integrates_a_quadratic_form():
     nodes = quadrature(4)
     found = np.square(nodes @ A + b).mean(axis=0)
     assert_allclose(found, b**2 + (A**2).sum(axis=0), rtol=1e-12)
+
+
+@pytest.mark.parametrize("method", ["score_samples", "log_likelihood", "transform"])
+def test_memory_is_bounded_by_the_widest_layer(method, monkeypatch):
+    from skvae._module import Module
+
+    X = np.random.RandomState(0).standard_normal((3000, 2))
+    vae = BalancedVAE(1, hidden_layer_sizes=(256,), max_iter=2, tol=1e3).fit(X[:60])
+    cells, decode, encode = [], Module.decode, Module.encode
+
+    def counted_decode(self, weights, z):
+        cells.append(z.shape[1] * 256)
+        return decode(self, weights, z)
+
+    def counted_encode(self, weights, x):
+        cells.append(len(x) * 256)
+        return encode(self, weights, x)
+
+    monkeypatch.setattr(Module, "decode", counted_decode)
+    monkeypatch.setattr(Module, "encode", counted_encode)
+    getattr(vae, method)(X)
+    # A layer's output and its activation make twice as many.
+    assert max(cells) <= 2_000_000
+    cells.clear()
+    vae.log_likelihood(X[:1], n_importance_samples=20_000)
+    assert max(cells) <= 2_000_000

@@ -331,7 +331,8 @@ def test_units_of_the_columns_shift_the_objective_alone(policy, scope):
     )
 
 
-def test_gradient_does_not_pass_through_the_error_given_to_the_policy():
+@pytest.mark.parametrize("total", [1.0, 3.0])
+def test_policy_is_given_the_mean_error_of_the_batch(total):
     seen = []
 
     class Watching(OptimalVariance):
@@ -340,11 +341,19 @@ def test_gradient_does_not_pass_through_the_error_given_to_the_policy():
             return super().move_variance(state, error, parameters, floor)
 
     module = make()
-    step_of(
-        module, Watching(), weights_of(module), rows_of(module), weight_of(), noise_of()
-    )
+    weights, x, noise = weights_of(module), rows_of(module), noise_of()
+    # The weights of a batch sum to 1 only in the mean over batches.
+    step_of(module, Watching(), weights, x, total * weight_of(), noise)
     (error,) = seen
     assert not error.requires_grad
+    expected = module.error(module.sample(weights, x, weight_of(), noise))
+    assert_close(error, expected)
+
+
+@pytest.mark.parametrize("hidden", [(), (3,), (50, 3)])
+def test_cells_per_row_bound_the_widest_layer(hidden):
+    widest = max(*hidden, N_FEATURES, 2 * N_COMPONENTS)
+    assert make(hidden=hidden).cells_per_row == 2 * widest
 
 
 def test_policy_is_not_asked_for_a_variance_that_there_is_none_of():

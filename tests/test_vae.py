@@ -788,3 +788,65 @@ def test_standardized_rows_can_be_reconstructed():
         assert back.min() < -1.5
         assert back.max() > 1.5
         assert 1.0 - np.square(rows - back).mean() > 0.6
+
+
+def test_schedule_counts_calls_of_partial_fit_whatever_their_size():
+    vae = BalancedVAE(
+        balance=Linear(),
+        max_iter=10,
+        batch_size=20,
+        hidden_layer_sizes=(),
+        n_components=2,
+    )
+    betas = []
+    for n_rows in (150, 20, 150):
+        betas.append(vae.partial_fit(X[:n_rows]).beta_)
+    # The warm-up takes a quarter of ten calls.
+    assert betas == pytest.approx([0.4, 0.8, 1.0])
+
+
+def test_history_of_partial_fit_after_held_out_rows_is_padded():
+    vae = fit(early_stopping=True, max_iter=3, tol=1e3)
+    vae.partial_fit(X)
+    lengths = {name: len(entries) for name, entries in vae.history_.items()}
+    assert set(lengths.values()) == {4}
+    assert np.isnan(vae.history_["validation_elbo"]).tolist() == [False] * 3 + [True]
+    assert np.isfinite(vae.history_["elbo"]).all()
+
+
+def test_weight_decay_leaves_the_decoder_variance_alone():
+    """It would pull the log-variance to 0, the variance of the column."""
+    settings = {
+        "hidden_layer_sizes": (),
+        "n_components": 2,
+        "early_stopping": False,
+        "alpha": 1.0,
+        "random_state": 0,
+        "max_iter": 100,
+        "learning_rate_init": 0.02,
+    }
+    learned, optimal = (
+        BalancedVAE(balance=balance, **settings).fit(X)
+        for balance in ("learned_variance", "optimal_variance")
+    )
+    assert learned.theta_ == pytest.approx(optimal.theta_, rel=0.03)
+
+
+@pytest.mark.parametrize("balance", ["optimal_variance", "running_average"])
+def test_uneven_weights_in_small_batches_do_not_shrink_the_variance(balance):
+    """A batch's weights sum to 1 only in the mean; its mean error needs its own sum."""
+    weight = np.where(np.arange(N_ROWS) % 20 == 0, 200.0, 1.0)
+    settings = {
+        "balance": balance,
+        "hidden_layer_sizes": (),
+        "n_components": 2,
+        "early_stopping": False,
+        "random_state": 0,
+        "max_iter": 60,
+        "tol": 1e3,
+    }
+    small, whole = (
+        BalancedVAE(batch_size=batch_size, **settings).fit(X, sample_weight=weight)
+        for batch_size in (20, N_ROWS)
+    )
+    assert small.theta_ > 0.5 * whole.theta_

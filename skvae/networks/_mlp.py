@@ -14,8 +14,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-#: Name of each activation, as functions of a tensor; and the gain that keeps the
-#: variance of what passes through it.
+#: The activations, and gains that roughly keep the variance of what passes through.
 _GAINS = {"silu": math.sqrt(2.0), "relu": math.sqrt(2.0), "gelu": math.sqrt(2.0)}
 _GAINS["tanh"] = 1.0
 
@@ -87,7 +86,7 @@ class _Layers:
             self.shapes[f"{layer}.bias"] = (n_out,)
 
     def init(self, generator: torch.Generator) -> Weights:
-        """Draw weights that keep the variance of their input; biases are zero."""
+        """Draw weights that about keep the variance of rows; biases are zero."""
         weights = {}
         for layer in self.names:
             gain = _GAINS[self.activation] if layer != self.names[-1] else 1.0

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from skvae._module import Module
+from skvae.balance._base import pool
 from skvae.networks._base import Weights
 
 
@@ -87,9 +88,8 @@ def evaluate(module: Module, weights: Weights, rows: Rows, noise: Tensor) -> Eva
     evaluation : Evaluation
     """
     totals: list[Tensor | None] = [None] * 5
-    width = len(noise) * (
-        module.n_components + module.likelihood.n_parameters(module.n_features)
-    )
+    n_replicas = len(next(iter(weights.values())))
+    width = n_replicas * len(noise) * module.cells_per_row
     for rows_here in chunks(len(rows.x), width):
         x, weight = rows.x[rows_here], rows.weight[rows_here]
         noise_here = noise if noise.shape[1] == 1 else noise[:, rows_here]
@@ -123,15 +123,17 @@ def calibrate(
     floor: Tensor,
     error: Tensor,
     held_out_error: Tensor | None,
+    n_rows: int,
     n_held_out: int,
 ) -> Tensor:
     """Decoder variance that explains new rows best, for the trained networks.
 
     Without held-out rows it is the maximum-likelihood value on the training rows.
     With them, the level comes from the held-out rows, because the training error is
-    too small where a network overfits; one variance for each feature takes its shape
-    from the training rows, because a few held-out rows say nothing of a nearly
-    constant column.
+    too small where a network overfits. One variance for each feature takes its shape
+    from the training rows, as a few held-out rows say little of a single column; but
+    none is below the error on all rows together, or a column that is constant but for
+    a held-out row would count as known exactly.
 
     Parameters
     ----------
@@ -143,22 +145,24 @@ def calibrate(
         Mean error of each feature on the training rows.
     held_out_error : Tensor of shape (n_replicas, n_features) or None
         The same on held-out rows.
-    n_held_out : int
-        Number of those.
+    n_rows, n_held_out : int
+        Numbers of training and held-out rows.
 
     Returns
     -------
     variance : Tensor of shape (n_replicas, 1) or (n_replicas, n_features)
     """
-    if scope == "shared":
-        error = error.mean(dim=1, keepdim=True)
-        floor = floor.mean(dim=0, keepdim=True)
-        if held_out_error is not None:
-            held_out_error = held_out_error.mean(dim=1, keepdim=True)
-    shape = error.maximum(floor)
+    floor = pool(floor[None], scope)
+    shape = pool(error, scope).maximum(floor)
     if held_out_error is None:
         return shape
-    # One pseudo-row at the training level keeps a handful of held-out rows in check.
-    level = (held_out_error / shape).mean(dim=1, keepdim=True)
-    level = (n_held_out * level + 1.0) / (n_held_out + 1.0)
-    return (level * shape).maximum(floor)
+    held_out = pool(held_out_error, scope)
+    # The median: one column that the training rows know nothing of is no sign that
+    # all are overfitted. One pseudo-row at the training level keeps a handful of
+    # held-out rows in check.
+    level = (held_out / shape).median(dim=1, keepdim=True).values
+    variance = shape * (n_held_out * level + 1.0) / (n_held_out + 1.0)
+    if scope == "feature":
+        all_rows = (n_rows * shape + n_held_out * held_out) / (n_rows + n_held_out)
+        variance = variance.maximum(all_rows)
+    return variance.maximum(floor)

@@ -34,10 +34,18 @@ class Flat:
         Shape of each weight without the replica axis.
     values : Tensor of shape (n_replicas, n_weights)
         Start values; used as they are, not copied.
+    n_decayed : int or None, default=None
+        How many of the weights decay, from the first; None for all.
     """
 
-    def __init__(self, shapes: dict[str, tuple[int, ...]], values: Tensor) -> None:
+    def __init__(
+        self,
+        shapes: dict[str, tuple[int, ...]],
+        values: Tensor,
+        n_decayed: int | None = None,
+    ) -> None:
         self.values = values
+        self.decayed = values[:, :n_decayed]
         self.gradient = torch.zeros_like(values)
         self.mean = torch.zeros_like(values)
         self.square = torch.zeros_like(values)
@@ -65,6 +73,8 @@ class Flat:
 
     def step(self, learning_rate: float, weight_decay: float) -> None:
         """Take one step of Adam with decoupled weight decay."""
+        if weight_decay:
+            self.decayed.mul_(1.0 - learning_rate * weight_decay)
         adamw(
             [self.values],
             [self.gradient],
@@ -73,7 +83,7 @@ class Flat:
             [],
             [self.n_steps],
             lr=learning_rate,
-            weight_decay=weight_decay,
+            weight_decay=0.0,
             beta1=_DECAY_MEAN,
             beta2=_DECAY_SQUARE,
             eps=1e-8,

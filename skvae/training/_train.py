@@ -32,7 +32,7 @@ class Plan(NamedTuple):
     n_epochs: int
     """Epochs to run now."""
     n_planned_epochs: int
-    """Epochs that schedules are fractions of; at least those run so far and now."""
+    """Epochs that schedules are fractions of."""
     steps_per_epoch: int
     batch_size: int
     n_draws: int
@@ -43,6 +43,12 @@ class Plan(NamedTuple):
     patience: int | None
     """Epochs without a better held-out elbo after which to stop; None for never."""
     tolerance: float
+
+    def progress(self, epoch: int, n_steps: int) -> float:
+        """Share of what is planned that is done, some steps into an epoch."""
+        return min(
+            1.0, (epoch + n_steps / self.steps_per_epoch) / self.n_planned_epochs
+        )
 
 
 @dataclass
@@ -96,7 +102,8 @@ def train(
     """
     generator = torch.Generator()
     generator.set_state(state.generator)
-    flat = Flat(state.shapes, state.values.clone())
+    n_decayed = sum(math.prod(shape) for shape in module.shapes.values())
+    flat = Flat(state.shapes, state.values.clone(), n_decayed)
     if state.mean is not None and state.square is not None:
         flat.mean.copy_(state.mean)
         flat.square.copy_(state.square)
@@ -104,20 +111,20 @@ def train(
     balance = state.balance
     schedule = SCHEDULES[plan.schedule]
     max_norm = _MAX_NORM_PER_FEATURE * math.sqrt(module.n_features)
-    n_rows, planned = len(rows.x), plan.n_planned_epochs * plan.steps_per_epoch
+    n_rows = len(rows.x)
     # The weights of a batch then sum to 1 in the mean over batches.
     weight_in_batch = rows.weight * (n_rows / plan.batch_size)
     judge = None
     if held_out is not None:
-        judge = _Judge(module, policy, state, held_out, plan, generator)
+        judge = _Judge(module, policy, state, held_out, n_rows, plan, generator)
     n_steps, records = state.n_steps, []
 
     for epoch in range(state.n_epochs, state.n_epochs + plan.n_epochs):
         totals = _Totals()
-        for index in _batches(n_rows, plan, generator):
+        for i, index in enumerate(_batches(n_rows, plan, generator)):
             index = index.to(rows.x.device)
             noise = _noise(plan, len(index), module.n_components, generator)
-            learning_rate = plan.learning_rate * schedule(min(1.0, n_steps / planned))
+            learning_rate = plan.learning_rate * schedule(plan.progress(epoch, i))
             n_steps += 1
             terms, moved, error = module.step_terms(
                 flat.weights,
@@ -133,22 +140,22 @@ def train(
             flat.clip(max_norm)
             flat.step(learning_rate, plan.weight_decay)
             terms, moved = _detached(terms), _detached(moved)
-            balance = policy.update(moved, terms, min(1.0, n_steps / planned))
-            totals.add(terms.rate, terms.distortion, objective, error)
+            balance = policy.update(moved, terms, plan.progress(epoch, i + 1))
+            totals.add(terms.rate, terms.distortion, objective, balance.variance, error)
 
-        rate, distortion, objective, error = totals.over(plan.steps_per_epoch)
+        rate, distortion, objective, variance, error = totals.over(plan.steps_per_epoch)
         record = {
             "rate": rate,
             "distortion": distortion,
             "elbo": -(rate + distortion),
             "objective": objective,
             "beta": balance.beta,
-            "variance": balance.variance.mean(dim=1),
+            "variance": variance.mean(dim=1),
             "learning_rate": torch.full_like(rate, learning_rate),
         }
         stop = False
         if judge is not None:
-            record |= judge(epoch, flat, balance, error, n_steps / planned)
+            record |= judge(epoch, flat, balance.beta, variance, error)
             stop = judge.is_done()
         records.append(record)
         keep = flat.values.clone if judge is None else judge.best.clone
@@ -160,21 +167,26 @@ def train(
     n_done = np.full(len(flat.values), epoch + 1)
     if judge is not None:
         n_done = np.minimum(n_done, judge.stopped_at.cpu().numpy())
-    values = flat.values.detach() if judge is None else judge.best
+    reached = replace(
+        state,
+        values=flat.values.detach(),
+        balance=balance,
+        generator=generator.get_state(),
+        mean=flat.mean,
+        square=flat.square,
+        n_steps=n_steps,
+        n_epochs=epoch + 1,
+    )
+    beta = balance.beta
+    if judge is not None:
+        beta, variance = judge.best_beta, judge.best_variance
+        # To go on is to go on from what is kept; moments of other weights are none.
+        reached = replace(reached, values=judge.best, mean=None, square=None, n_steps=0)
     return Outcome(
-        state=replace(
-            state,
-            values=values,
-            balance=balance,
-            generator=generator.get_state(),
-            mean=flat.mean,
-            square=flat.square,
-            n_steps=n_steps,
-            n_epochs=epoch + 1,
-        ),
-        values=values,
-        beta=balance.beta if judge is None else judge.best_beta,
-        variance=balance.variance if judge is None else judge.best_variance,
+        state=reached,
+        values=reached.values,
+        beta=beta,
+        variance=variance,
         n_epochs=n_done,
         history={
             name: torch.stack([record[name] for record in records]).cpu().numpy()
@@ -218,10 +230,11 @@ class _Judge:
         policy: BalancePolicy,
         state: TrainingState,
         held_out: Rows,
+        n_train: int,
         plan: Plan,
         generator: torch.Generator,
     ) -> None:
-        self.module, self.policy = module, policy
+        self.module, self.policy, self.n_train = module, policy, n_train
         self.state, self.held_out, self.plan = state, held_out, plan
         n_rows = len(held_out.x)
         n_draws = 2 * max(1, min(8, _JUDGED_ROWS // (2 * n_rows)))
@@ -245,19 +258,26 @@ class _Judge:
         self,
         epoch: int,
         flat: Flat,
-        balance: Any,
+        beta: Tensor,
+        variance_used: Tensor,
         train_error: Tensor | None,
-        progress: float,
     ) -> dict[str, Tensor]:
         """Judge an epoch and keep its weights where they are better."""
         judged = evaluate(self.module, flat.weights, self.held_out, self.noise)
         variance = variance_in_force(
-            self.module, self.policy, self.state, train_error, judged.error, self.n_rows
+            self.module,
+            self.policy,
+            self.state,
+            train_error,
+            judged.error,
+            self.n_train,
+            len(self.held_out.x),
         )
         distortion = judged.distortion(self.module, variance)
         elbo = -(judged.rate + distortion)
         # Below its final beta a model is not the one that was asked for.
-        is_settled = progress >= self.policy.settled_at
+        done = self.plan.progress(epoch, self.plan.steps_per_epoch)
+        is_settled = done >= self.policy.settled_at
         runs = self.stopped_at == self.never
         better = runs & (elbo > self.elbo) & is_settled
         self.elbo = torch.where(better, elbo, self.elbo)
@@ -266,8 +286,8 @@ class _Judge:
         taken = better | (self.elbo == -math.inf)
         column = taken[:, None]
         self.best = torch.where(column, flat.values, self.best)
-        self.best_beta = torch.where(taken, balance.beta, self.best_beta)
-        self.best_variance = torch.where(column, balance.variance, self.best_variance)
+        self.best_beta = torch.where(taken, beta, self.best_beta)
+        self.best_variance = torch.where(column, variance_used, self.best_variance)
         if is_settled and self.plan.patience is not None:
             clearly = elbo > self.bar + self.plan.tolerance
             self.bar = torch.where(clearly, elbo, self.bar)
@@ -280,11 +300,6 @@ class _Judge:
             "validation_elbo": elbo,
         }
 
-    @property
-    def n_rows(self) -> int:
-        """Number of held-out rows."""
-        return len(self.held_out.x)
-
     def is_done(self) -> bool:
         """Whether all replicas have stopped: the one number read in an epoch."""
         return bool((self.stopped_at < self.never).all())
@@ -296,6 +311,7 @@ def variance_in_force(
     state: TrainingState,
     train_error: Tensor | None,
     held_out_error: Tensor | None,
+    n_rows: int,
     n_held_out: int,
 ) -> Tensor:
     """Decoder variance to judge and to score with, replica axis first.
@@ -305,7 +321,9 @@ def variance_in_force(
     """
     if train_error is None or module.likelihood.variance is not None:
         return state.balance.variance
-    return calibrate(policy.scope, state.floor, train_error, held_out_error, n_held_out)
+    return calibrate(
+        policy.scope, state.floor, train_error, held_out_error, n_rows, n_held_out
+    )
 
 
 def _batches(n_rows: int, plan: Plan, generator: torch.Generator) -> tuple[Tensor, ...]:

@@ -136,6 +136,7 @@ ERROR = torch.tensor(
     [[0.5, 1.0, 2.0, 0.1, 0.4], [3.0, 0.2, 0.3, 0.4, 0.1]], dtype=torch.float64
 )
 HELD_OUT = ERROR * torch.tensor([1.1, 1.5, 0.9, 2.0, 1.0]).double()
+N_ROWS = 40
 FLOOR = torch.full((N_FEATURES,), 1e-6, dtype=torch.float64)
 
 scopes = pytest.mark.parametrize("scope", ["shared", "feature"])
@@ -147,39 +148,57 @@ def pooled(error, scope):
 
 @scopes
 def test_calibrated_without_held_out_rows_is_maximum_likelihood(scope):
-    variance = calibrate(scope, FLOOR, ERROR, None, 0)
+    variance = calibrate(scope, FLOOR, ERROR, None, N_ROWS, 0)
     assert torch.equal(variance, pooled(ERROR, scope))
     log_variance = variance.log().requires_grad_()
     Gaussian().distortion_from_error(ERROR, log_variance.exp()).sum().backward()
     assert log_variance.grad.abs().max() < 1e-14
 
 
-@scopes
 @pytest.mark.parametrize("n_held_out", [1, 9, 10**12])
-def test_calibrated_level_comes_from_held_out_rows(scope, n_held_out):
-    variance = calibrate(scope, FLOOR, ERROR, HELD_OUT, n_held_out)
-    shape = pooled(ERROR, scope)
-    level = variance / shape
-    # One level for all features: their shape is that of the training rows.
-    torch.testing.assert_close(level, level[:, :1].expand_as(level))
-    best = (pooled(HELD_OUT, scope) / shape).mean(dim=1)
+def test_calibrated_level_comes_from_held_out_rows(n_held_out):
+    variance = calibrate("shared", FLOOR, ERROR, HELD_OUT, N_ROWS, n_held_out)
+    shape = pooled(ERROR, "shared")
+    best = pooled(HELD_OUT, "shared") / shape
     expected = (n_held_out * best + 1.0) / (n_held_out + 1.0)
-    torch.testing.assert_close(level[:, 0], expected, rtol=1e-13, atol=0.0)
+    torch.testing.assert_close(variance / shape, expected, rtol=1e-13, atol=0.0)
 
 
-@scopes
-def test_calibrated_level_explains_many_held_out_rows_best(scope):
-    shape = calibrate(scope, FLOOR, ERROR, HELD_OUT, 10**12)
+def test_calibrated_level_explains_many_held_out_rows_best():
+    shape = calibrate("shared", FLOOR, ERROR, HELD_OUT, N_ROWS, 10**12)
     log_level = torch.zeros(2, 1, dtype=torch.float64, requires_grad=True)
     variance = shape * log_level.exp()
     Gaussian().distortion_from_error(HELD_OUT, variance).sum().backward()
     assert log_level.grad.abs().max() < 1e-10
 
 
+def test_calibrated_shape_comes_from_training_rows():
+    """One level for all features, but none below its error on all rows."""
+    few = 4
+    variance = calibrate("feature", FLOOR, ERROR, HELD_OUT, N_ROWS, few)
+    # The held-out error is 0.9 to 2 times the training error; the median is 1.1.
+    level = (few * 1.1 + 1.0) / (few + 1.0)
+    seen = (N_ROWS * ERROR + few * HELD_OUT) / (N_ROWS + few)
+    assert (seen > level * ERROR).sum() == 2
+    torch.testing.assert_close(variance, torch.maximum(level * ERROR, seen))
+
+
+def test_calibration_survives_a_column_known_from_a_held_out_row_alone():
+    """It was constant in training: neither known exactly, nor a sign of overfitting."""
+    error, held_out = ERROR.clone(), HELD_OUT.clone()
+    error[:, 0], held_out[:, 0] = 0.0, 10.0
+    found = calibrate("feature", FLOOR, error, held_out, N_ROWS, 4)
+    usual = calibrate("feature", FLOOR, ERROR, HELD_OUT, N_ROWS, 4)
+    torch.testing.assert_close(
+        found[:, 0], torch.full((2,), 40.0 / 44.0).double(), rtol=1e-5, atol=0.0
+    )
+    assert (found[:, 1:] < 1.5 * usual[:, 1:]).all()
+
+
 @scopes
 @pytest.mark.parametrize("n_held_out", [1, 100])
 def test_calibration_keeps_a_variance_that_holds_on_new_rows(scope, n_held_out):
-    variance = calibrate(scope, FLOOR, ERROR, ERROR, n_held_out)
+    variance = calibrate(scope, FLOOR, ERROR, ERROR, N_ROWS, n_held_out)
     torch.testing.assert_close(variance, pooled(ERROR, scope), rtol=1e-14, atol=0.0)
 
 
@@ -188,7 +207,7 @@ def test_calibration_keeps_a_variance_that_holds_on_new_rows(scope, n_held_out):
 def test_calibrated_variance_stays_above_the_floor(scope, with_held_out):
     floor = torch.linspace(0.2, 0.6, N_FEATURES, dtype=torch.float64)
     held_out = 0.0 * ERROR if with_held_out else None
-    variance = calibrate(scope, floor, 0.0 * ERROR, held_out, 4)
+    variance = calibrate(scope, floor, 0.0 * ERROR, held_out, N_ROWS, 4)
     expected = floor.mean()[None] if scope == "shared" else floor
     torch.testing.assert_close(variance, expected.expand(2, -1))
 
@@ -198,16 +217,18 @@ def test_calibration_is_equivariant_to_units(scope):
     unit = torch.tensor([4.0, 0.25, 1.0, 16.0, 1.0], dtype=torch.float64)
     if scope == "shared":
         unit = torch.full_like(unit, 4.0)
-    variance = calibrate(scope, FLOOR, ERROR, HELD_OUT, 4)
-    scaled = calibrate(scope, FLOOR * unit, ERROR * unit, HELD_OUT * unit, 4)
+    variance = calibrate(scope, FLOOR, ERROR, HELD_OUT, N_ROWS, 4)
+    scaled = calibrate(scope, FLOOR * unit, ERROR * unit, HELD_OUT * unit, N_ROWS, 4)
     torch.testing.assert_close(scaled, variance * pooled(unit[None], scope))
 
 
 @scopes
 def test_replicas_are_calibrated_apart(scope):
-    together = calibrate(scope, FLOOR, ERROR, HELD_OUT, 4)
+    together = calibrate(scope, FLOOR, ERROR, HELD_OUT, N_ROWS, 4)
     for r in range(2):
-        alone = calibrate(scope, FLOOR, ERROR[r : r + 1], HELD_OUT[r : r + 1], 4)
+        alone = calibrate(
+            scope, FLOOR, ERROR[r : r + 1], HELD_OUT[r : r + 1], N_ROWS, 4
+        )
         assert torch.equal(alone, together[r : r + 1])
 
 
@@ -215,7 +236,9 @@ def test_variance_that_the_user_fixed_stays_in_force(make_problem):
     problem = make_problem()
     state = problem.start(Constant(), [1.0, 2.0])
     problem.module.likelihood.variance = 0.7
-    fixed = variance_in_force(problem.module, Constant(), state, ERROR, HELD_OUT, 4)
+    fixed = variance_in_force(
+        problem.module, Constant(), state, ERROR, HELD_OUT, N_ROWS, 4
+    )
     assert torch.equal(fixed, state.balance.variance)
 
 
@@ -223,6 +246,8 @@ def test_free_variance_in_force_is_calibrated(make_problem):
     problem = make_problem()
     for policy in (Constant(), LearnedVariance("feature")):
         state = problem.start(policy, [1.0, 2.0])
-        found = variance_in_force(problem.module, policy, state, ERROR, HELD_OUT, 4)
-        expected = calibrate(policy.scope, state.floor, ERROR, HELD_OUT, 4)
+        found = variance_in_force(
+            problem.module, policy, state, ERROR, HELD_OUT, N_ROWS, 4
+        )
+        expected = calibrate(policy.scope, state.floor, ERROR, HELD_OUT, N_ROWS, 4)
         assert torch.equal(found, expected)

@@ -156,6 +156,21 @@ def test_steps_equal_those_of_torch(weight_decay, dtype, tolerance):
         assert not torch.equal(weight, weights[name].to(dtype))
 
 
+def test_decay_may_stop_at_a_weight():
+    # What a policy trains beside the module is not pulled to zero.
+    n_decayed = 12 + 4
+    (flat, _), (still, _) = make(), make()
+    flat = Flat(SHAPES, flat.values.detach(), n_decayed)
+    for one, decay in ((flat, 0.5), (still, 0.0)):
+        one.backward(objective_of(one.weights))
+        one.step(0.1, decay)
+    start, _ = make()
+    difference = flat.values.detach() - still.values.detach()
+    expected = -0.1 * 0.5 * start.values.detach()
+    expected[:, n_decayed:] = 0.0
+    torch.testing.assert_close(difference, expected, rtol=1e-12, atol=1e-15)
+
+
 def test_replica_does_not_depend_on_those_beside_it():
     together, weights = make(n_replicas=3)
     singles = [

@@ -128,6 +128,21 @@ def test_learning_rate_is_a_share_of_the_planned_steps(
     np.testing.assert_allclose(rates, expected, rtol=1e-12)
 
 
+def test_weight_decay_leaves_the_trained_variance(make_problem, make_plan):
+    # Pulled to 1, the variance would depend on the unit of the columns.
+    problem, policy = make_problem(), LearnedVariance()
+    state = problem.start(policy, [1.0])
+    state.weights["log_variance"].fill_(-3.0)
+    plan = make_plan(learning_rate=1e-9, weight_decay=1e7, schedule="constant")
+    outcome = problem.train(policy, state, plan)
+    weights = views(outcome.values, state.shapes)
+    assert float(weights["log_variance"]) == pytest.approx(-3.0, abs=1e-6)
+    for name in problem.module.shapes:
+        torch.testing.assert_close(
+            weights[name], 0.99**50 * state.weights[name], rtol=1e-4, atol=1e-6
+        )
+
+
 def test_warm_up_is_a_share_of_the_planned_steps(make_problem, make_plan):
     problem = make_problem()
     plan = make_plan(n_epochs=3, n_planned_epochs=6)
@@ -225,8 +240,10 @@ def test_weights_kept_are_those_of_the_best_epoch(make_problem, long_plan):
     np.testing.assert_array_equal(epoch_of(outcome, problem), best)
     # The test says nothing if they are the last ones.
     assert (best < 19).any()
-    # What is kept is what training goes on from.
+    # What is kept is what training goes on from, without the moments of others.
     assert torch.equal(outcome.values, outcome.state.values)
+    assert outcome.state.mean is None
+    assert outcome.state.square is None
 
 
 def test_held_out_rows_do_not_train(make_problem, long_plan):
