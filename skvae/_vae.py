@@ -170,7 +170,7 @@ class BalancedVAE(
         `beta_` times the decoder variance that the weights kept were trained with, in
         the same units: what the solution depends on.
 
-    active_units_ : ndarray of shape (n_components_,), dtype=bool
+    active_units_ : ndarray of shape (n_components,), dtype=bool
         Latents whose posterior mean varies over the training rows (variance above
         0.01).
 
@@ -192,7 +192,7 @@ class BalancedVAE(
     n_features_in_ : int
         Number of features seen during fit.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of the features, where X has names that are strings.
 
     See Also
@@ -450,7 +450,7 @@ class BalancedVAE(
 
         Returns
         -------
-        Z : ndarray of shape (n_samples, n_components_)
+        Z : ndarray of shape (n_samples, n_components)
             Latents, in the precision of X.
         """
         X = self._rows(X)
@@ -461,7 +461,7 @@ class BalancedVAE(
 
         Parameters
         ----------
-        Z : array-like of shape (n_samples, n_components_)
+        Z : array-like of shape (n_samples, n_components)
             Latents.
 
         Returns
