@@ -6,7 +6,7 @@ import torch
 
 from skvae.balance import Constant, LearnedVariance, Linear
 from skvae.training import SCHEDULES, Rows, evaluate, views
-from skvae.training._train import _batches, _noise
+from skvae.training._plan import batches_of, noise_of
 
 BETAS = [0.1, 1.0, 4.0]
 
@@ -21,7 +21,7 @@ def generator(seed=0):
 )
 def test_each_epoch_visits_each_row_as_often(n_rows, batch_size, n_steps, make_plan):
     plan = make_plan(batch_size=batch_size, steps_per_epoch=n_steps)
-    batches = _batches(n_rows, plan, generator())
+    batches = batches_of(n_rows, plan, generator())
     assert [len(batch) for batch in batches] == [batch_size] * n_steps
     drawn = torch.cat(batches)
     n_visits = torch.bincount(drawn, minlength=n_rows)
@@ -43,7 +43,7 @@ def test_no_row_is_favoured_where_passes_do_not_fill_an_epoch(make_plan):
     )
     visits = torch.zeros(7)
     for _ in range(n_epochs):
-        visits += torch.bincount(torch.cat(_batches(7, plan, random)), minlength=7)
+        visits += torch.bincount(torch.cat(batches_of(7, plan, random)), minlength=7)
     # A row has 2 visits an epoch, or 3 with probability 1/7.
     error = 5.0 * math.sqrt(1 / 7 * 6 / 7 / n_epochs)
     np.testing.assert_allclose(visits / n_epochs, 15 / 7, atol=error)
@@ -52,7 +52,7 @@ def test_no_row_is_favoured_where_passes_do_not_fill_an_epoch(make_plan):
 def test_batches_follow_the_generator(make_plan):
     plan = make_plan()
     first, again, other = (
-        torch.cat(_batches(40, plan, generator(seed))) for seed in (0, 0, 1)
+        torch.cat(batches_of(40, plan, generator(seed))) for seed in (0, 0, 1)
     )
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
@@ -60,7 +60,7 @@ def test_batches_follow_the_generator(make_plan):
 
 @pytest.mark.parametrize("n_draws", [2, 8])
 def test_noise_comes_in_opposite_pairs(n_draws, make_plan):
-    noise = _noise(make_plan(n_draws=n_draws), 300, 2, generator())
+    noise = noise_of(make_plan(n_draws=n_draws), 300, 2, generator())
     assert noise.shape == (n_draws, 300, 2)
     assert noise.dtype == torch.float64
     half = n_draws // 2
@@ -72,7 +72,7 @@ def test_noise_comes_in_opposite_pairs(n_draws, make_plan):
 
 
 def test_single_draw_has_no_opposite(make_plan):
-    noise = _noise(make_plan(n_draws=1), 300, 2, generator())
+    noise = noise_of(make_plan(n_draws=1), 300, 2, generator())
     assert noise.shape == (1, 300, 2)
     error = 5.0 / math.sqrt(noise.numel())
     assert float(noise.mean()) == pytest.approx(0.0, abs=error)

@@ -1,0 +1,66 @@
+"""What is planned: steps, batches and noise."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Plan(NamedTuple):
+    """How long and how fast to train."""
+
+    n_epochs: int
+    """Epochs to run now."""
+    n_planned_epochs: int
+    """Epochs that schedules are fractions of."""
+    steps_per_epoch: int
+    batch_size: int
+    n_draws: int
+    """Latents drawn for each row and step: 1, or an even number of opposite pairs."""
+    schedule: str
+    learning_rate: float
+    weight_decay: float
+    patience: int | None
+    """Epochs without a better held-out elbo after which to stop; None for never."""
+    tolerance: float
+
+    def progress(self, epoch: int, n_steps: int) -> float:
+        """Share of what is planned that is done, some steps into an epoch."""
+        return min(
+            1.0, (epoch + n_steps / self.steps_per_epoch) / self.n_planned_epochs
+        )
+
+
+def batches_of(
+    n_rows: int, plan: Plan, generator: torch.Generator
+) -> tuple[Tensor, ...]:
+    """Row indices of the batches of an epoch, all of one size.
+
+    Passes over the rows in random order follow each other until the epoch is full,
+    so that a last short batch neither is dropped nor counts more than the others.
+    """
+    n_drawn = plan.steps_per_epoch * plan.batch_size
+    passes = [
+        torch.randperm(n_rows, generator=generator)
+        for _ in range(math.ceil(n_drawn / n_rows))
+    ]
+    return torch.cat(passes)[:n_drawn].split(plan.batch_size)
+
+
+def noise_of(
+    plan: Plan, n_rows: int, n_components: int, generator: torch.Generator
+) -> Tensor:
+    """Standard normal noise, of shape (n_draws, n_rows, n_components).
+
+    Drawn in float64 on the CPU, so that the stream depends on neither precision nor
+    device. Of several draws for a row half are the others' opposites, which takes
+    the odd part of the noise out of the gradient.
+    """
+    n_drawn = 1 if plan.n_draws == 1 else plan.n_draws // 2
+    noise = torch.randn(
+        (n_drawn, n_rows, n_components), generator=generator, dtype=torch.float64
+    )
+    return noise if plan.n_draws == 1 else torch.cat([noise, -noise])

@@ -1,0 +1,53 @@
+"""What must hold on an accelerator; run with `pytest -m gpu` where there is one."""
+
+import pickle
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_wine
+
+from skvae import BalancedVAE
+from skvae.balance import POLICIES
+
+X = load_wine().data
+
+
+def fit(device, **params):
+    settings = {
+        "hidden_layer_sizes": (16,),
+        "max_iter": 5,
+        "tol": 1e3,
+        "precision": "float64",
+        "random_state": 0,
+        **params,
+    }
+    return BalancedVAE(2, device=device, **settings).fit(X)
+
+
+@pytest.fixture(autouse=True)
+def _needs_a_gpu():
+    import torch
+
+    if not torch.cuda.is_available():
+        pytest.skip("torch sees no CUDA device")
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("balance", POLICIES)
+@pytest.mark.parametrize("early_stopping", [True, False])
+def test_gpu_trains_what_the_cpu_trains(balance, early_stopping):
+    params = {"balance": balance, "early_stopping": early_stopping}
+    gpu, cpu = (fit(device, **params) for device in ("cuda", "cpu"))
+    # Noise and batches are drawn on the CPU; only the order of sums differs.
+    np.testing.assert_allclose(gpu.transform(X), cpu.transform(X), atol=1e-6)
+    assert gpu.elbo_ == pytest.approx(cpu.elbo_, abs=1e-6)
+    assert gpu.score(X) == pytest.approx(cpu.score(X), abs=1e-6)
+
+
+@pytest.mark.gpu
+def test_state_of_a_gpu_goes_on_on_the_cpu():
+    gpu = pickle.loads(pickle.dumps(fit("cuda", early_stopping=False)))
+    expected = gpu.transform(X)
+    gpu.set_params(device="cpu")
+    np.testing.assert_allclose(gpu.transform(X), expected, atol=1e-9)
+    assert np.isfinite(gpu.partial_fit(X).score(X))
