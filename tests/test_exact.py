@@ -181,15 +181,18 @@ def test_real_tables_reach_pca_in_float32_with_batches(name, n_components):
 
 
 @pytest.mark.parametrize(
-    ("name", "n_components", "max_iter"),
+    ("name", "n_components", "max_iter", "precision"),
     [
-        ("wine", 2, 200),
-        ("wine", 3, 200),
+        ("wine", 2, 200, "float64"),
+        ("wine", 2, 200, "float32"),
+        ("wine", 3, 200, "float64"),
         # One column is nearly a function of the others: a variance of 0.0003.
-        pytest.param("breast_cancer", 2, 1500, marks=pytest.mark.slow),
+        pytest.param("breast_cancer", 2, 1500, "float64", marks=pytest.mark.slow),
     ],
 )
-def test_variance_per_feature_is_factor_analysis(name, n_components, max_iter):
+def test_variance_per_feature_is_factor_analysis(
+    name, n_components, max_iter, precision
+):
     X = standardized(name)
     analysis = FactorAnalysis(
         n_components, tol=1e-9, max_iter=20_000, svd_method="lapack"
@@ -197,11 +200,11 @@ def test_variance_per_feature_is_factor_analysis(name, n_components, max_iter):
     vae = linear(
         n_components,
         balance=LearnedVariance(scope="feature"),
-        precision="float64",
+        precision=precision,
         max_iter=max_iter,
     ).fit(X)
 
-    assert vae.score(X) == pytest.approx(analysis.score(X), abs=1e-3)
+    assert vae.score(X) == pytest.approx(analysis.score(X), abs=TOLERANCE[precision])
     assert_allclose(vae.variance_, analysis.noise_variance_, atol=0.02)
 
 
