@@ -129,7 +129,7 @@ class Fitting:
             beta=self._tensor([self.vae.beta]),
             variance=self._tensor(fixed_variance(likelihood, len(table.scale))),
             data_variance=self._tensor(table.variance),
-            floor=self._tensor(getattr(likelihood, "floor", 0.0) * table.variance),
+            floor=self._tensor(likelihood.floor * table.variance),
             seed=seed,
         )
         if self.goes_on:

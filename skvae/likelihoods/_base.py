@@ -40,6 +40,9 @@ class Likelihood(BaseEstimator):
     #: The variance that the user fixed, in squared units of the scaled columns.
     variance: float | ArrayLike | None = None
 
+    #: Smallest variance that may be learned, relative to that of the column.
+    floor: float = 0.0
+
     def n_parameters(self, n_features: int) -> int:
         """Width of the decoder's output."""
         return len(self.parameter_names) * n_features
