@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -13,9 +14,11 @@ from sklearn.utils import check_random_state
 from torch import Tensor
 
 from skvae import training
+from skvae._linear_model import LinearModel
 from skvae._parts import Parts, fixed_variance, torch_device
 from skvae._rows import canonical_rows
 from skvae._table import Table
+from skvae.balance._base import Sizes
 
 # An epoch has at least this many optimiser steps: a table of one or two batches
 # needs as many steps as any other, and its rows are visited several times an epoch.
@@ -123,12 +126,27 @@ class Fitting:
         if self.resumes:
             return self.vae._state.to_torch(self.device, self.dtype)
         likelihood, table = self.parts.likelihood, self.table
+        variance = fixed_variance(likelihood, len(table.scale))
+        x, weight = (part.cpu().numpy() for part in self.rows)
+        linear_model = functools.cache(
+            lambda: LinearModel.from_rows(
+                x / np.sqrt(variance), weight, self.n_components
+            )
+        )
+        sizes = Sizes(
+            n_replicas=1,
+            n_features=len(table.scale),
+            n_components=self.n_components,
+            variance=self._tensor(variance),
+            data_variance=self._tensor(table.variance),
+            linear_model=linear_model if likelihood.has_variance else None,
+            log_jacobian=float(table.log_jacobian.sum()),
+        )
         state = training.init(
             self.module,
             self.parts.policy,
+            sizes,
             beta=self._tensor([self.vae.beta]),
-            variance=self._tensor(fixed_variance(likelihood, len(table.scale))),
-            data_variance=self._tensor(table.variance),
             floor=self._tensor(likelihood.floor * table.variance),
             seed=seed,
         )

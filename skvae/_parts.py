@@ -74,10 +74,19 @@ class Parts(NamedTuple):
 def _resolved(part: Any, members: Mapping[str, type]) -> Any:
     """Copy of a part with checked settings, built from its name if it is one."""
     part = members[part]() if isinstance(part, str) else clone(part)
-    validate_parameter_constraints(
-        part._parameter_constraints, part.get_params(deep=False), type(part).__name__
-    )
+    _check_settings(part)
     return part
+
+
+def _check_settings(part: Any) -> None:
+    """Check the settings of a part, and of a part that it is wrapped around."""
+    settings = part.get_params(deep=False)
+    validate_parameter_constraints(
+        part._parameter_constraints, settings, type(part).__name__
+    )
+    for value in settings.values():
+        if hasattr(value, "_parameter_constraints"):
+            _check_settings(value)
 
 
 def torch_device(name: str, *, or_cpu: bool = False) -> torch.device:

@@ -182,13 +182,15 @@ def test_beta_changes_the_gradient_of_the_encoder():
     import torch
 
     from skvae._module import Module
+    from skvae.balance import Sizes
     from skvae.training import init
 
     module = Module(MLP((4,)), Gaussian(), KL(), N_FEATURES, 2)
     rows = torch.tensor((X - X.mean(axis=0)) / X.std(axis=0))
     ones = torch.ones(N_FEATURES, dtype=torch.float64)
     beta, policy = torch.tensor([0.0, 1.0], dtype=torch.float64), Constant()
-    state = init(module, policy, beta, ones[:1], ones, 0.0 * ones, seed=0)
+    sizes = Sizes(2, N_FEATURES, 2, ones[:1], ones)
+    state = init(module, policy, sizes, beta, 0.0 * ones, seed=0)
     weights = {name: w.clone().requires_grad_() for name, w in state.weights.items()}
     noise = torch.zeros(1, N_ROWS, 2, dtype=torch.float64)
     weight = torch.full((N_ROWS,), 1.0 / N_ROWS, dtype=torch.float64)

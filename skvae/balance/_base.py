@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sklearn.base import BaseEstimator
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor
+
+    from skvae._linear_model import LinearModel
 
 
 class Sizes(NamedTuple):
@@ -20,6 +24,12 @@ class Sizes(NamedTuple):
     """Decoder variance that nothing moves, of shape (1,) or (n_features,)."""
     data_variance: Tensor
     """Variance of each column as the model sees it, of shape (n_features,)."""
+    linear_model: Callable[[], LinearModel] | None = None
+    """Computes the linear model of the same size, of the columns in units of the
+    decoder's standard deviation, so that its water level is beta; None for a
+    likelihood without a variance."""
+    log_jacobian: float = 0.0
+    """Nats that the distortion gains in the units of X."""
 
 
 class Terms(NamedTuple):
@@ -49,7 +59,8 @@ class BalanceState(NamedTuple):
     """What moves while a policy runs.
 
     A policy that has more to remember has a named tuple of its own, with these two
-    and its own entries.
+    and its own entries: tensors with the replica axis first, or the state of a policy
+    that it is wrapped around.
     """
 
     beta: Tensor
@@ -161,3 +172,13 @@ class BalancePolicy(BaseEstimator):
 def pool(values: Tensor, scope: str) -> Tensor:
     """Mean over features, of shape (n_replicas, 1), where the scope is "shared"."""
     return values.mean(dim=1, keepdim=True) if scope == "shared" else values
+
+
+def map_state(function: Callable[[Any], Any], state: Any) -> Any:
+    """State with a function applied to each tensor, those of inner states too."""
+    return type(state)(
+        *(
+            map_state(function, part) if isinstance(part, tuple) else function(part)
+            for part in state
+        )
+    )

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from skvae._module import Module
-from skvae.balance._base import BalancePolicy, Sizes
+from skvae.balance._base import BalancePolicy, Sizes, map_state
 from skvae.training._flat import flatten, views
 
 
@@ -44,7 +44,7 @@ class TrainingState:
         return replace(
             self,
             values=function(self.values),
-            balance=type(self.balance)(*map(function, self.balance)),
+            balance=map_state(function, self.balance),
             floor=function(self.floor),
             mean=None if self.mean is None else function(self.mean),
             square=None if self.square is None else function(self.square),
@@ -66,9 +66,8 @@ class TrainingState:
 def init(
     module: Module,
     policy: BalancePolicy,
+    sizes: Sizes,
     beta: Tensor,
-    variance: Tensor,
-    data_variance: Tensor,
     floor: Tensor,
     seed: int,
 ) -> TrainingState:
@@ -83,12 +82,12 @@ def init(
         The model.
     policy : BalancePolicy
         What weighs rate against distortion.
+    sizes : Sizes
+        What the policy may know.
     beta : Tensor of shape (n_replicas,)
         The weight of the rate asked for; its dtype and device are the training's.
-    variance : Tensor of shape (1,) or (n_features,)
-        Decoder variance for a policy that does not move it.
-    data_variance, floor : Tensor of shape (n_features,)
-        Variance of each column, and the smallest decoder variance allowed.
+    floor : Tensor of shape (n_features,)
+        The smallest decoder variance allowed.
     seed : int
         Of the private random generator.
 
@@ -97,12 +96,8 @@ def init(
     state : TrainingState
     """
     generator = torch.Generator().manual_seed(seed)
-    n_replicas = len(beta)
-    sizes = Sizes(
-        n_replicas, module.n_features, module.n_components, variance, data_variance
-    )
     weights = {
-        name: weight.to(beta).expand(n_replicas, *weight.shape)
+        name: weight.to(beta).expand(sizes.n_replicas, *weight.shape)
         for name, weight in module.init(generator).items()
     }
     weights |= policy.init_parameters(sizes)

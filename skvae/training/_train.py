@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from skvae._module import Module
-from skvae.balance._base import BalancePolicy
+from skvae.balance._base import BalancePolicy, map_state
 from skvae.training._evaluate import Rows
 from skvae.training._flat import Flat
 from skvae.training._judge import Judge
@@ -113,7 +113,10 @@ def train(
             flat.backward(objective)
             flat.clip(max_norm)
             flat.step(learning_rate, plan.weight_decay)
-            terms, moved = _detached(terms), _detached(moved)
+            terms, moved = (
+                map_state(Tensor.detach, terms),
+                map_state(Tensor.detach, moved),
+            )
             balance = policy.update(moved, terms, plan.progress(epoch, i + 1))
             totals.add(terms.rate, terms.distortion, objective, balance.variance, error)
 
@@ -188,8 +191,3 @@ class _Totals:
     def over(self, n_steps: int) -> list[Any]:
         """Means over the steps."""
         return [None if total is None else total / n_steps for total in self.sums]
-
-
-def _detached(values: Any) -> Any:
-    """A named tuple of tensors that no gradient flows through."""
-    return type(values)(*(value.detach() for value in values))

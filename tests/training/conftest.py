@@ -3,7 +3,9 @@ from dataclasses import dataclass
 import pytest
 import torch
 
+from skvae._linear_model import LinearModel
 from skvae._module import Module
+from skvae.balance import Sizes
 from skvae.divergences import KL
 from skvae.likelihoods import LIKELIHOODS
 from skvae.networks import MLP
@@ -23,7 +25,20 @@ class Problem:
         """State before the first step."""
         betas = torch.tensor(betas, dtype=self.dtype)
         ones = torch.ones(self.module.n_features, dtype=self.dtype)
-        return init(self.module, policy, betas, ones[:1], ones, 1e-6 * ones, seed)
+        sizes = Sizes(
+            n_replicas=len(betas),
+            n_features=self.module.n_features,
+            n_components=self.module.n_components,
+            variance=ones[:1],
+            data_variance=ones,
+            linear_model=self.linear_model,
+        )
+        return init(self.module, policy, sizes, betas, 1e-6 * ones, seed)
+
+    def linear_model(self):
+        """The linear model of the same size."""
+        x, weight = (part.double().numpy() for part in self.rows)
+        return LinearModel.from_rows(x, weight, self.module.n_components)
 
     def train(self, policy, state, plan, *, judge=False, on_epoch=None):
         """Train from a state, or from the start with betas in place of one."""
