@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 
 from skvae._sklearn_compat import validate_parameter_constraints
-from skvae.balance import POLICIES, BalancePolicy, Constant
+from skvae.balance import POLICIES, BalancePolicy, Constant, Wrapper
 from skvae.divergences import DIVERGENCES, Divergence
 from skvae.likelihoods import LIKELIHOODS, Likelihood
 from skvae.networks import MLP, NETWORKS, Network
@@ -59,7 +59,7 @@ class Parts(NamedTuple):
                     "Use balance='constant', or likelihood='gaussian' for columns of "
                     "real numbers."
                 )
-            policy = Constant()
+            policy = _without_variance(policy)
         return cls(policy, likelihood, divergence, network)
 
     def module(self, n_features: int, n_components: int) -> Module:
@@ -76,6 +76,13 @@ def _resolved(part: Any, members: Mapping[str, type]) -> Any:
     part = members[part]() if isinstance(part, str) else clone(part)
     _check_settings(part)
     return part
+
+
+def _without_variance(policy: BalancePolicy) -> BalancePolicy:
+    """Constant beta in place of a policy that moves the variance, as wrapped as it."""
+    if not isinstance(policy, Wrapper):
+        return Constant()
+    return clone(policy).set_params(policy=_without_variance(policy.inner))
 
 
 def _check_settings(part: Any) -> None:

@@ -73,14 +73,16 @@ class BalancedVAE(
 
     balance : str or BalancePolicy, default="learned_variance"
         What weighs the rate against the distortion: "constant", "normalized",
-        "linear", "learned_variance", "optimal_variance", "running_average", or an
-        instance from `skvae.balance` for settings other than the defaults.
+        "linear", "sigmoid", "cosine", "cyclical", "learned_variance",
+        "optimal_variance", "running_average", or an instance from `skvae.balance` for
+        settings other than the defaults. Schedules of beta can be wrapped around
+        another policy.
 
     likelihood : str or Likelihood, default="auto"
         Distribution of the columns: "gaussian", "bernoulli", or an instance from
         `skvae.likelihoods`. "auto" takes Bernoulli where all columns hold zeros and
         ones only, and Gaussian otherwise; where that leaves a variance policy without
-        a variance, beta is constant.
+        a variance, beta is constant; schedules around the policy stay.
 
     divergence : str or Divergence, default="kl"
         What beta weighs: "kl", or an instance from `skvae.divergences`.
@@ -110,9 +112,10 @@ class BalancedVAE(
         fewer than 20 batches it visits them several times, so that it always has at
         least 20 optimiser steps, and the default at least 4,000.
 
-    learning_rate : {"one_cycle", "cosine", "constant"}, default="one_cycle"
-        How the learning rate moves over the planned steps. `partial_fit`, which has
-        no planned end, uses a constant one.
+    learning_rate : {"one_cycle", "cosine", "cyclical", "constant"}, default="one_cycle"
+        How the learning rate moves over the planned steps. "cyclical" goes straight
+        up from a 25th of `learning_rate_init` to it and down again, four times.
+        `partial_fit`, which has no planned end, uses a constant one.
 
     learning_rate_init : float, default=0.003
         The highest learning rate, above 0.
@@ -249,7 +252,7 @@ class BalancedVAE(
             StrOptions({"auto"}),
         ],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "learning_rate": [StrOptions({"constant", "cosine", "one_cycle"})],
+        "learning_rate": [StrOptions({"constant", "cosine", "cyclical", "one_cycle"})],
         "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
         "alpha": [Interval(Real, 0, None, closed="left")],
         "early_stopping": ["boolean", StrOptions({"auto"})],

@@ -248,7 +248,7 @@ KNOWN = {
     "likelihood": ("auto", *LIKELIHOODS),
     "divergence": tuple(DIVERGENCES),
     "activation": ACTIVATIONS,
-    "learning_rate": ("constant", "cosine", "one_cycle"),
+    "learning_rate": ("constant", "cosine", "cyclical", "one_cycle"),
     "precision": ("float32", "float64"),
 }
 
@@ -258,7 +258,6 @@ KNOWN = {
     [
         *[(name, "quantum") for name in KNOWN],
         # Parts that are planned but not built.
-        ("balance", "sigmoid"),
         ("balance", "geco"),
         ("likelihood", "poisson"),
         ("divergence", "mmd"),
@@ -414,7 +413,7 @@ FREE = "has none that is free to move. Use balance='constant', or likelihood='ga
 
 
 @pytest.mark.parametrize(
-    "policy", [name for name, policy in POLICIES.items() if policy.moves_variance]
+    "policy", [name for name, cls in POLICIES.items() if cls().moves_variance]
 )
 @pytest.mark.parametrize(
     ("likelihood", "shown"),

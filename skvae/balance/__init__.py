@@ -2,17 +2,26 @@
 
 from skvae.balance._base import BalancePolicy, BalanceState, Sizes, Terms
 from skvae.balance._constant import Constant
+from skvae.balance._cosine import Cosine
+from skvae.balance._cyclical import Cyclical
 from skvae.balance._learned_variance import LearnedVariance
 from skvae.balance._linear import Linear
 from skvae.balance._normalized import Normalized
 from skvae.balance._optimal_variance import OptimalVariance
+from skvae.balance._ramp import Ramp
 from skvae.balance._reductions import beta_from_loss, loss_from_beta
 from skvae.balance._running_average import RunningAverage
+from skvae.balance._schedule import Schedule
+from skvae.balance._sigmoid import Sigmoid
+from skvae.balance._wrapper import Wrapper
 
 POLICIES: dict[str, type[BalancePolicy]] = {
     "constant": Constant,
     "normalized": Normalized,
     "linear": Linear,
+    "sigmoid": Sigmoid,
+    "cosine": Cosine,
+    "cyclical": Cyclical,
     "learned_variance": LearnedVariance,
     "optimal_variance": OptimalVariance,
     "running_average": RunningAverage,
@@ -23,13 +32,19 @@ __all__ = [
     "BalancePolicy",
     "BalanceState",
     "Constant",
+    "Cosine",
+    "Cyclical",
     "LearnedVariance",
     "Linear",
     "Normalized",
     "OptimalVariance",
+    "Ramp",
     "RunningAverage",
+    "Schedule",
+    "Sigmoid",
     "Sizes",
     "Terms",
+    "Wrapper",
     "beta_from_loss",
     "loss_from_beta",
 ]

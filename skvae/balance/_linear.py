@@ -3,25 +3,13 @@
 from __future__ import annotations
 
 from numbers import Real
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from skvae._sklearn_compat import Interval
-from skvae.balance._base import BalancePolicy, Sizes, Terms
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from skvae.balance._base import BalancePolicy
+from skvae.balance._schedule import Schedule
 
 
-class LinearState(NamedTuple):
-    """State of `Linear`."""
-
-    beta: Tensor
-    variance: Tensor
-    target: Tensor
-    """The beta asked for, of shape (n_replicas,)."""
-
-
-class Linear(BalancePolicy):
+class Linear(Schedule):
     r"""Raise beta linearly to its value, then hold it.
 
     With t the share of the planned optimiser steps that are done and T = `warmup`,
@@ -40,9 +28,22 @@ class Linear(BalancePolicy):
     warmup : float, default=0.25
         Share of the planned steps until beta is reached, in (0, 1].
 
+    policy : BalancePolicy or None, default=None
+        The policy whose beta is brought in, such as `LearnedVariance()`. None is
+        `Constant()`.
+
     See Also
     --------
     Constant : Full weight from the first step.
+    Sigmoid : Slow at both ends, steep between.
+    Cosine : Slow at both ends.
+    Cyclical : The rise repeated.
+
+    Notes
+    -----
+    The papers trained on text [1]_ and, with 200 epochs of warm-up, on pictures of
+    digits [2]_. In the state of the policy inside, beta is full at any time: a
+    policy that moves beta by itself does not notice the warm-up.
 
     References
     ----------
@@ -55,34 +56,29 @@ class Linear(BalancePolicy):
 
     Examples
     --------
-    >>> from skvae.balance import Linear
+    >>> from skvae.balance import LearnedVariance, Linear
     >>> Linear(warmup=0.5)
     Linear(warmup=0.5)
+    >>> Linear(policy=LearnedVariance())
+    Linear(policy=LearnedVariance())
     """
 
     _parameter_constraints = {
         "start": [Interval(Real, 0, None, closed="left")],
         "warmup": [Interval(Real, 0, 1, closed="right")],
+        "policy": [BalancePolicy, None],
     }
 
-    def __init__(self, start: float = 0.0, warmup: float = 0.25) -> None:
+    def __init__(
+        self,
+        start: float = 0.0,
+        warmup: float = 0.25,
+        policy: BalancePolicy | None = None,
+    ) -> None:
         self.start = start
         self.warmup = warmup
+        self.policy = policy
 
-    @property
-    def settled_at(self) -> float:
-        """Share of the planned steps after which the beta asked for is reached."""
-        return self.warmup
-
-    def init_state(self, beta: Tensor, sizes: Sizes) -> Any:
-        """State before the first step: beta at its start."""
-        return LinearState(
-            beta=self.start + 0.0 * beta,
-            variance=self.start_variance(sizes),
-            target=beta,
-        )
-
-    def update(self, state: Any, terms: Terms, progress: float) -> Any:
-        """State after a step: beta on its line."""
-        share = min(1.0, progress / self.warmup)
-        return state._replace(beta=self.start + (state.target - self.start) * share)
+    def curve(self, share: float) -> float:
+        """Factor of beta: the share itself."""
+        return share

@@ -57,6 +57,20 @@ def feed(make_sizes):
     return feed
 
 
+@pytest.fixture
+def beta_at(make_sizes, make_terms):
+    """Beta of two replicas, asked to end at 1 and 4, at a share of the steps."""
+
+    def beta_at(policy, progress):
+        beta = torch.tensor([1.0, 4.0], dtype=torch.float64)
+        state = policy.init_state(beta, make_sizes(2))
+        if progress > 0.0:
+            state = policy.update(state, make_terms([1.0] * 2, [1.0] * 2), progress)
+        return state.beta.tolist()
+
+    return beta_at
+
+
 class TinyModel:
     """A small Gaussian autoencoder in the middle of its training, and a batch."""
 

@@ -2,15 +2,56 @@
 
 import copy
 import pickle
+from typing import NamedTuple
 
 import pytest
 import torch
 from sklearn.base import clone
 
 from skvae import balance
-from skvae.balance import POLICIES, Terms
+from skvae.balance import (
+    POLICIES,
+    BalancePolicy,
+    Cyclical,
+    LearnedVariance,
+    Linear,
+    Normalized,
+    OptimalVariance,
+    Ramp,
+    RunningAverage,
+    Sigmoid,
+    Terms,
+)
+from skvae.balance._base import map_state
 
 N_REPLICAS, N_FEATURES, N_COMPONENTS, N_ROWS, N_STEPS = 3, 5, 3, 4, 8
+
+
+class SetPointState(NamedTuple):
+    beta: torch.Tensor
+    variance: torch.Tensor
+    target: torch.Tensor
+
+
+class SetPoint(BalancePolicy):
+    """Beta follows the distance of the rate to a set point."""
+
+    def init_state(self, beta, sizes):
+        return SetPointState(beta, self.start_variance(sizes), 5.0 + 0.0 * beta)
+
+    def update(self, state, terms, progress):
+        return state._replace(beta=state.beta * (terms.rate / state.target).exp())
+
+
+WRAPPED = [
+    # Every schedule around something that moves the variance or beta.
+    Linear(start=0.1, policy=LearnedVariance(scope="feature")),
+    Cyclical(shape="sigmoid", policy=RunningAverage()),
+    Sigmoid(policy=Normalized()),
+    Linear(policy=Cyclical(warmup=0.5, policy=OptimalVariance(scope="feature"))),
+    Ramp(SetPoint(), start=1.0),
+    Linear(policy=Ramp(SetPoint(), start=9.0, warmup=0.6)),
+]
 
 
 def members():
@@ -18,6 +59,10 @@ def members():
         yield pytest.param(cls(), id=name)
         if "scope" in cls().get_params():
             yield pytest.param(cls(scope="feature"), id=f"{name}-feature")
+        # Every policy around constant beta, and inside of a schedule.
+        yield pytest.param(Linear(policy=cls()), id=f"linear-{name}")
+    for policy in WRAPPED:
+        yield pytest.param(policy, id=repr(policy))
 
 
 MEMBERS = list(members())
@@ -55,6 +100,10 @@ def of_replica(terms, replica):
     return Terms(distortion[alone], divergence[alone], kl[alone], weight)
 
 
+def part_of_state(state, replica):
+    return map_state(lambda part: part[replica : replica + 1], state)
+
+
 def walk(policy, state, parameters, steps, floor):
     """States after each of some steps."""
     states = []
@@ -73,11 +122,37 @@ def start(policy, make_sizes, n_replicas=N_REPLICAS, scale=1.0):
     )
 
 
+def parts_of(state, prefix=""):
+    """Tensors of a state by name, those of inner states too."""
+    parts = {}
+    for name, part in state._asdict().items():
+        if isinstance(part, tuple):
+            parts |= parts_of(part, f"{prefix}{name}.")
+        else:
+            parts[prefix + name] = part
+    return parts
+
+
 def assert_same(states, expected):
     assert len(states) == len(expected)
     for step, (left, right) in enumerate(zip(states, expected, strict=True)):
-        for name, one, other in zip(left._fields, left, right, strict=True):
-            assert torch.equal(one, other), f"{name} differs after step {step}"
+        left, right = parts_of(left), parts_of(right)
+        assert left.keys() == right.keys()
+        for name, one in left.items():
+            assert torch.equal(one, right[name]), f"{name} differs after step {step}"
+
+
+def tensors_of(state, parameters, error, terms, floor):
+    """Everything that a step is given."""
+    return [*parts_of(state).values(), *parameters.values(), error, *terms, floor]
+
+
+def settings_of(policy):
+    """Settings by name, those of inner policies too."""
+    return {
+        name: type(value) if isinstance(value, BalancePolicy) else value
+        for name, value in policy.get_params().items()
+    }
 
 
 @pytest.mark.parametrize("name", POLICIES)
@@ -90,7 +165,7 @@ def test_name_and_class_agree(name):
 
 @every_policy
 def test_settings_have_constraints(policy):
-    assert set(policy._parameter_constraints) == set(policy.get_params())
+    assert set(policy._parameter_constraints) == set(policy.get_params(deep=False))
 
 
 @every_policy
@@ -102,7 +177,7 @@ def test_state_has_the_replica_axis_first(policy, dtype, make_sizes):
     width = N_FEATURES if policy.scope == "feature" else 1
     assert state.variance.shape == (N_REPLICAS, width)
     for name, part in [
-        *state._asdict().items(),
+        *parts_of(state).items(),
         *policy.init_parameters(sizes).items(),
     ]:
         assert part.shape[0] == N_REPLICAS, name
@@ -115,14 +190,17 @@ def test_step_keeps_shapes_and_dtypes(policy, make_sizes):
     state, parameters = start(policy, make_sizes)
     for after in walk(policy, state, parameters, script(), floor()):
         assert type(after) is type(state)
-        for name, one, other in zip(state._fields, state, after, strict=True):
-            assert one.shape == other.shape, name
-            assert one.dtype == other.dtype, name
+        before, now = parts_of(state), parts_of(after)
+        assert now.keys() == before.keys()
+        for name, part in now.items():
+            assert part.shape == before[name].shape, name
+            assert part.dtype == before[name].dtype, name
 
 
 @every_policy
 def test_methods_change_none_of_their_inputs(policy, make_sizes):
-    settings = copy.deepcopy(vars(policy))
+    settings = settings_of(policy)
+    own = dict(vars(policy))
     state, parameters = start(policy, make_sizes)
     for error, terms, progress in script():
         inputs = (state, parameters, error, terms, floor())
@@ -131,13 +209,14 @@ def test_methods_change_none_of_their_inputs(policy, make_sizes):
         policy.objective(terms, moved)
         after = policy.update(moved, terms, progress)
         for one, other in zip(
-            [*before[0], *before[1].values(), before[2], *before[3], before[4]],
-            [*state, *parameters.values(), error, *terms, inputs[-1]],
+            tensors_of(*before),
+            tensors_of(state, parameters, error, terms, inputs[-1]),
             strict=True,
         ):
             assert torch.equal(one, other)
         state = after
-    assert vars(policy) == settings
+    assert settings_of(policy) == settings
+    assert vars(policy) == own
 
 
 @every_policy
@@ -156,16 +235,16 @@ def test_clone_starts_anew(policy, make_sizes):
     whole = walk(policy, state, parameters, script(), floor())
     again = clone(policy)
     assert again is not policy
-    assert again.get_params() == policy.get_params()
+    assert settings_of(again) == settings_of(policy)
     state, parameters = start(again, make_sizes)
     assert_same(walk(again, state, parameters, script(), floor()), whole)
 
 
 @every_policy
 def test_repr_builds_the_policy(policy):
-    again = eval(repr(policy), vars(balance).copy())
+    again = eval(repr(policy), {**vars(balance), "SetPoint": SetPoint})
     assert type(again) is type(policy)
-    assert again.get_params() == policy.get_params()
+    assert settings_of(again) == settings_of(policy)
 
 
 @every_policy
@@ -184,10 +263,7 @@ def test_replicas_together_equal_each_alone(policy, make_sizes):
             for error, terms, progress in script()
         ]
         alone = walk(policy, state, policy.init_parameters(sizes), steps, floor())
-        assert_same(
-            alone,
-            [type(s)(*(part[r : r + 1] for part in s)) for s in together],
-        )
+        assert_same(alone, [part_of_state(state, r) for state in together])
         for (_, terms, _), state, objective in zip(
             steps, alone, objectives, strict=True
         ):
@@ -222,7 +298,8 @@ def test_state_has_no_gradient_but_to_what_is_trained(policy, make_sizes):
     error, terms, progress = next(script())
     moved = policy.move_variance(state, error, parameters, floor())
     after = policy.update(moved, terms, progress)
-    assert any(part.requires_grad for part in after) == bool(parameters)
+    trained = [part.requires_grad for part in parts_of(after).values()]
+    assert any(trained) == bool(parameters)
     if parameters:
         after.variance.sum().backward()
         assert all((w.grad != 0.0).all() for w in parameters.values())

@@ -6,21 +6,35 @@ import torch
 
 from skvae.balance import LearnedVariance as Learned
 from skvae.balance import Linear, RunningAverage
+from skvae.balance._base import map_state
 from skvae.training import TrainingState
 
 CPU = torch.device("cpu")
+WITH_A_STATE = [
+    Linear(),
+    Learned("feature"),
+    RunningAverage(),
+    Linear(policy=RunningAverage("feature")),
+]
+
+
+def balance_of(state):
+    """Tensors of the policy's state, those of inner states too."""
+    parts = []
+    map_state(parts.append, state.balance)
+    return parts
 
 
 def assert_equal(one, other):
     for left, right in zip(
-        [one.values, *one.balance, one.floor, one.generator],
-        [other.values, *other.balance, other.floor, other.generator],
+        [one.values, *balance_of(one), one.floor, one.generator],
+        [other.values, *balance_of(other), other.floor, other.generator],
         strict=True,
     ):
         assert torch.equal(left, right)
 
 
-@pytest.mark.parametrize("policy", [Linear(), Learned("feature"), RunningAverage()])
+@pytest.mark.parametrize("policy", WITH_A_STATE)
 def test_replicas_start_together_and_as_each_alone(policy, make_problem):
     problem = make_problem()
     state = problem.start(policy, [0.5, 1.0, 4.0])
@@ -28,7 +42,7 @@ def test_replicas_start_together_and_as_each_alone(policy, make_problem):
         alone = problem.start(policy, [beta])
         assert torch.equal(alone.values[0], state.values[r])
         assert torch.equal(alone.generator, state.generator)
-        for one, other in zip(alone.balance, state.balance, strict=True):
+        for one, other in zip(balance_of(alone), balance_of(state), strict=True):
             assert torch.equal(one[0], other[r])
     assert torch.equal(state.values[0], state.values[2])
 
@@ -68,7 +82,7 @@ def test_precision_rounds_the_same_start(make_problem):
 
 
 @pytest.mark.parametrize("is_trained", [False, True])
-@pytest.mark.parametrize("policy", [Linear(), RunningAverage()])
+@pytest.mark.parametrize("policy", WITH_A_STATE)
 def test_there_and_back(policy, is_trained, make_problem, make_plan):
     problem = make_problem()
     state = problem.start(policy, [0.5, 1.0])
@@ -97,7 +111,7 @@ def test_arrays_may_be_read_only(make_problem, make_plan):
     arrays = problem.train(Linear(), [1.0], make_plan()).state.to_numpy()
     for array in (
         arrays.values,
-        *arrays.balance,
+        *balance_of(arrays),
         arrays.floor,
         arrays.generator,
         arrays.mean,
@@ -114,6 +128,7 @@ def test_precision_may_change_on_the_way_back(make_problem, make_plan):
     problem = make_problem()
     trained = problem.train(RunningAverage(), [1.0], make_plan()).state
     state = trained.to_numpy().to_torch(CPU, torch.float32)
-    for part in (state.values, *state.balance, state.floor, state.mean, state.square):
+    parts = [state.values, state.floor, state.mean, state.square]
+    for part in [*parts, *balance_of(state)]:
         assert part.dtype == torch.float32
     assert torch.equal(state.generator, trained.generator)

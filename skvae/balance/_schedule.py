@@ -1,0 +1,61 @@
+"""Beta as a function of the share of the planned steps: what schedules share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from skvae.balance._base import Sizes, Terms
+from skvae.balance._wrapper import Wrapper
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Schedule(Wrapper):
+    r"""Base of the policies that bring beta in over the first part of the training.
+
+    A subclass gives the curve f, from 0 to 1. With t the share of the planned
+    optimiser steps that are done, T = `warmup` and :math:`\beta` the weight that the
+    policy inside asks for at the time,
+
+    .. math:: \beta_t = \beta_0 + (\beta - \beta_0)\, f(t / T)
+
+    until the schedule is complete, and :math:`\beta_t = \beta` from there on, to the
+    last bit. A schedule is a share of the planned steps, never a number of epochs,
+    and so it always ends; early stopping waits for its end.
+    """
+
+    #: Where beta starts.
+    start = 0.0
+
+    #: Share of the planned steps that the curve is stretched over.
+    warmup: float
+
+    @property
+    def completed_at(self) -> float:
+        """Share of the planned steps after which beta is no longer held down."""
+        return self.warmup
+
+    @property
+    def settled_at(self) -> float:
+        """Share of the planned steps after which the beta asked for is reached."""
+        return max(self.completed_at, super().settled_at)
+
+    def curve(self, share: float) -> float:
+        """Factor of beta, in [0, 1], when a share in [0, 1) of `warmup` is done."""
+        raise NotImplementedError
+
+    def init_state(self, beta: Tensor, sizes: Sizes) -> Any:
+        """State before the first step: beta at the start of the curve."""
+        return self._on_curve(super().init_state(beta, sizes), 0.0)
+
+    def update(self, state: Any, terms: Terms, progress: float) -> Any:
+        """State after a step: beta on its curve."""
+        return self._on_curve(super().update(state, terms, progress), progress)
+
+    def _on_curve(self, state: Any, progress: float) -> Any:
+        done = progress >= self.completed_at
+        factor = 1.0 if done else self.curve(progress / self.warmup)
+        # Not start + factor * difference, which rounds at the end point.
+        beta = (1.0 - factor) * self.start + factor * state.inner.beta
+        return state._replace(beta=beta)

@@ -1,0 +1,96 @@
+"""A balance policy around another one: what all of them share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from skvae.balance._base import BalancePolicy, Sizes, Terms
+from skvae.balance._constant import Constant
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class WrapperState(NamedTuple):
+    """State of a `Wrapper`: what is in force, and the inner policy's own state."""
+
+    beta: Tensor
+    variance: Tensor
+    inner: Any
+
+
+class Wrapper(BalancePolicy):
+    """Base of the policies that change one thing about another policy.
+
+    As it stands, a wrapper is the policy that it is wrapped around: everything is
+    handed on. A subclass changes the state that comes back. Wrappers can be wrapped
+    again, so that a warm-up, a set point that moves and a learned variance combine
+    without knowing each other.
+
+    The inner policy keeps a state of its own, with its own beta. What trains is
+    `beta` of the outermost state: the objective of the inner policy is taken at that
+    value.
+
+    Parameters
+    ----------
+    policy : BalancePolicy or None, default=None
+        The policy inside. None is `Constant()`.
+    """
+
+    _parameter_constraints: dict[str, list] = {"policy": [BalancePolicy, None]}
+
+    def __init__(self, policy: BalancePolicy | None = None) -> None:
+        self.policy = policy
+
+    @property
+    def inner(self) -> BalancePolicy:
+        """The policy inside."""
+        return Constant() if self.policy is None else self.policy
+
+    @property
+    def moves_variance(self) -> bool:  # type: ignore[override]
+        """Whether the policy inside moves the decoder's variance."""
+        return self.inner.moves_variance
+
+    @property
+    def scope(self) -> str:  # type: ignore[override]
+        """One decoder variance ("shared") or one for each feature ("feature")."""
+        return self.inner.scope
+
+    @property
+    def settled_at(self) -> float:
+        """Share of the planned steps after which the beta asked for is reached."""
+        return self.inner.settled_at
+
+    def init_state(self, beta: Tensor, sizes: Sizes) -> Any:
+        """State before the first step: that of the policy inside."""
+        inner = self.inner.init_state(beta, sizes)
+        return WrapperState(beta=inner.beta, variance=inner.variance, inner=inner)
+
+    def start_variance(self, sizes: Sizes) -> Tensor:
+        """Decoder variance before the first step, replica axis first."""
+        return self.inner.start_variance(sizes)
+
+    def init_parameters(self, sizes: Sizes) -> dict[str, Tensor]:
+        """Start values of what the policy inside trains by gradient."""
+        return self.inner.init_parameters(sizes)
+
+    def move_variance(
+        self,
+        state: Any,
+        error: Tensor,
+        parameters: dict[str, Tensor],
+        floor: Tensor,
+    ) -> Any:
+        """State with the decoder variance that the policy inside wants."""
+        inner = self.inner.move_variance(state.inner, error, parameters, floor)
+        return state._replace(variance=inner.variance, inner=inner)
+
+    def objective(self, terms: Terms, state: Any) -> Tensor:
+        """Objective of the policy inside, at the beta in force."""
+        return self.inner.objective(terms, state.inner._replace(beta=state.beta))
+
+    def update(self, state: Any, terms: Terms, progress: float) -> Any:
+        """State after a step of the policy inside."""
+        inner = self.inner.update(state.inner, terms, progress)
+        return state._replace(beta=inner.beta, variance=inner.variance, inner=inner)

@@ -1,0 +1,72 @@
+import pytest
+import torch
+from sklearn.base import clone
+
+from skvae.balance import (
+    Constant,
+    LearnedVariance,
+    Linear,
+    Normalized,
+    OptimalVariance,
+    RunningAverage,
+    Wrapper,
+)
+from skvae.balance._base import map_state
+
+INNER = [None, Normalized(), LearnedVariance("feature"), RunningAverage()]
+
+
+@pytest.mark.parametrize("inner", INNER, ids=repr)
+def test_alone_it_is_the_policy_inside(inner, make_sizes, make_terms):
+    policy, inner = Wrapper(inner), inner or Constant()
+    sizes, beta = make_sizes(2), torch.tensor([0.5, 2.0], dtype=torch.float64)
+    assert policy.moves_variance == inner.moves_variance
+    assert policy.scope == inner.scope
+    assert policy.settled_at == inner.settled_at
+    assert torch.equal(policy.start_variance(sizes), inner.start_variance(sizes))
+    parameters = inner.init_parameters(sizes)
+    assert policy.init_parameters(sizes).keys() == parameters.keys()
+    state, expected = policy.init_state(beta, sizes), inner.init_state(beta, sizes)
+    floor = torch.full((5,), 1e-3, dtype=torch.float64)
+    error = torch.linspace(0.1, 0.9, 10, dtype=torch.float64).reshape(2, 5)
+    terms = make_terms([3.0, 4.0], [1.0, 2.0])
+    for step in (1, 2):
+        state = policy.move_variance(state, error / step, parameters, floor)
+        expected = inner.move_variance(expected, error / step, parameters, floor)
+        assert torch.equal(
+            policy.objective(terms, state), inner.objective(terms, expected)
+        )
+        state = policy.update(state, terms, step / 2)
+        expected = inner.update(expected, terms, step / 2)
+        assert torch.equal(state.beta, expected.beta)
+        assert torch.equal(state.variance, expected.variance)
+        for one, other in zip(state.inner, expected, strict=True):
+            assert torch.equal(one, other)
+
+
+def test_settings_of_the_policy_inside_are_settings():
+    policy = Linear(policy=Wrapper(RunningAverage()))
+    policy.set_params(policy__policy__decay=0.5, warmup=0.75)
+    assert policy.policy.policy.decay == 0.5
+    copy = clone(policy)
+    assert copy.get_params()["policy__policy__decay"] == 0.5
+    assert copy.policy.policy is not policy.policy.policy
+    assert repr(copy) == (
+        "Linear(policy=Wrapper(policy=RunningAverage(decay=0.5)), warmup=0.75)"
+    )
+
+
+def test_frozen_settings_may_serve_two_wrappers(make_sizes):
+    inner = OptimalVariance()
+    first, second = Linear(policy=inner), Linear(warmup=0.5, policy=inner)
+    assert first.policy is inner
+    assert second.policy is inner
+    assert vars(inner) == {"scope": "shared"}
+
+
+def test_state_is_mapped_to_the_innermost(make_sizes):
+    policy = Linear(policy=Linear(policy=RunningAverage()))
+    state = policy.init_state(torch.ones(2, dtype=torch.float64), make_sizes(2))
+    doubled = map_state(lambda part: 2.0 * part, state)
+    assert type(doubled.inner.inner) is type(state.inner.inner)
+    assert torch.equal(doubled.inner.inner.average, 2.0 * state.inner.inner.average)
