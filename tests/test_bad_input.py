@@ -9,7 +9,17 @@ from scipy import sparse
 from sklearn.exceptions import NotFittedError
 
 from skvae import BalancedVAE
-from skvae.balance import POLICIES, LearnedVariance, Linear, RunningAverage
+from skvae.balance import (
+    POLICIES,
+    Constant,
+    Cosine,
+    Cyclical,
+    LearnedVariance,
+    Linear,
+    Ramp,
+    RunningAverage,
+    Sigmoid,
+)
 from skvae.divergences import DIVERGENCES
 from skvae.likelihoods import LIKELIHOODS, Bernoulli, Gaussian
 from skvae.networks import ACTIVATIONS, MLP
@@ -339,6 +349,56 @@ VARIANCE = "variance of Gaussian must be a number above 0 or one for each of the
         (
             {"balance": Linear(start=-1)},
             r"The 'start' parameter of Linear must be a float in the range \[0.0, inf",
+        ),
+        (
+            {"balance": Linear(policy="learned_variance")},
+            "The 'policy' parameter of Linear must be an instance of "
+            r"'skvae.balance._base.BalancePolicy' or None. Got 'learned_variance'",
+        ),
+        (
+            {"balance": Sigmoid(policy=LearnedVariance)},
+            "The 'policy' parameter of Sigmoid must be an instance of 'skvae.balance",
+        ),
+        (
+            {"balance": Ramp(None)},
+            "The 'policy' parameter of Ramp must be an instance of 'skvae.balance",
+        ),
+        (
+            {"balance": Ramp(Constant(), start=np.nan)},
+            r"The 'start' parameter of Ramp must be a float in the range \(-inf, inf",
+        ),
+        (
+            {"balance": Ramp(Constant(), warmup=0.0)},
+            r"The 'warmup' parameter of Ramp must be a float in the range \(0.0, 1.0",
+        ),
+        (
+            {"balance": Sigmoid(warmup=0.0)},
+            r"'warmup' parameter of Sigmoid must be a float in the range \(0.0, 1.0",
+        ),
+        (
+            {"balance": Cosine(warmup=1.5)},
+            r"The 'warmup' parameter of Cosine must be a float in the range \(0.0, 1.0",
+        ),
+        (
+            {"balance": Cyclical(n_cycles=0)},
+            r"'n_cycles' parameter of Cyclical must be an int in the range \[1, inf",
+        ),
+        (
+            {"balance": Cyclical(ratio=0.0)},
+            r"'ratio' parameter of Cyclical must be a float in the range \(0.0, 1.0",
+        ),
+        (
+            {"balance": Cyclical(shape="square")},
+            "The 'shape' parameter of Cyclical must be a str among",
+        ),
+        (
+            {"balance": Cyclical(warmup=2)},
+            r"'warmup' parameter of Cyclical must be a float in the range \(0.0, 1.0",
+        ),
+        # Settings of a policy inside are checked too.
+        (
+            {"balance": Linear(policy=Cosine(policy=RunningAverage(decay=1)))},
+            r"'decay' parameter of RunningAverage must be a float in the range \[0.0,",
         ),
         (
             {"balance": RunningAverage(decay=1)},

@@ -9,7 +9,7 @@ from sklearn.datasets import load_breast_cancer, load_digits, load_wine
 from sklearn.decomposition import PCA, FactorAnalysis
 
 from skvae import BalancedVAE
-from skvae.balance import LearnedVariance
+from skvae.balance import Cosine, Cyclical, LearnedVariance, Linear, Sigmoid
 from skvae.likelihoods import Gaussian
 
 # Nats per row that may be missing at the optimum.
@@ -285,3 +285,16 @@ def test_away_from_the_optimum_the_bound_is_loose(
     assert vae.score(spectrum) == pytest.approx(elbo, abs=0.01)
     bound = vae.log_likelihood(spectrum, n_importance_samples=3000).mean()
     assert log_likelihood - shortfall < bound < log_likelihood + 0.02
+
+
+@pytest.mark.parametrize(
+    "schedule", [Linear(), Sigmoid(), Cosine(), Cyclical(warmup=0.5)], ids=repr
+)
+def test_schedule_around_a_learned_variance_ends_at_ppca(spectrum, schedule):
+    balance = schedule.set_params(policy=LearnedVariance())
+    vae = linear(3, balance=balance, standardize=False, precision="float64")
+    vae.fit(spectrum)
+
+    assert vae.score(spectrum) == pytest.approx(-7.905434, abs=1e-3)
+    assert vae.theta_ == pytest.approx(1.0 / 3.0, abs=0.01)
+    assert vae.beta_ == 1.0

@@ -387,12 +387,15 @@ def test_number_of_steps_of_partial_fit(n_steps, n_rows, batch_size, expected):
 def test_learning_rate(one_step_an_epoch):
     rates = {
         name: fit(learning_rate=name, max_iter=20).history_["learning_rate"]
-        for name in ("constant", "cosine", "one_cycle")
+        for name in ("constant", "cosine", "cyclical", "one_cycle")
     }
     assert_allclose(rates["constant"], 0.003, rtol=1e-6)
     done = np.arange(20) / 20
     expected = 0.003 * 0.5 * (1.0 + np.cos(np.pi * done))
     assert_allclose(rates["cosine"], expected, rtol=1e-5)
+    # Four cycles of five epochs, each from its bottom.
+    cycle = 0.003 * np.array([0.04, 0.424, 0.808, 0.808, 0.424])
+    assert_allclose(rates["cyclical"], np.tile(cycle, 4), rtol=1e-5)
     highest = rates["one_cycle"].argmax()
     assert highest == 6  # 30 % of the steps
     assert rates["one_cycle"][highest] == pytest.approx(0.003, rel=1e-6)

@@ -1,10 +1,16 @@
 """What all schedules of beta promise, whatever their curve."""
 
 import itertools
+import pickle
 
+import numpy as np
 import pytest
 import torch
+from sklearn.base import clone
+from sklearn.datasets import load_wine
+from sklearn.model_selection import GridSearchCV
 
+from skvae import BalancedVAE
 from skvae.balance import (
     Constant,
     Cosine,
@@ -13,6 +19,7 @@ from skvae.balance import (
     Linear,
     Normalized,
     OptimalVariance,
+    RunningAverage,
     Schedule,
     Sigmoid,
 )
@@ -121,6 +128,115 @@ def test_variance_of_the_policy_inside_is_in_force(cls, tiny_model):
     assert policy.moves_variance
     assert torch.equal(wrapped.variance, state.variance)
     assert torch.equal(objective, alone)
+
+
+# --- in an estimator -----------------------------------------------------------------
+
+X = load_wine().data
+
+
+def small(**params):
+    settings = {"hidden_layer_sizes": (8,), "random_state": 0, "max_iter": 8}
+    return BalancedVAE(3, **{**settings, **params})
+
+
+WRAPPED = [
+    Linear(start=0.1, warmup=0.5),
+    Sigmoid(warmup=0.75, policy=LearnedVariance("feature")),
+    Cosine(warmup=0.6, policy=Normalized()),
+    Cyclical(n_cycles=2, policy=RunningAverage(decay=0.9)),
+]
+every_wrapped = pytest.mark.parametrize("policy", WRAPPED, ids=repr)
+
+
+@every_wrapped
+def test_history(policy, beta_at):
+    vae = small(beta=4.0, balance=policy, early_stopping=False).fit(X)
+    scale = X.shape[1] / 3 if isinstance(policy.policy, Normalized) else 1.0
+    plain = clone(policy).set_params(policy=None)
+    expected = [scale * beta_at(plain, (epoch + 1) / 8)[1] for epoch in range(8)]
+    np.testing.assert_allclose(vae.history_["beta"], expected, rtol=1e-6)
+    assert vae.beta_ == pytest.approx(4.0 * scale, rel=1e-6)
+    # With the mean over the last epoch of the variance that training used.
+    theta = vae.beta_ * vae.history_["variance"][-1]
+    assert np.mean(vae.theta_) == pytest.approx(theta, rel=0.02)
+
+
+@every_wrapped
+def test_partial_fit_in_two_halves_is_one_run(policy):
+    vae = small(
+        beta=4.0,
+        balance=policy,
+        early_stopping=False,
+        learning_rate="constant",
+        # As many steps as `partial_fit` takes, which has no least number of them.
+        batch_size=8,
+    )
+    straight = clone(vae).fit(X)
+    halves = clone(vae)
+    for _ in range(4):
+        halves.partial_fit(X)
+    halves = pickle.loads(pickle.dumps(halves))
+    for _ in range(4):
+        halves.partial_fit(X)
+    np.testing.assert_array_equal(halves.transform(X), straight.transform(X))
+    assert halves.beta_ == straight.beta_
+    for name, entries in straight.history_.items():
+        np.testing.assert_array_equal(halves.history_[name], entries, err_msg=name)
+
+
+@pytest.mark.parametrize("inner", [None, LearnedVariance()], ids=repr)
+def test_best_epoch_is_in_the_last_plateau(inner):
+    vae = small(
+        beta=4.0,
+        balance=Cyclical(policy=inner),
+        early_stopping=True,
+        learning_rate="constant",
+        learning_rate_init=0.01,
+        max_iter=40,
+        n_iter_no_change=4,
+    ).fit(X)
+    elbo = vae.history_["validation_elbo"]
+    # The model explains most soon after a fall of beta, and is not taken there.
+    assert elbo.argmax() == pytest.approx(30, abs=2)
+    assert elbo[:34].max() > elbo[34:].max() + 0.5
+    assert vae.beta_ == 4.0
+    # The 35th epoch is the first that ends at full weight for good.
+    kept = np.abs(vae.history_["validation_rate"] - vae.rate_).argmin()
+    assert kept == 34 + elbo[34:].argmax()
+    # Early stopping had waited for it too.
+    assert 34 + 4 <= vae.n_iter_ <= 40
+    assert (vae.history_["beta"][34:] == 4.0).all()
+
+
+def test_setting_of_the_policy_inside_is_searched():
+    search = GridSearchCV(
+        small(balance=Linear(policy=LearnedVariance())),
+        {"balance__policy__scope": ["shared", "feature"], "balance__warmup": [0.5]},
+        cv=2,
+        error_score="raise",
+    ).fit(X)
+    policy = search.best_estimator_.balance
+    assert policy.policy.scope == search.best_params_["balance__policy__scope"]
+    shared, feature = search.cv_results_["mean_test_score"]
+    assert shared != feature
+    n_variances = X.shape[1] if policy.policy.scope == "feature" else 1
+    assert np.size(search.best_estimator_.variance_) == n_variances
+
+
+def test_binary_table_keeps_the_schedule():
+    # "auto" takes a likelihood without a variance to learn; the warm-up stays.
+    binary = (np.median(X, axis=0) < X).astype(float)
+    policy = Cosine(policy=Linear(warmup=1.0, policy=LearnedVariance()))
+    vae = small(balance=policy, beta=2.0, early_stopping=False).fit(binary)
+    same = small(
+        balance=Cosine(policy=Linear(warmup=1.0)), beta=2.0, early_stopping=False
+    ).fit(binary)
+    assert vae.variance_ is None
+    np.testing.assert_array_equal(vae.history_["beta"], same.history_["beta"])
+    assert vae.history_["beta"][3] == 1.0
+    np.testing.assert_array_equal(vae.transform(binary), same.transform(binary))
+    assert isinstance(policy.policy.policy, LearnedVariance)
 
 
 def test_curve_is_the_subclass_own():

@@ -57,6 +57,30 @@ def test_one_cycle_rises_and_then_falls():
     assert all(a > b for a, b in itertools.pairwise(factors[peak:]))
 
 
+@pytest.mark.parametrize("cycle", [0, 1, 2, 3])
+@pytest.mark.parametrize(
+    ("share", "factor"),
+    [(0.0, 0.04), (0.125, 0.28), (0.25, 0.52), (0.5, 1.0), (0.75, 0.52), (1.0, 0.04)],
+)
+def test_cyclical(cycle, share, factor):
+    progress = (cycle + share) / 4
+    assert SCHEDULES["cyclical"](progress) == pytest.approx(factor, rel=1e-12)
+
+
+@pytest.mark.parametrize("stepsize", [1, 3, 25, 1000])
+def test_cyclical_agrees_with_torch(stepsize):
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+    scheduler = torch.optim.lr_scheduler.CyclicLR(
+        optimizer, base_lr=0.04, max_lr=1.0, step_size_up=stepsize, cycle_momentum=False
+    )
+    for step in range(8 * stepsize + 1):
+        assert scheduler.get_last_lr()[0] == pytest.approx(
+            SCHEDULES["cyclical"](step / (8 * stepsize)), rel=1e-9
+        )
+        optimizer.step()
+        scheduler.step()
+
+
 def test_one_cycle_agrees_with_torch():
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
     total = 101

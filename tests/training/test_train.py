@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from skvae.balance import Constant, LearnedVariance, Linear
+from skvae.balance import (
+    Constant,
+    Cosine,
+    Cyclical,
+    LearnedVariance,
+    Linear,
+    RunningAverage,
+    Sigmoid,
+)
 from skvae.training import SCHEDULES, Rows, evaluate, views
 from skvae.training._plan import batches_of, noise_of
 
@@ -278,18 +286,42 @@ def test_patience(patience, make_problem, long_plan):
     assert outcome.state.n_epochs == 1 + patience
 
 
-def test_patience_is_armed_when_the_schedule_has_ended(make_problem, long_plan):
-    problem = make_problem()
+@pytest.mark.parametrize(
+    ("policy", "n_epochs"),
+    [
+        # Of 20 epochs the 10th is the first one that ends at the full weight.
+        (Linear(warmup=0.5), 12),
+        (Linear(warmup=1.0), 20),
+        (Sigmoid(warmup=0.5), 12),
+        (Cosine(warmup=0.25), 7),
+        # The last plateau starts within the 9th, and within the 18th.
+        (Cyclical(warmup=0.5), 11),
+        (Cyclical(), 20),
+        (Linear(policy=Cosine(warmup=0.5, policy=LearnedVariance())), 12),
+    ],
+    ids=repr,
+)
+def test_patience_is_armed_when_the_schedule_has_ended(
+    policy, n_epochs, make_problem, long_plan
+):
     plan = long_plan._replace(patience=2, tolerance=1e9)
-    # Of 20 epochs the 10th is the first one that ends at the full weight.
-    outcome = problem.train(Linear(warmup=0.5), BETAS, plan, judge=True)
-    assert outcome.n_epochs.tolist() == [12] * 3
-    outcome = problem.train(Linear(warmup=1.0), BETAS, plan, judge=True)
-    assert outcome.n_epochs.tolist() == [20] * 3
+    outcome = make_problem().train(policy, BETAS, plan, judge=True)
+    assert outcome.n_epochs.tolist() == [n_epochs] * 3
 
 
-def test_annealed_epochs_are_not_the_best(make_problem, long_plan):
-    problem, policy = make_problem(), Linear(warmup=0.75)
+@pytest.mark.parametrize(
+    "policy",
+    [
+        Linear(warmup=0.75),
+        Sigmoid(warmup=0.75),
+        Cosine(warmup=0.75),
+        Cyclical(n_cycles=2),
+        Cyclical(n_cycles=2, policy=RunningAverage()),
+    ],
+    ids=repr,
+)
+def test_annealed_epochs_are_not_the_best(policy, make_problem, long_plan):
+    problem = make_problem()
     outcome = problem.train(policy, [8.0], long_plan, judge=True)
     elbo = outcome.history["validation_elbo"][:, 0]
     # Below its final weight the model explains more, but is not the one asked for.
