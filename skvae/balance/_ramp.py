@@ -65,6 +65,26 @@ class Ramp(Wrapper):
     .. [1] C. P. Burgess, I. Higgins, A. Pal, L. Matthey, N. Watters, G. Desjardins
        and A. Lerchner, "Understanding disentangling in beta-VAE", 2018.
        https://arxiv.org/abs/1804.03599
+
+    Examples
+    --------
+    A policy with a set point, the distance of the rate to 5 nats:
+
+    >>> from typing import Any, NamedTuple
+    >>> from skvae.balance import BalancePolicy, Ramp
+    >>> class State(NamedTuple):
+    ...     beta: Any
+    ...     variance: Any
+    ...     target: Any
+    >>> class FiveNats(BalancePolicy):
+    ...     def init_state(self, beta, sizes):
+    ...         return State(beta, self.start_variance(sizes), 5.0 + 0.0 * beta)
+    ...
+    ...     def objective(self, terms, state):
+    ...         distance = (terms.rate - state.target).abs()
+    ...         return terms.distortion + state.beta * distance
+    >>> Ramp(FiveNats(), warmup=0.5)
+    Ramp(policy=FiveNats(), warmup=0.5)
     """
 
     _parameter_constraints = {
