@@ -14,9 +14,10 @@ from sklearn.utils import check_random_state
 from torch import Tensor
 
 from skvae import training
-from skvae._linear_model import LinearModel
+from skvae._linear_model import LinearModel, LinearWeights
 from skvae._parts import Parts, fixed_variance, torch_device
 from skvae._rows import canonical_rows
+from skvae._start import linear_start
 from skvae._table import Table
 from skvae.balance._base import Sizes
 
@@ -63,8 +64,10 @@ class Fitting:
         columns: Sequence[str] | None,
         goes_on: bool,
         is_partial: bool,
+        betas: Sequence[float] | None = None,
     ) -> None:
         self.vae, self.goes_on = vae, goes_on
+        self.betas = [vae.beta] if betas is None else list(betas)
         self.resumes = goes_on and is_partial
         self.device = torch_device(vae.device)
         self.dtype = getattr(torch, vae.precision)
@@ -105,7 +108,32 @@ class Fitting:
         if is_held_out.any():
             self.held_out = self._rows(rows, weight, is_held_out)
         self.plan = plan(vae, len(self.rows.x), is_partial=is_partial)
+        policy = self.parts.policy
+        if policy.source == "validation" and self.held_out is None:
+            raise ValueError(
+                f"balance={policy} takes the variance from held-out rows, but none "
+                "are held out here. Use source='auto', or fit with "
+                "early_stopping=True."
+            )
+        scopes: tuple[str, ...] = (policy.scope,)
+        if policy.moves_variance and policy.scope == "auto":
+            # Which of the two is better is seen on held-out rows only.
+            scopes = ("shared",)
+            if self.held_out is not None:
+                scopes = ("shared", "feature")
+        self.n_candidates = len(scopes)
+        self.replicas = [(beta, scope) for beta in self.betas for scope in scopes]
         self.state = self._start(seed)
+        # A likelihood without a variance gets the policy's, which it does not read.
+        self.calibration = None
+        if likelihood.has_free_variance:
+            self.calibration = training.Calibration.of(
+                self.parts.policy.scope,
+                self.state.floor,
+                self.state.prior,
+                self.rows,
+                self.held_out,
+            )
 
     def _tensor(self, values: ArrayLike) -> Tensor:
         return torch.tensor(values, dtype=self.dtype, device=self.device)
@@ -125,30 +153,62 @@ class Fitting:
         """State to train from."""
         if self.resumes:
             return self.vae._state.to_torch(self.device, self.dtype)
-        likelihood, table = self.parts.likelihood, self.table
+        likelihood, table, policy = (
+            self.parts.likelihood,
+            self.table,
+            self.parts.policy,
+        )
         variance = fixed_variance(likelihood, len(table.scale))
-        x, weight = (part.cpu().numpy() for part in self.rows)
+        floor = likelihood.floor * table.variance
+        x, weight = _arrays(self.rows)
         linear_model = functools.cache(
             lambda: LinearModel.from_rows(
                 x / np.sqrt(variance), weight, self.n_components
             )
         )
+        starts: list[LinearWeights | None] = [None] * len(self.replicas)
+        noise = None
+        if likelihood.has_variance and self.parts.network.starts_linear:
+            if policy.moves_variance:
+                held_out = None if self.held_out is None else _arrays(self.held_out)
+                found = [
+                    linear_start(
+                        x, weight, held_out, self.n_components, beta, scope, floor
+                    )
+                    for beta, scope in self.replicas
+                ]
+                starts = [weights for weights, _ in found]
+                noise = self._tensor(np.stack([variance for _, variance in found]))
+            else:
+                scale = np.sqrt(np.broadcast_to(variance, len(table.scale)))
+                starts = [
+                    linear_model().weights(beta, weight @ x, scale)
+                    for beta, _ in self.replicas
+                ]
+        per_feature = None
+        if self.n_candidates > 1:
+            per_feature = self._tensor(
+                [float(scope == "feature") for _, scope in self.replicas]
+            )
         sizes = Sizes(
-            n_replicas=1,
+            n_replicas=len(self.replicas),
             n_features=len(table.scale),
             n_components=self.n_components,
             variance=self._tensor(variance),
             data_variance=self._tensor(table.variance),
+            noise_variance=noise,
+            per_feature=per_feature,
             linear_model=linear_model if likelihood.has_variance else None,
             log_jacobian=float(table.log_jacobian.sum()),
         )
         state = training.init(
             self.module,
-            self.parts.policy,
+            policy,
             sizes,
-            beta=self._tensor([self.vae.beta]),
-            floor=self._tensor(likelihood.floor * table.variance),
+            beta=self._tensor([beta for beta, _ in self.replicas]),
+            floor=self._tensor(floor),
             seed=seed,
+            starts=starts,
         )
         if self.goes_on:
             state.values = self._last_values(state.shapes)
@@ -172,24 +232,31 @@ class Fitting:
             )
         return self._tensor(self.vae._values)
 
-    def train(self, on_epoch: Callable[..., bool] | None) -> dict[str, Any]:
-        """Train, and return the fitted attributes."""
+    def train(self, on_epoch: Callable[..., bool] | None) -> list[dict[str, Any]]:
+        """Train, and return the fitted attributes for each beta."""
         outcome = training.train(
             self.module,
             self.parts.policy,
             self.state,
             self.rows,
             self.held_out,
+            self.calibration,
             self.plan,
             on_epoch,
         )
+        best = outcome.elbo.unflatten(0, (-1, self.n_candidates)).argmax(dim=1)
+        kept = [i * self.n_candidates + int(k) for i, k in enumerate(best)]
+        return [self._fitted(r, outcome.take(r)) for r in kept]
+
+    def _fitted(self, r: int, outcome: training.Outcome) -> dict[str, Any]:
+        """Fitted attributes of a replica."""
         if not bool(torch.isfinite(outcome.values).all()):
             raise RuntimeError(
                 "Training diverged: weights are no longer finite. Lower "
                 f"learning_rate_init (now {self.vae.learning_rate_init}), or pass "
                 "standardize=True if the columns differ in scale."
             )
-        attributes = self.attributes(outcome.values)
+        attributes = self.attributes(r, outcome.values)
         beta = _number(outcome.beta.cpu().numpy())
         variance = outcome.variance[0].cpu().numpy()
         history = _in_units_of_x(outcome.history, self.table.log_jacobian.sum())
@@ -208,26 +275,23 @@ class Fitting:
     def _has_variance(self) -> bool:
         return self.parts.likelihood.has_variance
 
-    def attributes(self, values: Tensor) -> dict[str, Any]:
-        """Fitted attributes that follow from weights of shape (1, n_weights)."""
+    def attributes(self, r: int, values: Tensor) -> dict[str, Any]:
+        """Fitted attributes that follow from the weights of a replica."""
         weights = training.views(values, self.state.shapes)
         n_nodes = int(np.clip(_REPORTED_ROWS // len(self.rows.x), 2, 32))
         nodes = training.quadrature(self.n_components, n_nodes)
         noise = self._tensor(nodes)[:, None]
         seen = training.evaluate(self.module, weights, self.rows, noise)
-        judged, new_error, n_new = seen, None, 0
+        judged, new_error = seen, None
         if self.held_out is not None:
             judged = training.evaluate(self.module, weights, self.held_out, noise)
-            new_error, n_new = judged.error, len(self.held_out.x)
-        variance = training.variance_in_force(
-            self.module,
-            self.parts.policy,
-            self.state,
-            seen.error,
-            new_error,
-            len(self.rows.x),
-            n_new,
-        )
+            new_error = judged.error
+        variance = self.state.balance.variance[r : r + 1]
+        if self.calibration is not None:
+            assert seen.error is not None
+            prior = self.calibration.prior[r : r + 1]
+            calibration = self.calibration._replace(prior=prior)
+            variance = calibration(seen.error, new_error)
         rate = float(judged.rate[0])
         distortion = float(judged.distortion(self.module, variance)[0])
         distortion += float(self.table.log_jacobian.sum())
@@ -245,6 +309,12 @@ class Fitting:
             "_values": values.cpu().numpy(),
             "_variance": scored,
         }
+
+
+def _arrays(rows: training.Rows) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Rows and their weights as arrays in float64."""
+    x, weight = (part.double().cpu().numpy() for part in rows)
+    return x, weight / weight.sum()
 
 
 def held_out(vae: Any, n_rows: int, seed: int) -> NDArray[np.intp]:

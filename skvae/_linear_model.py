@@ -3,13 +3,40 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import minimize
 from sklearn.utils.extmath import randomized_svd
 
 # Tables with more rows and columns than this get their leading eigenvalues only.
 _MAX_FULL = 1000
+
+# No level that a model is asked for is closer to zero than this, relative to the mean
+# eigenvalue: without noise there is no linear Gaussian model.
+_MIN_LEVEL = 1e-6
+
+# A latent that is switched off is a saddle of the training; one that starts with this
+# share of its eigenvalue can go either way.
+_MAX_SHARE = 0.9
+
+
+class LinearWeights(NamedTuple):
+    """Weights of a linear encoder and decoder, as x and z multiply them from the left.
+
+    The posterior mean is (x - center) @ encoder, the decoder mean
+    center + z @ decoder.
+    """
+
+    center: NDArray[np.float64]
+    """Of shape (n_features,)."""
+    encoder: NDArray[np.float64]
+    """Of shape (n_features, n_components)."""
+    log_variance: NDArray[np.float64]
+    """Of the posterior, of shape (n_components,)."""
+    decoder: NDArray[np.float64]
+    """Of shape (n_components, n_features)."""
 
 
 @dataclass(frozen=True)
@@ -129,3 +156,100 @@ class LinearModel:
         # As many latents as features leave no noise but that of rounding.
         n_left = max(1, self.n_features - len(self.eigenvalues))
         return self.residual / n_left
+
+    def variance_at(self, beta: float) -> float:
+        """Decoder variance that is optimal together with a weight of the rate.
+
+        The root of reference D3: residual and inactive eigenvalues share what the
+        active latents leave. Zero where the loss has no minimum.
+        """
+        for n_active in range(len(self.eigenvalues), -1, -1):
+            left = self.eigenvalues[n_active:].sum() + self.residual
+            n_left = self.n_features - beta * n_active
+            if n_left <= 0.0:
+                continue
+            variance = left / n_left
+            if n_active == 0 or self.eigenvalues[n_active - 1] > beta * variance:
+                return float(variance)
+        return 0.0
+
+    def weights(
+        self,
+        theta: float,
+        center: NDArray[np.float64],
+        scale: NDArray[np.float64],
+    ) -> LinearWeights:
+        """Optimal weights at a water level, latents in the order of eigenvalues.
+
+        Parameters
+        ----------
+        theta : float
+            Water level.
+        center, scale : ndarray of shape (n_features,)
+            The model is of the rows (x - center) / scale.
+        """
+        mean = (self.eigenvalues.sum() + self.residual) / self.n_features
+        values = np.maximum(self.eigenvalues, _MIN_LEVEL * mean)
+        share = np.clip(theta / values, _MIN_LEVEL, _MAX_SHARE)
+        loading = np.sqrt(values * (1.0 - share))[:, None] * self.vectors
+        return LinearWeights(
+            center=center,
+            encoder=(loading / values[:, None] / scale).T,
+            log_variance=np.log(share),
+            decoder=loading * scale,
+        )
+
+
+def factor_analysis(
+    covariance: NDArray[np.float64], n_components: int, floor: float
+) -> NDArray[np.float64]:
+    """Noise variances of maximum-likelihood factor analysis.
+
+    The likelihood is maximised over the logarithm of the noise variances alone, the
+    loadings being known in closed form given those [1]_.
+
+    Parameters
+    ----------
+    covariance : ndarray of shape (n_features, n_features)
+        Of positive diagonal.
+    n_components : int
+        Number of factors.
+    floor : float
+        Smallest noise variance relative to the feature's own variance.
+
+    Returns
+    -------
+    variance : ndarray of shape (n_features,)
+
+    References
+    ----------
+    .. [1] K. G. Joreskog, "Some contributions to maximum likelihood factor analysis",
+       Psychometrika 32(4), 1967.
+    """
+    scale = np.sqrt(np.diag(covariance))
+    correlation = covariance / np.outer(scale, scale)
+
+    def loss(log_variance: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        inverse = np.exp(-0.5 * log_variance)
+        values, vectors = np.linalg.eigh(correlation * np.outer(inverse, inverse))
+        values = values.clip(min=0.0)
+        is_factor = np.zeros(len(values), dtype=bool)
+        is_factor[-n_components:] = True
+        is_factor &= values > 1.0
+        # What a factor explains is known to the likelihood up to its logarithm.
+        nats = np.where(is_factor, np.log(values.clip(min=1e-300)) + 1.0, values)
+        slope = np.where(is_factor, 1.0, values)
+        gradient = 1.0 - np.square(vectors) @ slope
+        return 0.5 * float(nats.sum() + log_variance.sum()), 0.5 * gradient
+
+    values, vectors = np.linalg.eigh(correlation)
+    start = 1.0 - np.square(vectors[:, -n_components:]) @ values[-n_components:]
+    found = minimize(
+        loss,
+        np.log(start.clip(floor, 1.0)),
+        jac=True,
+        method="L-BFGS-B",
+        bounds=[(np.log(floor), 0.0)] * len(scale),
+        options={"maxiter": 1000, "maxfun": 2000},
+    )
+    return np.exp(found.x) * np.square(scale)

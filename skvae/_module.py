@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from skvae._linear_model import LinearWeights
 from skvae.balance._base import BalancePolicy, Terms
 from skvae.divergences._base import Divergence, Posterior
 from skvae.likelihoods._base import Likelihood
@@ -73,9 +74,14 @@ class Module:
         # A layer's output and its activation are there at the same time.
         return 2 * max(*widths, self.n_features)
 
-    def init(self, generator: torch.Generator) -> Weights:
+    def init(
+        self, generator: torch.Generator, start: LinearWeights | None = None
+    ) -> Weights:
         """Start values without the replica axis, in float64 on the CPU."""
-        return {**self.encoder.init(generator), **self.decoder.init(generator)}
+        return {
+            **self.encoder.init(generator, start),
+            **self.decoder.init(generator, start),
+        }
 
     def encode(self, weights: Weights, x: Tensor) -> Posterior:
         """Posterior of rows of shape (n_rows, n_features), shared by all replicas."""

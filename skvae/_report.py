@@ -17,7 +17,7 @@ class Report:
         self,
         estimator: Any,
         X: Any,
-        attributes: Callable[[Tensor], dict[str, Any]],
+        attributes: Callable[[int, Tensor], dict[str, Any]],
     ) -> None:
         self.estimator, self.X, self.attributes = estimator, X, attributes
         self.every = estimator.max_iter / (10.0 * max(1, int(estimator.verbose)))
@@ -31,7 +31,7 @@ class Report:
         self,
         epoch: int,
         record: dict[str, Tensor],
-        kept_values: Callable[[], Tensor],
+        kept: Callable[[], tuple[int, Tensor]],
     ) -> bool:
         """Report an epoch; return whether a callback asks to stop."""
         if self.estimator.verbose:
@@ -40,20 +40,22 @@ class Report:
         task.call_on_fit_task_begin(**self.data)
         return task.call_on_fit_task_end(
             **self.data,
-            reconstruction_attributes=lambda: self.attributes(kept_values()),
+            reconstruction_attributes=lambda: self.attributes(*kept()),
         )
 
     def _print(self, n_done: int, record: dict[str, Tensor]) -> None:
         n_epochs = self.estimator.max_iter
         if n_done % self.every >= 1.0 and n_done < n_epochs:
             return
-        elbo = float(record.get("validation_elbo", record["elbo"])[0])
+        elbos = record.get("validation_elbo", record["elbo"])
+        best = int(elbos.argmax())
+        elbo, rate = float(elbos[best]), float(record["rate"][best])
         spent = time.perf_counter() - self.start
         left = spent / n_done * (n_epochs - n_done)
         name = type(self.estimator).__name__
         print(
             f"[{name}] epoch {n_done}/{n_epochs}: elbo {elbo:.4g} nats per row "
-            f"(as the model sees it), rate {float(record['rate'][0]):.3g}, "
+            f"(as the model sees it), rate {rate:.3g}, "
             f"at most {left:.0f} s left"
         )
 

@@ -345,7 +345,7 @@ class BalancedVAE(
         """
         fitting = self._fitting(X, sample_weight, goes_on=self.warm_start)
         report = Report(self, X, fitting.attributes)
-        vars(self).update(fitting.train(report))
+        vars(self).update(*fitting.train(report))
         report.close()
         if self.n_iter_ == self.max_iter:
             self._warn_if_rising()
@@ -379,7 +379,7 @@ class BalancedVAE(
             The fitted estimator.
         """
         fitting = self._fitting(X, sample_weight, goes_on=True, is_partial=True)
-        vars(self).update(fitting.train(None))
+        vars(self).update(*fitting.train(None))
         return self
 
     def _fitting(self, X, sample_weight, goes_on, is_partial=False):

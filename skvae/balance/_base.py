@@ -24,6 +24,12 @@ class Sizes(NamedTuple):
     """Decoder variance that nothing moves, of shape (1,) or (n_features,)."""
     data_variance: Tensor
     """Variance of each column as the model sees it, of shape (n_features,)."""
+    noise_variance: Tensor | None = None
+    """Noise variances of the linear models that training starts at, of shape
+    (n_replicas, n_features), where it does."""
+    per_feature: Tensor | None = None
+    """With scope="auto" and held-out rows to choose by: 1 for a replica that starts
+    with a variance for each feature, else 0, of shape (n_replicas,)."""
     linear_model: Callable[[], LinearModel] | None = None
     """Computes the linear model of the same size, of the columns in units of the
     decoder's standard deviation, so that its water level is beta; None for a
@@ -85,8 +91,12 @@ class BalancePolicy(BaseEstimator):
     #: that has one which the user left free.
     moves_variance = False
 
-    #: One decoder variance for all features ("shared") or one for each ("feature").
-    scope = "shared"
+    #: One decoder variance for all features ("shared"), one for each ("feature"), or
+    #: what between the two explains held-out rows best ("auto").
+    scope = "auto"
+
+    #: Which rows' error a moved variance follows.
+    source = "auto"
 
     @property
     def settled_at(self) -> float:
@@ -113,6 +123,8 @@ class BalancePolicy(BaseEstimator):
         """Decoder variance before the first step, replica axis first."""
         if not self.moves_variance:
             return sizes.variance.repeat(sizes.n_replicas, 1)
+        if sizes.noise_variance is not None:
+            return pool(sizes.noise_variance, self.scope)
         return pool(sizes.data_variance[None], self.scope).repeat(sizes.n_replicas, 1)
 
     def init_parameters(self, sizes: Sizes) -> dict[str, Tensor]:
@@ -139,6 +151,23 @@ class BalancePolicy(BaseEstimator):
             What `init_parameters` returned, as trained so far.
         floor : Tensor of shape (n_features,)
             Smallest variance allowed.
+
+        Returns
+        -------
+        state : BalanceState or the like
+        """
+        return state
+
+    def judged(self, state: Any, ratio: Tensor) -> Any:
+        """State after an epoch, when held-out rows have been judged.
+
+        Parameters
+        ----------
+        state : BalanceState or the like
+            State after the epoch's last step.
+        ratio : Tensor of shape (n_replicas, 1 or n_features)
+            Variance that explains the held-out rows best, relative to the error on
+            the epoch's batches.
 
         Returns
         -------

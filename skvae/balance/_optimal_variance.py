@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from skvae._sklearn_compat import StrOptions
-from skvae.balance._base import BalancePolicy, pool
+from skvae.balance._base import Sizes, pool
+from skvae.balance._variance import ClosedFormVariance, Spread
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-class OptimalVariance(BalancePolicy):
+class OptimalVarianceState(NamedTuple):
+    """State of `OptimalVariance`."""
+
+    beta: Tensor
+    variance: Tensor
+    spread: Spread
+
+
+class OptimalVariance(ClosedFormVariance):
     r"""Set the variance of the Gaussian decoder to each batch's squared error.
 
     At :math:`\sigma^2 = \mathrm{MSE}` the distortion of a batch becomes
@@ -25,8 +33,14 @@ class OptimalVariance(BalancePolicy):
 
     Parameters
     ----------
-    scope : {"shared", "feature"}, default="shared"
-        One variance for all features, or one for each.
+    scope : {"shared", "feature", "auto"}, default="shared"
+        One variance for all features, one for each, or "auto": the better on held-out
+        rows of two models that are trained side by side, as in `RunningAverage`.
+
+    source : {"auto", "train", "validation"}, default="auto"
+        The rows that say how large the error is: those of the batch, or "validation"
+        for the level of the held-out rows, by the ratio of their error to that of
+        the batches in the epoch before. "auto" takes held-out rows if there are any.
 
     See Also
     --------
@@ -55,12 +69,14 @@ class OptimalVariance(BalancePolicy):
     OptimalVariance()
     """
 
-    _parameter_constraints = {"scope": [StrOptions({"shared", "feature"})]}
+    def __init__(self, scope: str = "shared", source: str = "auto") -> None:
+        super().__init__(scope, source)
 
-    moves_variance = True
-
-    def __init__(self, scope: str = "shared") -> None:
-        self.scope = scope
+    def init_state(self, beta: Tensor, sizes: Sizes) -> Any:
+        """State before the first step."""
+        variance = self.start_variance(sizes)
+        spread = self.init_spread(variance, sizes)
+        return OptimalVarianceState(beta=beta, variance=variance, spread=spread)
 
     def move_variance(
         self,
@@ -70,5 +86,5 @@ class OptimalVariance(BalancePolicy):
         floor: Tensor,
     ) -> Any:
         """State with the maximum-likelihood variance of the batch."""
-        variance = pool(error, self.scope).clamp(min=pool(floor[None], self.scope))
-        return state._replace(variance=variance)
+        error = pool(error, self.scope)
+        return state._replace(variance=self.variance_of(error, state.spread, floor))

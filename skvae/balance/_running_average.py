@@ -6,7 +6,8 @@ from numbers import Real
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from skvae._sklearn_compat import Interval, StrOptions
-from skvae.balance._base import BalancePolicy, Sizes, pool
+from skvae.balance._base import Sizes, pool
+from skvae.balance._variance import ClosedFormVariance, Spread
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,11 +20,14 @@ class RunningAverageState(NamedTuple):
     variance: Tensor
     average: Tensor
     """Running average of the squared error, in the shape of the variance."""
+    lowest: Tensor
+    """The smallest that the average has been, in the same shape."""
     started: Tensor
     """0 before the first batch and 1 after it, of shape (n_replicas, 1)."""
+    spread: Spread
 
 
-class RunningAverage(BalancePolicy):
+class RunningAverage(ClosedFormVariance):
     r"""Keep reconstruction and rate in constant balance, by a deterministic rule.
 
     The variance of the Gaussian decoder follows the squared error m of the batches
@@ -37,8 +41,22 @@ class RunningAverage(BalancePolicy):
 
     Parameters
     ----------
-    scope : {"shared", "feature"}, default="shared"
-        One variance for all features, or one for each.
+    scope : {"auto", "shared", "feature"}, default="auto"
+        One variance for all features, one for each, or "auto": two models are trained
+        side by side, one from factor analysis on with a variance for each feature and
+        one from probabilistic PCA on with a variance that is shared at first, and the
+        better one on held-out rows is kept. Without held-out rows "auto" is "shared".
+
+    source : {"auto", "train", "validation"}, default="auto"
+        The rows whose error is the variance: the training rows, or the held-out
+        rows, on which an overfitted network is not better than it is. From the
+        training error alone, an overfitted decoder takes its errors for small and
+        the rate for cheap. "auto" takes held-out rows if there are any.
+
+    variant : {"ema_min", "ema", "ratchet"}, default="ema_min"
+        The formula above; :math:`\gamma^2 = v`; or, as in the authors' program,
+        :math:`v \leftarrow \min(v, \rho v + (1 - \rho) m)`, :math:`\gamma^2 = v`,
+        which ends at the smallest error of any batch instead of their mean.
 
     decay : float, default=0.99
         :math:`\rho`, the share of the average that a step keeps, in [0, 1). The
@@ -52,9 +70,8 @@ class RunningAverage(BalancePolicy):
     Notes
     -----
     The average starts at the first batch's error. (Started at 1, it would cap the
-    variance at 1, which is wrong for columns that are not standardized.) The minimum
-    is taken of :math:`\gamma^2` and not inside the average: an average that is itself
-    clamped ends at the smallest error of any batch instead of their mean.
+    variance at 1, which is wrong for columns that are not standardized.) The published
+    program also weighs the rate by the size of pictures and latents; that is `beta`.
 
     References
     ----------
@@ -65,19 +82,25 @@ class RunningAverage(BalancePolicy):
     Examples
     --------
     >>> from skvae.balance import RunningAverage
-    >>> RunningAverage(decay=0.95)
-    RunningAverage(decay=0.95)
+    >>> RunningAverage(scope="feature")
+    RunningAverage(scope='feature')
     """
 
     _parameter_constraints = {
-        "scope": [StrOptions({"shared", "feature"})],
+        **ClosedFormVariance._parameter_constraints,
+        "variant": [StrOptions({"ema", "ema_min", "ratchet"})],
         "decay": [Interval(Real, 0, 1, closed="left")],
     }
 
-    moves_variance = True
-
-    def __init__(self, scope: str = "shared", decay: float = 0.99) -> None:
-        self.scope = scope
+    def __init__(
+        self,
+        scope: str = "auto",
+        source: str = "auto",
+        variant: str = "ema_min",
+        decay: float = 0.99,
+    ) -> None:
+        super().__init__(scope, source)
+        self.variant = variant
         self.decay = decay
 
     def init_state(self, beta: Tensor, sizes: Sizes) -> Any:
@@ -87,7 +110,9 @@ class RunningAverage(BalancePolicy):
             beta=beta,
             variance=variance,
             average=variance,
+            lowest=variance,
             started=0.0 * beta[:, None],
+            spread=self.init_spread(variance, sizes),
         )
 
     def move_variance(
@@ -101,11 +126,14 @@ class RunningAverage(BalancePolicy):
         error = pool(error, self.scope)
         kept = self.decay * state.started
         average = kept * state.average + (1.0 - kept) * error
-        # Before the first batch there is no variance to stay below.
-        lowest = average.minimum(state.variance)
-        variance = average + state.started * (lowest - average)
+        # Before the first batch there is nothing to stay below.
+        lowest = average + state.started * (average.minimum(state.lowest) - average)
+        if self.variant == "ratchet":
+            average = lowest
+        followed = average if self.variant == "ema" else lowest
         return state._replace(
-            variance=variance.clamp(min=pool(floor[None], self.scope)),
+            variance=self.variance_of(followed, state.spread, floor),
             average=average,
+            lowest=lowest,
             started=state.started * 0.0 + 1.0,
         )

@@ -54,8 +54,13 @@ class Wrapper(BalancePolicy):
 
     @property
     def scope(self) -> str:  # type: ignore[override]
-        """One decoder variance ("shared") or one for each feature ("feature")."""
+        """One decoder variance for all features, one for each, or what is better."""
         return self.inner.scope
+
+    @property
+    def source(self) -> str:  # type: ignore[override]
+        """Which rows' error the variance of the policy inside follows."""
+        return self.inner.source
 
     @property
     def settled_at(self) -> float:
@@ -85,6 +90,11 @@ class Wrapper(BalancePolicy):
         """State with the decoder variance that the policy inside wants."""
         inner = self.inner.move_variance(state.inner, error, parameters, floor)
         return state._replace(variance=inner.variance, inner=inner)
+
+    def judged(self, state: Any, ratio: Tensor) -> Any:
+        """State when held-out rows have been judged, for the policy inside."""
+        inner = self.inner.judged(state.inner, ratio)
+        return state._replace(inner=inner)
 
     def objective(self, terms: Terms, state: Any) -> Tensor:
         """Objective of the policy inside, at the beta in force."""

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from skvae._linear_model import LinearWeights
+
 #: Named weights of a network, replica axis first.
 Weights = dict[str, "Tensor"]
 
@@ -20,8 +22,14 @@ class Function(Protocol):
     #: Shape of each weight, without the replica axis.
     shapes: dict[str, tuple[int, ...]]
 
-    def init(self, generator: torch.Generator) -> Weights:
-        """Draw start values in float64 on the CPU, without the replica axis."""
+    def init(
+        self, generator: torch.Generator, start: LinearWeights | None = None
+    ) -> Weights:
+        """Draw start values in float64 on the CPU, without the replica axis.
+
+        With `start`, which is passed where the network `starts_linear`, the function
+        is to begin as that linear map.
+        """
 
     def __call__(self, weights: Weights, x: Tensor) -> Tensor:
         """Map rows of shape (n_replicas, n_rows, n_inputs), or without replicas."""
@@ -31,6 +39,11 @@ class Network(BaseEstimator):
     """Base of the networks: the shapes of encoder and decoder, without weights."""
 
     _parameter_constraints: dict[str, list] = {}
+
+    @property
+    def starts_linear(self) -> bool:
+        """Whether training starts at a linear model where the likelihood has one."""
+        return False
 
     def encoder(self, n_inputs: int, n_components: int) -> Function:
         """Build the encoder.

@@ -7,12 +7,19 @@ from collections.abc import Sequence
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from skvae._sklearn_compat import StrOptions
 from skvae.networks._base import Function, Network, Weights
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
+
+    from skvae._linear_model import LinearWeights
+
+Floats = NDArray[np.floating]
 
 #: The activations, and gains that roughly keep the variance of what passes through.
 _GAINS = {"silu": math.sqrt(2.0), "relu": math.sqrt(2.0), "gelu": math.sqrt(2.0)}
@@ -34,6 +41,14 @@ class MLP(Network):
     activation : {"silu", "relu", "gelu", "tanh"}, default="silu"
         What follows each hidden layer.
 
+    linear_path : bool, default=True
+        Whether a linear map stands beside the layers, from the row to the posterior
+        mean and from the latents to the decoder's output. With a Gaussian likelihood
+        it starts in closed form at the linear model of the same size, probabilistic
+        PCA or factor analysis, and the last layers start at zero: training starts
+        from what those reach, and the layers add what is not linear. False starts
+        at random, without the linear map.
+
     Examples
     --------
     >>> from skvae.networks import MLP
@@ -44,15 +59,23 @@ class MLP(Network):
     _parameter_constraints = {
         "hidden_layer_sizes": ["array-like"],
         "activation": [StrOptions(set(ACTIVATIONS))],
+        "linear_path": ["boolean"],
     }
 
     def __init__(
         self,
         hidden_layer_sizes: Sequence[int] = (128, 128),
         activation: str = "silu",
+        linear_path: bool = True,
     ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
+        self.linear_path = linear_path
+
+    @property
+    def starts_linear(self) -> bool:
+        """Whether training starts at a linear model where the likelihood has one."""
+        return self.linear_path
 
     def _widths(self) -> tuple[int, ...]:
         """Hidden widths, or ValueError."""
@@ -66,40 +89,91 @@ class MLP(Network):
 
     def encoder(self, n_inputs: int, n_components: int) -> Function:
         """Build the encoder."""
-        return _Encoder(n_inputs, self._widths(), n_components, self.activation)
+        return _Encoder(
+            n_inputs, self._widths(), n_components, self.activation, self.linear_path
+        )
 
     def decoder(self, n_components: int, n_outputs: int) -> Function:
         """Build the decoder."""
         widths = (n_components, *reversed(self._widths()), n_outputs)
-        return _Layers("decoder", widths, self.activation)
+        n_linear = n_outputs if self.linear_path else 0
+        return _Decoder("decoder", widths, self.activation, n_linear)
 
 
 class _Layers:
-    """Dense layers; an activation stands between two, none after the last."""
+    """Dense layers with an activation between two, and a linear map beside them.
 
-    def __init__(self, name: str, widths: tuple[int, ...], activation: str) -> None:
+    The linear map leads to the first `n_linear` outputs; a single layer needs none.
+    """
+
+    def __init__(
+        self, name: str, widths: tuple[int, ...], activation: str, n_linear: int
+    ) -> None:
         self.activation = activation
+        self.n_linear = n_linear if len(widths) > 2 else 0
+        self.linear = f"{name}.linear"
         self.names = [f"{name}.{i}" for i in range(len(widths) - 1)]
         self.shapes: dict[str, tuple[int, ...]] = {}
         for layer, n_in, n_out in zip(self.names, widths[:-1], widths[1:], strict=True):
             self.shapes[f"{layer}.weight"] = (n_in, n_out)
             self.shapes[f"{layer}.bias"] = (n_out,)
+        if self.n_linear:
+            self.shapes[self.linear] = (widths[0], self.n_linear)
 
-    def init(self, generator: torch.Generator) -> Weights:
-        """Draw weights that about keep the variance of rows; biases are zero."""
+    def draw(self, generator: torch.Generator) -> Weights:
+        """Weights that about keep the variance of rows; all else is zero."""
         weights = {}
         for layer in self.names:
             gain = _GAINS[self.activation] if layer != self.names[-1] else 1.0
             shape = self.shapes[f"{layer}.weight"]
             weights[f"{layer}.weight"] = _uniform(shape, gain, generator)
             weights[f"{layer}.bias"] = _zeros(self.shapes[f"{layer}.bias"])
+        if self.n_linear:
+            weights[self.linear] = _zeros(self.shapes[self.linear])
         return weights
+
+    def start_at(self, weights: Weights, weight: Floats, bias: Floats) -> None:
+        """Set the weights to those of an affine map to the first outputs."""
+        last = self.names[-1]
+        weights[f"{last}.weight"].zero_()
+        target = self.linear if self.n_linear else f"{last}.weight"
+        n_outputs = len(bias)
+        weights[target][:, :n_outputs] = _tensor(weight)
+        weights[f"{last}.bias"][:n_outputs] = _tensor(bias)
 
     def __call__(self, weights: Weights, x: Tensor) -> Tensor:
         """Map rows through the layers."""
+        first, last = x, self.names[-1]
         for layer in self.names[:-1]:
             x = _activate(dense(weights, layer, x), self.activation)
-        return dense(weights, self.names[-1], x)
+        if not self.n_linear:
+            return dense(weights, last, x)
+        bias = weights[f"{last}.bias"][:, None, :]
+        beside = dense_map(bias, first, self._padded(weights))
+        return dense_map(beside, x, weights[f"{last}.weight"])
+
+    def _padded(self, weights: Weights) -> Tensor:
+        """The linear map to all outputs, zero to those that it does not lead to."""
+        from torch.nn.functional import pad
+
+        linear = weights[self.linear]
+        n_outputs = self.shapes[f"{self.names[-1]}.bias"][0]
+        if self.n_linear == n_outputs:
+            return linear
+        return pad(linear, (0, n_outputs - self.n_linear))
+
+
+class _Decoder(_Layers):
+    """Layers that can start at a linear decoder."""
+
+    def init(
+        self, generator: torch.Generator, start: LinearWeights | None = None
+    ) -> Weights:
+        """Draw start values, or begin at those of a linear model."""
+        weights = self.draw(generator)
+        if start is not None:
+            self.start_at(weights, start.decoder, start.center)
+        return weights
 
 
 class _Encoder:
@@ -111,6 +185,7 @@ class _Encoder:
         hidden: tuple[int, ...],
         n_components: int,
         activation: str,
+        linear_path: bool,
     ) -> None:
         # One matrix product serves both heads. Without a hidden layer the
         # log-variance has nothing to read but the raw row, where a linear function
@@ -118,19 +193,34 @@ class _Encoder:
         self.n_components = n_components
         self.is_linear = not hidden
         n_outputs = n_components if self.is_linear else 2 * n_components
-        self.layers = _Layers("encoder", (n_inputs, *hidden, n_outputs), activation)
+        self.layers = _Layers(
+            "encoder",
+            (n_inputs, *hidden, n_outputs),
+            activation,
+            # A log-variance that is linear in the row could only extrapolate.
+            n_components if linear_path else 0,
+        )
         self.shapes = dict(self.layers.shapes)
         if self.is_linear:
             self.shapes["encoder.log_variance"] = (n_components,)
 
-    def init(self, generator: torch.Generator) -> Weights:
-        """Draw weights; the posterior variance starts at the prior's, 1."""
-        weights = self.layers.init(generator)
+    def init(
+        self, generator: torch.Generator, start: LinearWeights | None = None
+    ) -> Weights:
+        """Draw start values, or begin at those of a linear model.
+
+        Drawn, the posterior variance starts at the prior's, 1.
+        """
+        weights, last = self.layers.draw(generator), self.layers.names[-1]
+        log_variance = weights[f"{last}.bias"][self.n_components :]
         if self.is_linear:
-            weights["encoder.log_variance"] = _zeros((self.n_components,))
+            log_variance = _zeros((self.n_components,))
+            weights["encoder.log_variance"] = log_variance
         else:
-            last = weights[f"{self.layers.names[-1]}.weight"]
-            last[:, self.n_components :] = 0.0
+            weights[f"{last}.weight"][:, self.n_components :] = 0.0
+        if start is not None:
+            self.layers.start_at(weights, start.encoder, -start.center @ start.encoder)
+            log_variance.copy_(_tensor(start.log_variance))
         return weights
 
     def __call__(self, weights: Weights, x: Tensor) -> Tensor:
@@ -147,11 +237,15 @@ def dense(weights: Weights, layer: str, x: Tensor) -> Tensor:
 
     Rows without a replica axis are the same for all replicas.
     """
-    weight = weights[f"{layer}.weight"]
     bias = weights[f"{layer}.bias"][:, None, :]
+    return dense_map(bias, x, weights[f"{layer}.weight"])
+
+
+def dense_map(beside: Tensor, x: Tensor, weight: Tensor) -> Tensor:
+    """Product of rows and each replica's weight, added to what stands beside it."""
     if x.ndim == 2:
         x = x.expand(len(weight), -1, -1)
-    return bias.baddbmm(x, weight)
+    return beside.baddbmm(x, weight)
 
 
 def _activate(x: Tensor, activation: str) -> Tensor:
@@ -172,6 +266,12 @@ def _uniform(shape: tuple[int, ...], gain: float, generator: torch.Generator) ->
     bound = gain * math.sqrt(3.0 / shape[0])
     unit = torch.rand(shape, dtype=torch.float64, generator=generator)
     return bound * (2.0 * unit - 1.0)
+
+
+def _tensor(array: Floats) -> Tensor:
+    import torch
+
+    return torch.tensor(array, dtype=torch.float64)
 
 
 def _zeros(shape: tuple[int, ...]) -> Tensor:

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from skvae._module import Module
-from skvae.balance._base import pool
 from skvae.networks._base import Weights
 
 
@@ -116,53 +115,3 @@ def evaluate(module: Module, weights: Weights, rows: Rows, noise: Tensor) -> Eva
     assert first is not None
     assert second is not None
     return Evaluation(rate, error, second - first.square(), distortion)
-
-
-def calibrate(
-    scope: str,
-    floor: Tensor,
-    error: Tensor,
-    held_out_error: Tensor | None,
-    n_rows: int,
-    n_held_out: int,
-) -> Tensor:
-    """Decoder variance that explains new rows best, for the trained networks.
-
-    Without held-out rows it is the maximum-likelihood value on the training rows.
-    With them, the level comes from the held-out rows, because the training error is
-    too small where a network overfits. One variance for each feature takes its shape
-    from the training rows, as a few held-out rows say little of a single column; but
-    none is below the error on all rows together, or a column that is constant but for
-    a held-out row would count as known exactly.
-
-    Parameters
-    ----------
-    scope : {"shared", "feature"}
-        One variance for all features, or one for each.
-    floor : Tensor of shape (n_features,)
-        Smallest variance of each feature.
-    error : Tensor of shape (n_replicas, n_features)
-        Mean error of each feature on the training rows.
-    held_out_error : Tensor of shape (n_replicas, n_features) or None
-        The same on held-out rows.
-    n_rows, n_held_out : int
-        Numbers of training and held-out rows.
-
-    Returns
-    -------
-    variance : Tensor of shape (n_replicas, 1) or (n_replicas, n_features)
-    """
-    floor = pool(floor[None], scope)
-    shape = pool(error, scope).maximum(floor)
-    if held_out_error is None:
-        return shape
-    held_out = pool(held_out_error, scope)
-    # The median: one column that the training rows know nothing of is no sign that
-    # all are overfitted. One pseudo-row at the training level keeps a handful of
-    # held-out rows in check.
-    level = (held_out / shape).median(dim=1, keepdim=True).values
-    variance = shape * (n_held_out * level + 1.0) / (n_held_out + 1.0)
-    if scope == "feature":
-        all_rows = (n_rows * shape + n_held_out * held_out) / (n_rows + n_held_out)
-        variance = variance.maximum(all_rows)
-    return variance.maximum(floor)

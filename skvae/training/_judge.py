@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from skvae._module import Module
 from skvae.balance._base import BalancePolicy
-from skvae.training._evaluate import Rows, calibrate, evaluate
+from skvae.training._calibration import Calibration
+from skvae.training._evaluate import Rows, evaluate, quadrature
 from skvae.training._flat import Flat
 from skvae.training._plan import Plan, noise_of
 from skvae.training._state import TrainingState
 
 # Held-out rows are judged with about this many decoded rows an epoch.
 _JUDGED_ROWS = 2048
+
+# The error at the start is that of about this many decoded training rows.
+_START_ROWS = 2**16
 
 
 class Judge:
@@ -27,12 +32,12 @@ class Judge:
         policy: BalancePolicy,
         state: TrainingState,
         held_out: Rows,
-        n_train: int,
+        calibration: Calibration | None,
         plan: Plan,
         generator: torch.Generator,
     ) -> None:
-        self.module, self.policy, self.n_train = module, policy, n_train
-        self.state, self.held_out, self.plan = state, held_out, plan
+        self.module, self.policy, self.calibration = module, policy, calibration
+        self.held_out, self.plan = held_out, plan
         n_rows = len(held_out.x)
         n_draws = 2 * max(1, min(8, _JUDGED_ROWS // (2 * n_rows)))
         # The same noise every epoch, or the best epoch would be the luckiest.
@@ -49,6 +54,25 @@ class Judge:
         never = state.n_epochs + plan.n_epochs
         self.stopped_at = torch.full((n_replicas,), never, device=state.values.device)
         self.never = never
+        self.kept = torch.full_like(self.stopped_at, -1)
+
+    def start(self, epoch: int, flat: Flat, balance: Any, rows: Rows) -> None:
+        """Judge the weights before the first epoch."""
+        nodes = quadrature(self.module.n_components, 2)
+        few = slice(None, None, 1 + len(nodes) * len(rows.x) // _START_ROWS)
+        rows = Rows(rows.x[few], rows.weight[few] / rows.weight[few].sum())
+        noise = torch.tensor(nodes).to(rows.x)[:, None]
+        error = evaluate(self.module, flat.weights, rows, noise).error
+        self(epoch - 1, flat, balance.beta, balance.variance, error)
+
+    def values(self, flat: Flat, epoch: int) -> Tensor:
+        """Weights to keep; a training that has diverged ends where it went.
+
+        That its start was better than numbers that are not finite is no success.
+        """
+        is_finite = torch.isfinite(flat.values).all(dim=1)
+        is_lost = (self.kept < epoch) & ~is_finite
+        return torch.where(is_lost[:, None], flat.values, self.best).detach()
 
     @torch.no_grad()
     def __call__(
@@ -58,18 +82,15 @@ class Judge:
         beta: Tensor,
         variance_used: Tensor,
         train_error: Tensor | None,
-    ) -> dict[str, Tensor]:
-        """Judge an epoch and keep its weights where they are better."""
+    ) -> tuple[dict[str, Tensor], Tensor]:
+        """Judge an epoch and keep its weights where they are better.
+
+        Returns its entries of the history and the variance that it was judged with.
+        """
         judged = evaluate(self.module, flat.weights, self.held_out, self.noise)
-        variance = variance_in_force(
-            self.module,
-            self.policy,
-            self.state,
-            train_error,
-            judged.error,
-            self.n_train,
-            len(self.held_out.x),
-        )
+        variance = variance_used
+        if self.calibration is not None and train_error is not None:
+            variance = self.calibration(train_error, judged.error)
         distortion = judged.distortion(self.module, variance)
         elbo = -(judged.rate + distortion)
         # Below its final beta a model is not the one that was asked for.
@@ -80,9 +101,10 @@ class Judge:
         self.elbo = torch.where(better, elbo, self.elbo)
         # Until an epoch is the best one, the latest stands for it: a callback may stop
         # training, and training that diverged must not end with the start values.
-        taken = better | (self.elbo == -math.inf)
+        taken = better | (runs & (self.elbo == -math.inf))
         column = taken[:, None]
         self.best = torch.where(column, flat.values, self.best)
+        self.kept = torch.where(taken, epoch, self.kept)
         self.best_beta = torch.where(taken, beta, self.best_beta)
         self.best_variance = torch.where(column, variance_used, self.best_variance)
         if is_settled and self.plan.patience is not None:
@@ -91,33 +113,13 @@ class Judge:
             self.waited = torch.where(clearly, 0.0, self.waited + 1.0)
             ends = runs & (self.waited >= self.plan.patience)
             self.stopped_at = torch.where(ends, epoch + 1, self.stopped_at)
-        return {
+        record = {
             "validation_rate": judged.rate,
             "validation_distortion": distortion,
             "validation_elbo": elbo,
         }
+        return record, variance
 
     def is_done(self) -> bool:
         """Whether all replicas have stopped: the one number read in an epoch."""
         return bool((self.stopped_at < self.never).all())
-
-
-def variance_in_force(
-    module: Module,
-    policy: BalancePolicy,
-    state: TrainingState,
-    train_error: Tensor | None,
-    held_out_error: Tensor | None,
-    n_rows: int,
-    n_held_out: int,
-) -> Tensor:
-    """Decoder variance to judge and to score with, replica axis first.
-
-    It is the one that the user fixed, or else calibrated. A likelihood without a
-    variance gets the policy's, which it does not read.
-    """
-    if train_error is None or module.likelihood.variance is not None:
-        return state.balance.variance
-    return calibrate(
-        policy.scope, state.floor, train_error, held_out_error, n_rows, n_held_out
-    )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from skvae._linear_model import LinearWeights
 from skvae._module import Module
 from skvae.balance._base import BalancePolicy, Sizes, map_state
 from skvae.training._flat import flatten, views
@@ -29,6 +30,8 @@ class TrainingState:
     """State of the random generator."""
     floor: Tensor
     """Smallest decoder variance of each feature, of shape (n_features,)."""
+    prior: Tensor
+    """Decoder variance that the linear model needs, (n_replicas, n_features)."""
     mean: Tensor | None = None
     square: Tensor | None = None
     n_steps: int = 0
@@ -46,9 +49,16 @@ class TrainingState:
             values=function(self.values),
             balance=map_state(function, self.balance),
             floor=function(self.floor),
+            prior=function(self.prior),
             mean=None if self.mean is None else function(self.mean),
             square=None if self.square is None else function(self.square),
         )
+
+    def take(self, r: int) -> TrainingState:
+        """State of one replica."""
+        one = self.map(lambda tensor: tensor[r : r + 1])
+        # What does not differ between replicas has no axis for them.
+        return replace(one, floor=self.floor)
 
     def to_numpy(self) -> TrainingState:
         """Copy with arrays in place of tensors, which can be pickled anywhere."""
@@ -70,10 +80,11 @@ def init(
     beta: Tensor,
     floor: Tensor,
     seed: int,
+    starts: Sequence[LinearWeights | None] | None = None,
 ) -> TrainingState:
     """State before the first step.
 
-    All replicas start from the same weights and will see the same batches and noise,
+    All replicas draw the same start values and will see the same batches and noise,
     so that a replica does not depend on those beside it.
 
     Parameters
@@ -90,21 +101,30 @@ def init(
         The smallest decoder variance allowed.
     seed : int
         Of the private random generator.
+    starts : list of LinearWeights or None, default=None
+        The linear model that each replica starts at.
 
     Returns
     -------
     state : TrainingState
     """
-    generator = torch.Generator().manual_seed(seed)
+    drawn = []
+    for start in starts or [None] * sizes.n_replicas:
+        generator = torch.Generator().manual_seed(seed)
+        drawn.append(module.init(generator, start))
     weights = {
-        name: weight.to(beta).expand(sizes.n_replicas, *weight.shape)
-        for name, weight in module.init(generator).items()
+        name: torch.stack([weights[name] for weights in drawn]).to(beta)
+        for name in drawn[0]
     }
     weights |= policy.init_parameters(sizes)
+    prior = sizes.noise_variance
+    if prior is None:
+        prior = sizes.data_variance.repeat(sizes.n_replicas, 1)
     return TrainingState(
         shapes={name: tuple(weight.shape[1:]) for name, weight in weights.items()},
         values=flatten(weights),
         balance=policy.init_state(beta, sizes),
         generator=generator.get_state(),
         floor=floor,
+        prior=prior,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -12,7 +13,8 @@ import torch
 from torch import Tensor
 
 from skvae._module import Module
-from skvae.balance._base import BalancePolicy, map_state
+from skvae.balance._base import BalancePolicy, map_state, pool
+from skvae.training._calibration import Calibration
 from skvae.training._evaluate import Rows
 from skvae.training._flat import Flat
 from skvae.training._judge import Judge
@@ -37,10 +39,28 @@ class Outcome:
     """Weight of the rate that those weights were trained with, (n_replicas,)."""
     variance: Tensor
     """Decoder variance that they were trained with, (n_replicas, 1 or n_features)."""
+    elbo: Tensor
+    """The best on held-out rows, or minus the last epoch's objective, (n_replicas,)."""
     n_epochs: np.ndarray
     """Epochs run by each replica, of shape (n_replicas,)."""
     history: dict[str, np.ndarray] = field(default_factory=dict)
     """Of each quantity, an array of shape (n_epochs, n_replicas)."""
+
+    def take(self, r: int) -> Outcome:
+        """Outcome of one replica."""
+        one = slice(r, r + 1)
+        return Outcome(
+            self.state.take(r),
+            self.values[one],
+            self.beta[one],
+            self.variance[one],
+            self.elbo[one],
+            self.n_epochs[one],
+            {
+                name: entries[: self.n_epochs[r], one]
+                for name, entries in self.history.items()
+            },
+        )
 
 
 def train(
@@ -49,8 +69,9 @@ def train(
     state: TrainingState,
     rows: Rows,
     held_out: Rows | None,
+    calibration: Calibration | None,
     plan: Plan,
-    on_epoch: Callable[[int, dict[str, Tensor], Callable[[], Tensor]], bool] | None,
+    on_epoch: Callable[..., bool] | None,
 ) -> Outcome:
     """Minimise the policy's objective.
 
@@ -64,11 +85,14 @@ def train(
         Where to start; it is not changed.
     rows, held_out : Rows
         What to train on and, if anything, what to judge on.
+    calibration : Calibration or None
+        How to set the decoder variance that is judged with; None where it is fixed.
     plan : Plan
         How long and how fast.
     on_epoch : callable or None
         Called after each epoch with its number, its entries of the history and a
-        function that returns the weights to keep so far; training stops on True.
+        function that returns the best replica so far and its weights to keep;
+        training stops on True.
 
     Returns
     -------
@@ -90,7 +114,8 @@ def train(
     weight_in_batch = rows.weight * (n_rows / plan.batch_size)
     judge = None
     if held_out is not None:
-        judge = Judge(module, policy, state, held_out, n_rows, plan, generator)
+        judge = Judge(module, policy, state, held_out, calibration, plan, generator)
+        judge.start(state.n_epochs, flat, balance, rows)
     n_steps, records = state.n_steps, []
 
     for epoch in range(state.n_epochs, state.n_epochs + plan.n_epochs):
@@ -132,12 +157,18 @@ def train(
         }
         stop = False
         if judge is not None:
-            record |= judge(epoch, flat, balance.beta, variance, error)
+            found, judged = judge(epoch, flat, balance.beta, variance, error)
+            record |= found
             stop = judge.is_done()
+            if error is not None and calibration is not None:
+                ratio = judged / pool(error, policy.scope)
+                balance = policy.judged(balance, ratio)
         records.append(record)
-        keep = flat.values.clone if judge is None else judge.best.clone
         if on_epoch is not None:
-            stop = on_epoch(epoch, record, keep) or stop
+            kept, elbo = flat.values, record["elbo"]
+            if judge is not None:
+                kept, elbo = judge.best, judge.elbo
+            stop = on_epoch(epoch, record, functools.partial(_best, kept, elbo)) or stop
         if stop:
             break
 
@@ -154,22 +185,30 @@ def train(
         n_steps=n_steps,
         n_epochs=epoch + 1,
     )
-    beta = balance.beta
+    beta, elbo = balance.beta, -objective
     if judge is not None:
-        beta, variance = judge.best_beta, judge.best_variance
+        beta, variance, elbo = judge.best_beta, judge.best_variance, judge.elbo
         # To go on is to go on from what is kept; moments of other weights are none.
-        reached = replace(reached, values=judge.best, mean=None, square=None, n_steps=0)
+        values = judge.values(flat, state.n_epochs)
+        reached = replace(reached, values=values, mean=None, square=None, n_steps=0)
     return Outcome(
         state=reached,
         values=reached.values,
         beta=beta,
         variance=variance,
+        elbo=elbo,
         n_epochs=n_done,
         history={
             name: torch.stack([record[name] for record in records]).cpu().numpy()
             for name in records[0]
         },
     )
+
+
+def _best(values: Tensor, elbo: Tensor) -> tuple[int, Tensor]:
+    """The replica with the best elbo, and its weights, of shape (1, n_weights)."""
+    best = int(elbo.argmax())
+    return best, values[best : best + 1].detach().clone()
 
 
 class _Totals:

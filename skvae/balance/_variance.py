@@ -1,0 +1,91 @@
+"""A decoder variance in closed form: what the policies that set one share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from skvae._sklearn_compat import StrOptions
+from skvae.balance._base import BalancePolicy, Sizes, Terms, pool
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+# Where "auto" starts with one variance for all features, it ends with one for each:
+# shares of the planned steps between which it moves from the one to the other.
+_SPREADS_FROM, _SPREADS_TO = 0.2, 0.6
+
+
+class Spread(NamedTuple):
+    """How the variance in force follows from the error, replica axis first."""
+
+    ratio: Tensor
+    """What held-out rows want of the variance, relative to the error on the training
+    rows, in the shape of the variance."""
+    share: Tensor
+    """0 for one variance for all features, 1 for one for each, (n_replicas, 1)."""
+    rises: Tensor
+    """1 where the share moves to 1 during training, else 0, (n_replicas, 1)."""
+
+
+class ClosedFormVariance(BalancePolicy):
+    """Base of the policies that set the decoder variance from the squared error.
+
+    Parameters
+    ----------
+    scope : {"auto", "shared", "feature"}
+        One variance for all features, one for each, or "auto": two models are trained
+        side by side, one from factor analysis on with a variance for each feature and
+        one from probabilistic PCA on with a variance that is shared at first, and the
+        better one on held-out rows is kept. Without held-out rows "auto" is "shared".
+
+    source : {"auto", "train", "validation"}
+        The rows whose error is the variance: the training rows, or the held-out
+        rows, on which an overfitted network is not better than it is. "auto" takes
+        held-out rows if there are any.
+    """
+
+    _parameter_constraints: dict[str, list] = {
+        "scope": [StrOptions({"auto", "shared", "feature"})],
+        "source": [StrOptions({"auto", "train", "validation"})],
+    }
+
+    moves_variance = True
+
+    def __init__(self, scope: str = "auto", source: str = "auto") -> None:
+        self.scope = scope
+        self.source = source
+
+    def init_spread(self, variance: Tensor, sizes: Sizes) -> Spread:
+        """How the variance follows from the error before anything is known."""
+        share = variance[:, :1] * 0.0
+        if self.scope == "feature":
+            share = share + 1.0
+        rises = share
+        if self.scope == "auto" and sizes.per_feature is not None:
+            share = share + sizes.per_feature[:, None]
+            rises = rises + 1.0
+        return Spread(ratio=variance / variance, share=share, rises=rises)
+
+    def variance_of(self, error: Tensor, spread: Spread, floor: Tensor) -> Tensor:
+        """Variance in force for an error in the shape of the variance."""
+        variance = error * spread.ratio
+        if self.scope == "auto":
+            shared = variance.mean(dim=1, keepdim=True)
+            # A geometric mean of the two: in between, where nats are.
+            variance = shared * (variance / shared).pow(spread.share)
+        return variance.clamp(min=pool(floor[None], self.scope))
+
+    def judged(self, state: Any, ratio: Tensor) -> Any:
+        """State with the ratio that held-out rows want, if they are asked."""
+        if self.source == "train":
+            return state
+        return state._replace(spread=state.spread._replace(ratio=ratio))
+
+    def update(self, state: Any, terms: Terms, progress: float) -> Any:
+        """State after a step: the share of each feature's own error."""
+        if self.scope != "auto":
+            return state
+        done = (progress - _SPREADS_FROM) / (_SPREADS_TO - _SPREADS_FROM)
+        spread = state.spread
+        share = spread.share.maximum(spread.rises * min(1.0, max(0.0, done)))
+        return state._replace(spread=spread._replace(share=share))

@@ -1,0 +1,100 @@
+"""The decoder variance that explains new rows best, for the trained networks."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from skvae.balance._base import pool
+from skvae.training._evaluate import Rows
+
+# The held-out error of a feature counts against its share of the common level as so
+# many rows: few enough to see a feature that fails on new rows, enough not to believe
+# a dozen of them.
+_LEVEL_ROWS = 20.0
+
+# Weight, in held-out rows in effect, of what the linear model leaves of a feature.
+_LINEAR_ROWS = 0.3
+
+
+class Calibration(NamedTuple):
+    """How a decoder variance follows from the errors on training and held-out rows.
+
+    Without held-out rows it is the maximum-likelihood value on the training rows.
+    With them it is what explains new rows best, as the training error is too small
+    where a network overfits. For each feature, the training error times the common
+    level (the median over features of held-out by training error) is averaged with
+    the held-out error, as so many rows against so many. Where held-out rows hold next
+    to nothing of what a feature varies by, as with a column that is constant but for
+    one row in a thousand, they do not attest that it is predicted, and the variance
+    stays near what the linear model leaves of it.
+    """
+
+    scope: str
+    """One variance for all features, one for each, or "auto": one for each where
+    there are held-out rows."""
+    floor: Tensor
+    """Smallest variance of each feature, of shape (n_features,)."""
+    prior: Tensor
+    """Variance that the linear model leaves, of shape (n_replicas, n_features)."""
+    evidence: Tensor
+    """Held-out rows in effect for each feature, of shape (n_features,)."""
+    n_held_out: int
+
+    @classmethod
+    def of(
+        cls,
+        scope: str,
+        floor: Tensor,
+        prior: Tensor,
+        rows: Rows,
+        held_out: Rows | None,
+    ) -> Calibration:
+        """Count what held-out rows can say of each feature."""
+        if held_out is None:
+            return cls(scope, floor, prior, torch.zeros_like(floor), 0)
+        center = rows.weight @ rows.x
+        squares = (rows.x - center).square()
+        second, fourth = rows.weight @ squares, rows.weight @ squares.square()
+        seen = held_out.weight @ (held_out.x - center).square()
+        # The more a variance rests on a few rows, the more rows are needed to see it.
+        tiny = torch.finfo(floor.dtype).tiny
+        kurtosis = fourth / second.square().clamp(min=tiny)
+        effective = seen / second.clamp(min=tiny) / kurtosis.clamp(min=1.0)
+        n_held_out = len(held_out.x)
+        return cls(scope, floor, prior, n_held_out * effective, n_held_out)
+
+    def __call__(self, error: Tensor, held_out_error: Tensor | None) -> Tensor:
+        """Decoder variance for the mean errors of each feature.
+
+        Parameters
+        ----------
+        error : Tensor of shape (n_replicas, n_features)
+            On the training rows.
+        held_out_error : Tensor of shape (n_replicas, n_features) or None
+            On held-out rows.
+
+        Returns
+        -------
+        variance : Tensor of shape (n_replicas, 1) or (n_replicas, n_features)
+        """
+        scope = self.scope
+        if held_out_error is None:
+            # Whether each feature has its own is a question to new rows.
+            scope = "shared" if scope == "auto" else scope
+            return pool(error, scope).maximum(pool(self.floor[None], scope))
+        floor = pool(self.floor[None], scope)
+        shape = pool(error, scope).maximum(floor)
+        held_out = pool(held_out_error, scope)
+        # The median: one column that the training rows know nothing of is no sign that
+        # all are overfitted. One pseudo-row keeps a handful of rows in check.
+        n = self.n_held_out
+        level = (held_out / shape).median(dim=1, keepdim=True).values
+        level = (n * level + 1.0) / (n + 1.0)
+        variance = (_LEVEL_ROWS * level * shape + n * held_out) / (_LEVEL_ROWS + n)
+        if scope != "shared":
+            unattested = _LINEAR_ROWS / (self.evidence + _LINEAR_ROWS)
+            variance = variance.maximum(unattested * self.prior)
+        return variance.maximum(floor)
