@@ -73,8 +73,9 @@ class BalancedVAE(
 
     balance : str or BalancePolicy, default="learned_variance"
         What weighs the rate against the distortion: "constant", "normalized",
-        "linear", "learned_variance", "optimal_variance", "running_average", or an
-        instance from `skvae.balance` for settings other than the defaults.
+        "linear", "capacity", "free_bits", "geco", "control", "dynamic",
+        "learned_variance", "optimal_variance", "running_average", or an instance from
+        `skvae.balance` for settings other than the defaults.
 
     likelihood : str or Likelihood, default="auto"
         Distribution of the columns: "gaussian", "bernoulli", or an instance from

@@ -1,7 +1,12 @@
 """Balance policies: what weighs the rate against the distortion."""
 
 from skvae.balance._base import BalancePolicy, BalanceState, Sizes, Terms
+from skvae.balance._capacity import Capacity
 from skvae.balance._constant import Constant
+from skvae.balance._control import Control
+from skvae.balance._dynamic import Dynamic
+from skvae.balance._free_bits import FreeBits
+from skvae.balance._geco import Geco
 from skvae.balance._learned_variance import LearnedVariance
 from skvae.balance._linear import Linear
 from skvae.balance._normalized import Normalized
@@ -13,6 +18,11 @@ POLICIES: dict[str, type[BalancePolicy]] = {
     "constant": Constant,
     "normalized": Normalized,
     "linear": Linear,
+    "capacity": Capacity,
+    "free_bits": FreeBits,
+    "geco": Geco,
+    "control": Control,
+    "dynamic": Dynamic,
     "learned_variance": LearnedVariance,
     "optimal_variance": OptimalVariance,
     "running_average": RunningAverage,
@@ -22,7 +32,12 @@ __all__ = [
     "POLICIES",
     "BalancePolicy",
     "BalanceState",
+    "Capacity",
     "Constant",
+    "Control",
+    "Dynamic",
+    "FreeBits",
+    "Geco",
     "LearnedVariance",
     "Linear",
     "Normalized",

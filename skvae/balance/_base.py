@@ -85,6 +85,10 @@ class BalancePolicy(BaseEstimator):
     #: that has one which the user left free.
     moves_variance = False
 
+    #: Whether the objective or the controller is built on the KL itself, so that no
+    #: other divergence can take its place.
+    weighs_kl = False
+
     #: One decoder variance for all features ("shared") or one for each ("feature").
     scope = "shared"
 
