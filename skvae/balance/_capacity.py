@@ -42,7 +42,7 @@ class Capacity(SetPoint):
         as many latents, in closed form (with a noise of at least a thousandth of the
         mean eigenvalue); it needs a likelihood with a variance.
 
-    weight : float, default=10.0
+    weight : float, default=5.0
         :math:`\gamma` at ``beta=1``, above 0.
 
     per_row : bool, default=False
@@ -97,7 +97,7 @@ class Capacity(SetPoint):
     def __init__(
         self,
         target: float | str = "auto",
-        weight: float = 10.0,
+        weight: float = 5.0,
         per_row: bool = False,
     ) -> None:
         self.target = target

@@ -51,7 +51,7 @@ class Dynamic(SetPoint):
     proportional : float, default=0.01
         :math:`K_p`, at least 0.
 
-    integral : float, default=0.001
+    integral : float, default=0.005
         :math:`K_i` per nat, above 0.
 
     min_beta : float, default=0.001
@@ -105,7 +105,7 @@ class Dynamic(SetPoint):
         self,
         target: float | str = "auto",
         proportional: float = 0.01,
-        integral: float = 1e-3,
+        integral: float = 5e-3,
         min_beta: float = 1e-3,
         window: int = 5,
     ) -> None:

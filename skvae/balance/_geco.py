@@ -62,7 +62,7 @@ class Geco(SetPoint):
     decay : float, default=0.99
         :math:`\rho`, the share of the average that a step keeps, in [0, 1).
 
-    step : float, default=0.01
+    step : float, default=0.002
         Share of its way to the target that log beta goes in a step, above 0:
         :math:`\eta` is `step` over the nats by which the distortion of the linear
         model of the same size changes there for a unit of log beta. (Half a nat for
@@ -70,6 +70,9 @@ class Geco(SetPoint):
 
     speedup : float, default=10.0
         Factor of :math:`\eta` while the distortion is below its target, at least 1.
+
+    hold : float, default=0.1
+        Share of the planned steps before beta moves, in [0, 1).
 
     See Also
     --------
@@ -88,9 +91,9 @@ class Geco(SetPoint):
     distortion is a mean over draws of them.
 
     Published are a decay of 0.99, a start at 1, the speedup of 10, and an
-    :math:`\eta` of about 1e-5 for errors summed over ten thousand pixels. A step
-    changes beta by at most a tenth, within 1e-10 and 1e10, so that the large error
-    of the first steps does not drive it away for good.
+    :math:`\eta` of about 1e-5 for errors summed over ten thousand pixels. That the
+    error of a decoder that is not trained yet should not drive beta to nothing, it is
+    held at first, and a step changes it by at most a tenth, within 1e-10 and 1e10.
 
     References
     ----------
@@ -109,6 +112,7 @@ class Geco(SetPoint):
         "decay": [Interval(Real, 0, 1, closed="left")],
         "step": [Interval(Real, 0, None, closed="neither")],
         "speedup": [Interval(Real, 1, None, closed="left")],
+        "hold": [Interval(Real, 0, 1, closed="left")],
     }
 
     steered = "distortion"
@@ -122,13 +126,15 @@ class Geco(SetPoint):
         self,
         target: float | str = "auto",
         decay: float = 0.99,
-        step: float = 0.01,
+        step: float = 0.002,
         speedup: float = 10.0,
+        hold: float = 0.1,
     ) -> None:
         self.target = target
         self.decay = decay
         self.step = step
         self.speedup = speedup
+        self.hold = hold
 
     def init_state(self, beta: Tensor, sizes: Sizes) -> Any:
         """State before the first step: beta where it was asked to start."""
@@ -173,6 +179,7 @@ class Geco(SetPoint):
         average = kept * state.average + (1.0 - kept) * distortion
         room = state.target - average
         gain = state.gain * (1.0 + (self.speedup - 1.0) * (room > 0.0))
+        gain = gain * float(progress > self.hold)
         factor = (gain * room).exp().clamp(_SLOWEST, _FASTEST)
         return state._replace(
             beta=(state.beta * factor).clamp(_LOWEST, _HIGHEST),
