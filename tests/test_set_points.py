@@ -63,6 +63,8 @@ def small(balance, **params):
         "hidden_layer_sizes": (4,),
         "likelihood": "gaussian",
         "max_iter": 5,
+        # Says that five epochs are meant to be enough.
+        "tol": 1e3,
         "early_stopping": False,
         "precision": "float64",
         "random_state": 0,
@@ -115,30 +117,38 @@ def test_auto_ends_at_probabilistic_pca(cls):
         assert vae.theta_ == pytest.approx(0.5, rel=0.02)
 
 
-@pytest.mark.parametrize("floor", [0.2, 0.5])
-@pytest.mark.parametrize("kind", ["latent", "total"])
-def test_free_bits_fill_their_floor(kind, floor):
-    X, theta = rows_of("six"), 1.2
-    if kind == "total":
-        floor *= 4.0
-    vae = linear(3, FreeBits(floor, kind), beta=theta).fit(X)
-
-    eigenvalues = SPECTRA["six"]
-    charged = 0.5 * np.log(np.maximum(eigenvalues[:3] / theta, 1.0))
-    if kind == "latent":
-        # Each latent has its own; those above it are at the level of beta.
-        each = np.maximum(floor, charged)
-    elif floor < charged.sum():
-        each = charged
-    else:
-        level = linear_model_of(X, 3).theta_at_rate(floor)
-        each = 0.5 * np.log(np.maximum(eigenvalues[:3] / level, 1.0))
+@pytest.mark.parametrize(
+    ("balance", "beta", "theta"),
+    [
+        # Each of the three latents carries more at that level, at least 0.6 nats.
+        (FreeBits(0.5), 0.3, 0.3),
+        # 0.86 nats in all at that level: more than one floor, less than the other.
+        (FreeBits(0.8, "total"), 1.2, 1.2),
+        (FreeBits(2.0, "total"), 1.2, 8.0 ** (1.0 / 3.0) * math.exp(-4.0 / 3.0)),
+    ],
+)
+def test_free_bits_at_a_water_level(balance, beta, theta):
+    X = rows_of("six")
+    model = linear_model_of(X, 3)
+    vae = linear(3, balance, beta=beta).fit(X)
     rates, distortions = vae.rate_distortion(X)
-    assert rates.mean() == pytest.approx(each.sum(), rel=0.02)
-    assert rates.mean() >= 0.98 * floor * (3 if kind == "latent" else 1)
-    error = (eigenvalues[:3] * np.exp(-2.0 * each)).sum() + eigenvalues[3:].sum()
-    assert distortions.mean() == pytest.approx(0.5 * error + constant(6), rel=0.02)
-    assert vae.beta_ == theta
+    assert rates.mean() == pytest.approx(model.rate(theta), rel=0.02)
+    distortion = 0.5 * model.squared_error(theta) + constant(6)
+    assert distortions.mean() == pytest.approx(distortion, rel=0.02)
+    assert vae.beta_ == beta
+
+
+@pytest.mark.parametrize("floor", [0.2, 0.5])
+def test_free_bits_fill_the_floor_of_each_latent(floor):
+    X, beta = rows_of("six"), 5.0
+    # Nothing is worth that much a nat.
+    assert linear(3, Constant(), beta=beta).fit(X).rate_ < 0.01
+    vae = linear(3, FreeBits(floor), beta=beta).fit(X)
+    assert vae.rate_ == pytest.approx(3 * floor, rel=0.02)
+    # Latents along the principal axes do no better.
+    error = (SPECTRA["six"][:3] * math.exp(-2.0 * floor)).sum() + 1.0
+    assert vae.distortion_ <= 1.001 * (0.5 * error + constant(6))
+    assert vae.active_units_.all()
 
 
 def test_free_bits_for_rows_cost_more():
@@ -214,9 +224,10 @@ def test_halves_of_partial_fit_are_one_run(balance):
 @pytest.mark.parametrize("cls", [Geco, Control, Dynamic])
 def test_beta_is_where_the_controller_starts(cls):
     X = load_wine().data
-    betas = [small(cls(), beta=beta, max_iter=1).fit(X).beta_ for beta in (0.3, 3.0)]
-    assert 0.2 < betas[0] < 0.5
-    assert 2.5 < betas[1] < 3.5
+    for start in (0.3, 3.0):
+        # One step.
+        beta = small(cls(), beta=start).partial_fit(X).beta_
+        assert beta == pytest.approx(start, rel=0.1)
 
 
 @pytest.mark.parametrize("balance", [Capacity(), Geco(), Control(), Dynamic()])
@@ -262,7 +273,7 @@ def test_policies_of_the_kl_refuse_another_divergence(balance):
     )
     with pytest.raises(ValueError, match=match):
         small(balance, divergence=Halved()).fit(X)
-    assert small(balance, divergence=Renamed(), max_iter=1).fit(X).n_iter_ == 1
+    assert small(balance, divergence=Renamed(), max_iter=2).fit(X).n_iter_ == 2
 
 
 @pytest.mark.parametrize("balance", [Constant(), Geco()])
