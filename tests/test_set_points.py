@@ -75,8 +75,8 @@ def small(balance, **params):
 
 # --- Where training ends ------------------------------------------------------------
 
-# Spectrum, number of latents, rate in nats: more latents than stay active, just as
-# many, and a tail that no latent can reach.
+# Spectrum, number of latents and rate: more latents than stay active, and as many as
+# do, with a tail that they do not reach.
 SET_POINTS = [("six", 6, 3.0), ("eight", 4, 2.0)]
 
 
@@ -109,10 +109,10 @@ def test_auto_ends_at_probabilistic_pca(cls):
     balance = cls(weight=2.0) if cls is Capacity else cls()
     vae = linear(2, balance).fit(X)
 
-    # Variance 0.5 and rate 1.732868, from reference tables; 3 D / 6 squared error.
+    # The variance is the mean of the last four eigenvalues, the error D times that.
     rates, distortions = vae.rate_distortion(X)
     assert rates.mean() == pytest.approx(1.732868, rel=0.02)
-    assert distortions.mean() == pytest.approx(1.5 + constant(6), rel=0.02)
+    assert distortions.mean() == pytest.approx(0.5 * 6 * 0.5 + constant(6), rel=0.02)
     if cls is not Capacity:
         assert vae.theta_ == pytest.approx(0.5, rel=0.02)
 

@@ -75,9 +75,9 @@ class Dynamic(SetPoint):
 
     References
     ----------
-    .. [1] H. Shao, H. Lin, Q. Yang, S. Yao, H. Zhao and T. Abdelzaher, "DynamicVAE:
-       Decoupling reconstruction error and disentangled representation learning",
-       2020. https://arxiv.org/abs/2009.06795
+    .. [1] H. Shao, Y. Yang, H. Lin, L. Lin, Y. Chen, Q. Yang and H. Zhao, "Rethinking
+       controllable variational autoencoders", CVPR 2022.
+       https://openaccess.thecvf.com/content/CVPR2022/html/Shao_Rethinking_Controllable_Variational_Autoencoders_CVPR_2022_paper.html
 
     Examples
     --------

@@ -65,8 +65,8 @@ class Geco(SetPoint):
     step : float, default=0.002
         Share of its way to the target that log beta goes in a step, above 0:
         :math:`\eta` is `step` over the nats by which the distortion of the linear
-        model of the same size changes there for a unit of log beta. (Half a nat for
-        each latent, if the likelihood has no variance.)
+        model of the same size changes there for a unit of log beta. Without such a
+        model, which needs a variance, half a nat for each latent is taken for them.
 
     speedup : float, default=10.0
         Factor of :math:`\eta` while the distortion is below its target, at least 1.
