@@ -11,7 +11,7 @@ from sklearn.base import clone
 
 from skvae._sklearn_compat import validate_parameter_constraints
 from skvae.balance import POLICIES, BalancePolicy, Constant, Wrapper
-from skvae.divergences import DIVERGENCES, Divergence
+from skvae.divergences import DIVERGENCES, KL, Divergence
 from skvae.likelihoods import LIKELIHOODS, Likelihood
 from skvae.networks import MLP, NETWORKS, Network
 
@@ -60,6 +60,13 @@ class Parts(NamedTuple):
                     "real numbers."
                 )
             policy = _without_variance(policy)
+        if policy.weighs_kl and not isinstance(divergence, KL):
+            raise ValueError(
+                f"balance={vae.balance!r} is built on the KL divergence itself, but "
+                f"divergence={vae.divergence!r} is another one, which it would not "
+                "use. Use divergence='kl', or a balance that weighs any divergence, "
+                "such as 'constant'."
+            )
         return cls(policy, likelihood, divergence, network)
 
     def module(self, n_features: int, n_components: int) -> Module:

@@ -73,10 +73,10 @@ class BalancedVAE(
 
     balance : str or BalancePolicy, default="learned_variance"
         What weighs the rate against the distortion: "constant", "normalized",
-        "linear", "sigmoid", "cosine", "cyclical", "learned_variance",
-        "optimal_variance", "running_average", or an instance from `skvae.balance` for
-        settings other than the defaults. Schedules of beta can be wrapped around
-        another policy.
+        "linear", "sigmoid", "cosine", "cyclical", "capacity", "free_bits", "geco",
+        "control", "dynamic", "learned_variance", "optimal_variance",
+        "running_average", or an instance from `skvae.balance` for settings other than
+        the defaults. Schedules of beta can be wrapped around another policy.
 
     likelihood : str or Likelihood, default="auto"
         Distribution of the columns: "gaussian", "bernoulli", or an instance from

@@ -268,7 +268,6 @@ KNOWN = {
     [
         *[(name, "quantum") for name in KNOWN],
         # Parts that are planned but not built.
-        ("balance", "geco"),
         ("likelihood", "poisson"),
         ("divergence", "mmd"),
         ("likelihood", [("gaussian", [0, 1]), ("bernoulli", [2, 3])]),

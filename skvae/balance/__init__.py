@@ -1,9 +1,14 @@
 """Balance policies: what weighs the rate against the distortion."""
 
 from skvae.balance._base import BalancePolicy, BalanceState, Sizes, Terms
+from skvae.balance._capacity import Capacity
 from skvae.balance._constant import Constant
+from skvae.balance._control import Control
 from skvae.balance._cosine import Cosine
 from skvae.balance._cyclical import Cyclical
+from skvae.balance._dynamic import Dynamic
+from skvae.balance._free_bits import FreeBits
+from skvae.balance._geco import Geco
 from skvae.balance._learned_variance import LearnedVariance
 from skvae.balance._linear import Linear
 from skvae.balance._normalized import Normalized
@@ -22,6 +27,11 @@ POLICIES: dict[str, type[BalancePolicy]] = {
     "sigmoid": Sigmoid,
     "cosine": Cosine,
     "cyclical": Cyclical,
+    "capacity": Capacity,
+    "free_bits": FreeBits,
+    "geco": Geco,
+    "control": Control,
+    "dynamic": Dynamic,
     "learned_variance": LearnedVariance,
     "optimal_variance": OptimalVariance,
     "running_average": RunningAverage,
@@ -31,9 +41,14 @@ __all__ = [
     "POLICIES",
     "BalancePolicy",
     "BalanceState",
+    "Capacity",
     "Constant",
+    "Control",
     "Cosine",
     "Cyclical",
+    "Dynamic",
+    "FreeBits",
+    "Geco",
     "LearnedVariance",
     "Linear",
     "Normalized",

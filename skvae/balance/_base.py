@@ -91,8 +91,12 @@ class BalancePolicy(BaseEstimator):
     #: that has one which the user left free.
     moves_variance = False
 
+    #: Whether the objective or the controller is built on the KL itself, so that no
+    #: other divergence can take its place.
+    weighs_kl = False
+
     #: One decoder variance for all features ("shared"), one for each ("feature"), or
-    #: what between the two explains held-out rows best ("auto").
+    #: the better one on held-out rows ("auto").
     scope = "auto"
 
     #: Which rows' error a moved variance follows.

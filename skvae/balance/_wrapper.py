@@ -53,6 +53,11 @@ class Wrapper(BalancePolicy):
         return self.inner.moves_variance
 
     @property
+    def weighs_kl(self) -> bool:  # type: ignore[override]
+        """Whether the policy inside is built on the KL itself."""
+        return self.inner.weighs_kl
+
+    @property
     def scope(self) -> str:  # type: ignore[override]
         """One decoder variance for all features, one for each, or what is better."""
         return self.inner.scope

@@ -31,7 +31,9 @@ class Problem:
             n_components=self.module.n_components,
             variance=ones[:1],
             data_variance=ones,
-            linear_model=self.linear_model,
+            linear_model=(
+                self.linear_model if self.module.likelihood.has_variance else None
+            ),
         )
         return init(self.module, policy, sizes, betas, 1e-6 * ones, seed)
 

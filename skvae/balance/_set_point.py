@@ -1,0 +1,93 @@
+"""What policies with a set point share: where it comes from, and if it can be met."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from skvae.balance._base import BalancePolicy, Sizes
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from skvae._linear_model import LinearModel
+
+# The least water level of "auto", relative to the mean eigenvalue. Where there are as
+# many latents as features, no noise is left and the rate would have no end.
+_LEAST_NOISE = 1e-3
+
+
+class SetPoint(BalancePolicy):
+    """Base of the policies that steer a quantity to a target.
+
+    The state of such a policy has an entry `target`, of shape (n_replicas,), in nats
+    per row; who replaces it moves the set point.
+    """
+
+    target: Any
+
+    #: What is steered, in the words of a warning.
+    steered = "rate"
+
+    #: What to do where the target is out of reach, in the words of a warning.
+    remedy: str
+
+    @property
+    def settled_at(self) -> float:
+        """Share of the planned steps after which the target counts as reached.
+
+        Before, held-out rows would choose a model that is still on its way.
+        """
+        return 0.5
+
+    def start_target(self, beta: Tensor, sizes: Sizes) -> Tensor:
+        """Set point of each replica; warns where no linear model can meet it."""
+        model = sizes.linear_model() if sizes.linear_model is not None else None
+        target = self.target
+        if target == "auto":
+            if model is None:
+                raise ValueError(
+                    f"{self!r} takes its target from the linear model of the same "
+                    "size, which needs a decoder with a variance, but the likelihood "
+                    "has none. Pass target as a number of nats per row, or use a "
+                    "likelihood with a variance, such as 'gaussian'."
+                )
+            target = self.at_level(model, _ppca_level(model), sizes)
+        if model is not None:
+            low, high = self.reach(model, beta, sizes)
+            # Rounding must not tell a limit from itself.
+            margin = 1e-6 * (1.0 + abs(target))
+            if not low - margin <= target <= high + margin:
+                warnings.warn(
+                    f"{self!r} steers to a {self.steered} of {target:.4g} nats per "
+                    "row, but the linear model of this size reaches from "
+                    f"{low:.4g} to {high:.4g}. {self.remedy}",
+                    UserWarning,
+                    stacklevel=2,
+                )
+        return beta.new_full(beta.shape, target)
+
+    def at_level(self, model: LinearModel, theta: float, sizes: Sizes) -> float:
+        """What is steered, at the linear model's optimum for a water level."""
+        return rate_at(model, theta)
+
+    def reach(
+        self, model: LinearModel, beta: Tensor, sizes: Sizes
+    ) -> tuple[float, float]:
+        """Smallest and largest value of what is steered that the policy can hold."""
+        raise NotImplementedError
+
+
+def _ppca_level(model: LinearModel) -> float:
+    """Water level of probabilistic PCA."""
+    total = float(model.eigenvalues.sum()) + model.residual
+    return max(model.noise_variance, _LEAST_NOISE * total / model.n_features)
+
+
+def rate_at(model: LinearModel, theta: float) -> float:
+    """Rate at a water level, which may be zero."""
+    if theta > 0.0:
+        return model.rate(theta)
+    return np.inf if model.eigenvalues.any() else 0.0
