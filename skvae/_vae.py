@@ -83,7 +83,10 @@ class BalancedVAE(
         a variance, beta is constant.
 
     divergence : str or Divergence, default="kl"
-        What beta weighs: "kl", or an instance from `skvae.divergences`.
+        What beta weighs: "kl", "monte_carlo_kl", "total_correlation", "dip", "mmd",
+        "importance_weighted", or an instance from `skvae.divergences` for settings
+        other than the defaults. The rate that is reported is the KL divergence with
+        all of them.
 
     hidden_layer_sizes : tuple of int, default=(128, 128)
         Widths of the encoder's hidden layers; the decoder mirrors them. The empty
@@ -94,7 +97,7 @@ class BalancedVAE(
 
     network : Network or None, default=None
         Encoder and decoder, from `skvae.networks`. None is an `MLP` of the two
-        parameters above.
+        parameters above, with a diagonal posterior.
 
     standardize : bool, default=True
         Whether to centre and scale continuous columns inside the model. Everything

@@ -261,7 +261,7 @@ KNOWN = {
         ("balance", "sigmoid"),
         ("balance", "geco"),
         ("likelihood", "poisson"),
-        ("divergence", "mmd"),
+        ("divergence", "renyi"),
         ("likelihood", [("gaussian", [0, 1]), ("bernoulli", [2, 3])]),
         # A class is not yet a setting.
         ("balance", Linear),

@@ -139,7 +139,7 @@ def test_shapes(likelihood, hidden, n_draws):
     )
     for part in sample.posterior:
         assert part.shape == (N_REPLICAS, N_ROWS, N_COMPONENTS)
-    assert sample.z.shape == (N_REPLICAS, n_draws * N_ROWS, N_COMPONENTS)
+    assert sample.z.shape == (N_REPLICAS, n_draws, N_ROWS, N_COMPONENTS)
     assert sample.x.shape == (n_draws * N_ROWS, N_FEATURES)
     assert sample.weight.shape == (n_draws * N_ROWS,)
     for parameter in sample.parameters.values():
@@ -162,7 +162,7 @@ def test_draws_of_a_row_are_blocks_of_rows():
     sample = module.sample(weights_of(module), x, weight, noise)
     for d, (z, x_drawn, w) in enumerate(
         zip(
-            sample.z.split(N_ROWS, dim=1),
+            sample.z.unbind(dim=1),
             sample.x.split(N_ROWS),
             sample.weight.split(N_ROWS),
             strict=True,

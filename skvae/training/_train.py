@@ -108,6 +108,7 @@ def train(
                 policy,
                 balance,
                 state.floor,
+                n_rows,
             )
             objective = policy.objective(terms, moved)
             flat.backward(objective)
