@@ -463,6 +463,36 @@ def test_objective_of_importance_weighting_is_the_bound(likelihood, posterior, h
     assert_close(terms.distortion + terms.divergence, -bound, rtol=1e-10)
 
 
+@pytest.mark.parametrize("scope", ["shared", "feature"])
+def test_bound_has_a_gradient_to_the_learned_variance(scope):
+    """The distortion and the rest of the bound see the same variance."""
+    module = make(divergence=ImportanceWeighted(3))
+    policy, weights = LearnedVariance(scope), weights_of(module, 1)
+    ones = torch.ones(N_FEATURES, dtype=torch.float64)
+    sizes = Sizes(1, N_FEATURES, N_COMPONENTS, ones[:1], ones)
+    (trained,) = policy.init_parameters(sizes).items()
+    name, leaf = trained[0], trained[1].clone().requires_grad_()
+    state = policy.init_state(ones[:1], sizes)
+    noise, x, weight = noise_of(3), rows_of(module), weight_of()
+    leaves = {**weights, name: leaf}
+    terms, moved, _ = module.step_terms(
+        leaves, x, weight, noise, policy, state, 1e-6 * ones
+    )
+    objective = policy.objective(terms, moved).sum()
+    (gradient,) = torch.autograd.grad(objective, leaf, retain_graph=True)
+    sample = module.sample(weights, x, weight, noise)
+    log_weight = module.log_likelihood(sample, moved.variance)
+    posterior = sample.posterior
+    log_weight = log_weight - 0.5 * sample.z.square().sum(dim=-1)
+    log_weight = log_weight + 0.5 * noise.square().sum(dim=-1)
+    log_weight = log_weight + 0.5 * posterior.log_variance.sum(dim=-1)[:, None]
+    bound = (log_weight.exp().mean(dim=1).log() @ weight).sum()
+    (expected,) = torch.autograd.grad(-bound, leaf)
+    assert_close(objective, -bound)
+    assert_close(gradient, expected)
+    assert (gradient != 0.0).all()
+
+
 @linear_or_not
 def test_full_posterior_reaches_every_weight(hidden):
     module = make(hidden=hidden, posterior="full")

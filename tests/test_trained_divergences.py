@@ -90,15 +90,16 @@ def test_total_correlation_makes_latents_independent(kl):
     assert fit("kl", beta=20.0).rate_ < 0.5 < 1.5 < vae.rate_
 
 
-def test_mmd_brings_all_latents_to_the_prior(kl):
-    vae = fit(MMD(lambda_=100.0), batch_size=64)
+def test_mmd_brings_all_latents_to_the_prior():
+    vae, kl = fit(MMD(), batch_size=64), fit("kl", batch_size=64)
     draws = draws_of(vae)
-    assert float(MMD().discrepancy(draws)) < 0.003
-    assert float(MMD().discrepancy(draws_of(kl))) > 0.01
+    assert float(MMD().discrepancy(draws)) < 0.005
+    assert float(MMD().discrepancy(draws_of(kl))) > 0.02
     z = draws.z.flatten(0, 2).numpy()
     assert_allclose(z.mean(axis=0), 0.0, atol=0.1)
     assert_allclose(np.cov(z.T), np.eye(3), atol=0.2)
-    assert vae.elbo_ == pytest.approx(kl.elbo_, abs=0.6)
+    # What the default weight costs is little.
+    assert vae.elbo_ == pytest.approx(kl.elbo_, abs=0.3)
 
 
 def test_mmd_alone_lets_posteriors_shrink(kl):

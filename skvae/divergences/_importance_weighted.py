@@ -55,6 +55,10 @@ class ImportanceWeighted(Divergence):
     the squared error of a batch: that is the best one for the distortion, not for
     the bound. "learned_variance" finds the best one for either.
 
+    The variance that `fit` calibrates at its end is the one that suits the elbo,
+    which is a little too large for the bound. Fix it in the likelihood where the
+    last tenths of a nat of `log_likelihood` count.
+
     References
     ----------
     .. [1] Y. Burda, R. Grosse and R. Salakhutdinov, "Importance weighted
