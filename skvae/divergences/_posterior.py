@@ -27,7 +27,7 @@ class Posterior(NamedTuple):
     @classmethod
     def from_output(cls, output: Tensor, n_components: int) -> Posterior:
         """Posterior of rows from what the encoder gives for them."""
-        mean, log_variance = output.split(n_components, dim=-1)
+        mean, log_variance = output.chunk(2, dim=-1)
         return cls(mean, _bounded(log_variance))
 
     def kl(self) -> Tensor:
@@ -85,9 +85,9 @@ class FullPosterior(NamedTuple):
     @classmethod
     def from_output(cls, output: Tensor, n_components: int) -> FullPosterior:
         """Posterior of rows from what the encoder gives for them."""
-        n_below = n_components * (n_components - 1) // 2
-        sizes = [n_components, n_components, n_below]
-        mean, log_variance, below = output.split(sizes, dim=-1)
+        mean, log_variance, below = output.tensor_split(
+            (n_components, 2 * n_components), dim=-1
+        )
         bound = math.exp(0.5 * _LOG_VARIANCE_BOUND)
         return cls(mean, _bounded(log_variance), below.clamp(-bound, bound))
 

@@ -172,7 +172,8 @@ def test_posterior_of_an_encoder_that_ran_away_is_finite(draw, kind, width, dtyp
 @pytest.mark.parametrize(("kind", "width"), [("diagonal", 2), ("full", 2)])
 def test_posterior_of_a_single_latent(draw, kind, width):
     output = draw(1, 4, width)
-    q = POSTERIORS[kind].from_output(output, 1)
+    # A number of latents may come from numpy.
+    q = POSTERIORS[kind].from_output(output, np.int64(1))
     assert torch.equal(q.mean, output[..., :1])
     assert torch.equal(q.log_variance, output[..., 1:])
     assert torch.equal(q.kl(), Posterior(q.mean, q.log_variance).kl())
