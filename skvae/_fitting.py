@@ -20,6 +20,7 @@ from skvae._rows import canonical_rows
 from skvae._start import linear_start
 from skvae._table import Table
 from skvae.balance._base import Sizes
+from skvae.divergences._base import Divergence
 
 # An epoch has at least this many optimiser steps: a table of one or two batches
 # needs as many steps as any other, and its rows are visited several times an epoch.
@@ -107,7 +108,9 @@ class Fitting:
         self.held_out = None
         if is_held_out.any():
             self.held_out = self._rows(rows, weight, is_held_out)
-        self.plan = plan(vae, len(self.rows.x), is_partial=is_partial)
+        self.plan = plan(
+            vae, len(self.rows.x), self.parts.divergence, is_partial=is_partial
+        )
         policy = self.parts.policy
         if policy.source == "validation" and self.held_out is None:
             raise ValueError(
@@ -336,12 +339,21 @@ def held_out(vae: Any, n_rows: int, seed: int) -> NDArray[np.intp]:
     return np.sort(order[:n_held_out])
 
 
-def plan(vae: Any, n_rows: int, *, is_partial: bool) -> training.Plan:
+def plan(
+    vae: Any, n_rows: int, divergence: Divergence, *, is_partial: bool
+) -> training.Plan:
     """How long and how fast to train on `n_rows` rows."""
     batch_size = vae.batch_size
     if batch_size == "auto":
         batch_size = int(np.clip(n_rows // 64, 256, 1024))
     batch_size = min(batch_size, n_rows)
+    if batch_size < divergence.min_rows:
+        raise ValueError(
+            f"divergence={vae.divergence!r} compares the rows of a batch, and needs "
+            f"at least {divergence.min_rows} of them, but a batch has {batch_size} "
+            f"(distinct rows: {n_rows}, batch_size={vae.batch_size!r}). Use a larger "
+            "batch_size, more rows, or divergence='kl'."
+        )
     n_steps = math.ceil(n_rows / batch_size)
     if not is_partial:
         n_steps = max(n_steps, _MIN_STEPS_PER_EPOCH)
@@ -349,6 +361,8 @@ def plan(vae: Any, n_rows: int, *, is_partial: bool) -> training.Plan:
     n_draws = 1
     if batch_size == n_rows:
         n_draws = 2 * int(np.clip(256 // n_rows, 1, 4))
+    # A divergence that takes several draws at a time takes them to be independent.
+    n_draws = divergence.n_draws * math.ceil(n_draws / divergence.n_draws)
     return training.Plan(
         n_epochs=1 if is_partial else vae.max_iter,
         n_planned_epochs=vae.max_iter,
@@ -360,6 +374,7 @@ def plan(vae: Any, n_rows: int, *, is_partial: bool) -> training.Plan:
         weight_decay=vae.alpha,
         patience=None if is_partial else vae.n_iter_no_change,
         tolerance=vae.tol,
+        is_paired=divergence.n_draws == 1,
     )
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from skvae._module import Module
 from skvae._table import Table
+from skvae.divergences._posterior import log_prior
 from skvae.training._evaluate import chunks, quadrature
 from skvae.training._flat import views
 
@@ -152,11 +153,6 @@ class Model:
     def _log_weights(self, x: Tensor, noise: Tensor) -> Tensor:
         """Log of the summed importance weights of each row, over some draws."""
         sample = self.module.sample(self.weights, x, x.new_ones(len(x)), noise)
-        log_prob = self.module.likelihood.log_prob(
-            sample.x, sample.parameters, self.scored_variance
-        )
-        # log p(x, z) - log q(z given x); the 2 pi of prior and posterior cancel.
-        log_ratio = noise.square() - sample.z[0].unflatten(0, (-1, len(x))).square()
-        log_ratio = 0.5 * (log_ratio + sample.posterior.log_variance)
-        log_weight = log_prob[0].sum(dim=-1).unflatten(0, (-1, len(x)))
-        return (log_weight + log_ratio.sum(dim=-1)).logsumexp(dim=0)
+        log_likelihood = self.module.log_likelihood(sample, self.scored_variance)
+        log_ratio = log_prior(sample.z) - sample.posterior.log_prob(noise)
+        return (log_likelihood + log_ratio)[0].logsumexp(dim=0)

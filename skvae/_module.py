@@ -10,22 +10,22 @@ from torch import Tensor
 
 from skvae._linear_model import LinearWeights
 from skvae.balance._base import BalancePolicy, Terms
-from skvae.divergences._base import Divergence, Posterior
+from skvae.divergences._base import Divergence, Draws
+from skvae.divergences._posterior import POSTERIORS, FullPosterior, Posterior
 from skvae.likelihoods._base import Likelihood
 from skvae.networks._base import Network, Weights
-
-# Posterior variances beyond exp(+-20) say nothing that these do not; the bound keeps
-# rows far outside the training data finite.
-_LOG_VARIANCE_BOUND = 20.0
 
 
 @dataclass(frozen=True)
 class Sample:
     """What the model makes of a batch with one set of noise."""
 
-    posterior: Posterior
+    posterior: Posterior | FullPosterior
     z: Tensor
+    """Of shape (n_replicas, n_draws, n_rows, n_components)."""
+    noise: Tensor
     x: Tensor
+    """As often as there are draws, block after block, like what follows."""
     parameters: dict[str, Tensor]
     weight: Tensor
 
@@ -58,6 +58,7 @@ class Module:
         self.n_features = n_features
         self.n_components = n_components
         self.encoder = network.encoder(n_features, n_components)
+        self.posterior = POSTERIORS[network.posterior]
         self.decoder = network.decoder(
             n_components, likelihood.n_parameters(n_features)
         )
@@ -83,11 +84,9 @@ class Module:
             **self.decoder.init(generator, start),
         }
 
-    def encode(self, weights: Weights, x: Tensor) -> Posterior:
+    def encode(self, weights: Weights, x: Tensor) -> Posterior | FullPosterior:
         """Posterior of rows of shape (n_rows, n_features), shared by all replicas."""
-        mean, log_variance = self.encoder(weights, x).chunk(2, dim=-1)
-        bound = _LOG_VARIANCE_BOUND
-        return Posterior(mean, log_variance.clamp(-bound, bound))
+        return self.posterior.from_output(self.encoder(weights, x), self.n_components)
 
     def decode(self, weights: Weights, z: Tensor) -> dict[str, Tensor]:
         """Parameters of the likelihood at latents of each replica."""
@@ -112,16 +111,16 @@ class Module:
         """
         posterior = self.encode(weights, x)
         n_draws = len(noise)
-        # (draws, replicas, rows, latents), then the draws of a row follow each other
-        # as blocks of rows, so that one matrix product decodes them all.
-        z = posterior.sample(noise[:, None])
-        z = z.transpose(0, 1).flatten(1, 2)
+        z = posterior.sample(noise[:, None]).transpose(0, 1)
         if n_draws > 1:
             x = x.repeat(n_draws, 1)
             drawn_weight = weight.repeat(n_draws) / n_draws
         else:
             drawn_weight = weight
-        return Sample(posterior, z, x, self.decode(weights, z), drawn_weight)
+        # The draws of a row follow each other as blocks of rows, so that one matrix
+        # product decodes them all.
+        parameters = self.decode(weights, z.flatten(1, 2))
+        return Sample(posterior, z, noise, x, parameters, drawn_weight)
 
     def error(self, sample: Sample) -> Tensor | None:
         """Mean error of each feature, of shape (n_replicas, n_features)."""
@@ -129,10 +128,23 @@ class Module:
             sample.x, sample.parameters, sample.weight
         )
 
+    def log_likelihood(self, sample: Sample, variance: Tensor) -> Tensor:
+        """Log-likelihood of each draw, of shape (n_replicas, n_draws, n_rows)."""
+        cells = self.likelihood.log_prob(sample.x, sample.parameters, variance)
+        return cells.sum(dim=-1).unflatten(1, sample.z.shape[1:3])
+
     def terms(
-        self, sample: Sample, error: Tensor | None, variance: Tensor, weight: Tensor
+        self,
+        sample: Sample,
+        error: Tensor | None,
+        variance: Tensor,
+        weight: Tensor,
+        n_rows: int | None = None,
     ) -> Terms:
-        """Terms of the objective on a batch."""
+        """Terms of the objective on a batch from a table of `n_rows` rows.
+
+        None says that the batch is the whole table.
+        """
         kl = sample.posterior.kl()
         if error is None:
             distortion = self.likelihood.distortion(
@@ -140,9 +152,21 @@ class Module:
             )
         else:
             distortion = self.likelihood.distortion_from_error(error, variance)
+        log_likelihood = None
+        if self.divergence.needs_log_likelihood:
+            log_likelihood = self.log_likelihood(sample, variance)
+        draws = Draws(
+            posterior=sample.posterior,
+            z=sample.z,
+            noise=sample.noise,
+            kl=kl,
+            weight=weight,
+            n_rows_of_table=len(weight) if n_rows is None else n_rows,
+            log_likelihood=log_likelihood,
+        )
         return Terms(
             distortion=distortion,
-            divergence=self.divergence(sample.posterior, sample.z, kl, weight),
+            divergence=self.divergence(draws),
             kl=kl,
             weight=weight,
         )
@@ -156,6 +180,7 @@ class Module:
         policy: BalancePolicy,
         state: Any,
         floor: Tensor,
+        n_rows: int | None = None,
     ) -> tuple[Terms, Any, Tensor | None]:
         """Terms of a training step, with the variance where the policy wants it."""
         sample = self.sample(weights, x, weight, noise)
@@ -164,4 +189,5 @@ class Module:
             # The batch's own mean: its weights sum to 1 only in the mean of batches.
             mean_error = error.detach() / weight.sum()
             state = policy.move_variance(state, mean_error, weights, floor)
-        return self.terms(sample, error, state.variance, weight), state, error
+        terms = self.terms(sample, error, state.variance, weight, n_rows)
+        return terms, state, error

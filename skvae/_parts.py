@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -10,7 +10,14 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 
 from skvae._sklearn_compat import validate_parameter_constraints
-from skvae.balance import POLICIES, BalancePolicy, Constant, Wrapper
+from skvae.balance import (
+    POLICIES,
+    BalancePolicy,
+    ClosedFormVariance,
+    Constant,
+    Normalized,
+    Wrapper,
+)
 from skvae.divergences import DIVERGENCES, KL, Divergence
 from skvae.likelihoods import LIKELIHOODS, Likelihood
 from skvae.networks import MLP, NETWORKS, Network
@@ -60,13 +67,7 @@ class Parts(NamedTuple):
                     "real numbers."
                 )
             policy = _without_variance(policy)
-        if policy.weighs_kl and not isinstance(divergence, KL):
-            raise ValueError(
-                f"balance={vae.balance!r} is built on the KL divergence itself, but "
-                f"divergence={vae.divergence!r} is another one, which it would not "
-                "use. Use divergence='kl', or a balance that weighs any divergence, "
-                "such as 'constant'."
-            )
+        _check_divergence(vae, policy, divergence)
         return cls(policy, likelihood, divergence, network)
 
     def module(self, n_features: int, n_components: int) -> Module:
@@ -76,6 +77,45 @@ class Parts(NamedTuple):
         return Module(
             self.network, self.likelihood, self.divergence, n_features, n_components
         )
+
+
+def _check_divergence(vae: Any, policy: BalancePolicy, divergence: Divergence) -> None:
+    """Raise ValueError where a policy and a divergence have no common minimum."""
+    if policy.weighs_kl and not isinstance(divergence, KL):
+        raise ValueError(
+            f"balance={vae.balance!r} is built on the KL divergence itself, but "
+            f"divergence={vae.divergence!r} is another one, which it would not "
+            "use. Use divergence='kl', or a balance that weighs any divergence, "
+            "such as 'constant'."
+        )
+    if not divergence.needs_log_likelihood or divergence.n_draws == 1:
+        return
+    bound = f"divergence={vae.divergence!r} bounds the log-likelihood by several draws"
+    if vae.beta > 1.0:
+        raise ValueError(
+            f"{bound}, and with beta={vae.beta!r}, above 1, would reward a large "
+            "distortion. Use a beta of at most 1, or divergence='kl'."
+        )
+    reasons: dict[type, str] = {
+        Normalized: "multiplies beta by n_features / n_components, to above 1",
+        ClosedFormVariance: "sets the decoder's variance to the squared error of "
+        "draws that count equally, which the bound does not let them",
+    }
+    for part in _with_inner(policy):
+        for kind, reason in reasons.items():
+            if isinstance(part, kind):
+                raise ValueError(
+                    f"{bound}, but balance={vae.balance!r} {reason}. Use "
+                    "balance='learned_variance' or 'constant', or divergence='kl'."
+                )
+
+
+def _with_inner(policy: BalancePolicy) -> Iterator[BalancePolicy]:
+    """Yield a policy and those that it is wrapped around."""
+    yield policy
+    for value in policy.get_params(deep=False).values():
+        if isinstance(value, BalancePolicy):
+            yield from _with_inner(value)
 
 
 def _resolved(part: Any, members: Mapping[str, type]) -> Any:

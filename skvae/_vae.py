@@ -71,7 +71,7 @@ class BalancedVAE(
     beta : float, default=1.0
         Weight of the rate, at least 0. What it does depends on `balance`.
 
-    balance : str or BalancePolicy, default="learned_variance"
+    balance : str or BalancePolicy, default="running_average"
         What weighs the rate against the distortion: "constant", "normalized",
         "linear", "sigmoid", "cosine", "cyclical", "capacity", "free_bits", "geco",
         "control", "dynamic", "learned_variance", "optimal_variance",
@@ -85,7 +85,10 @@ class BalancedVAE(
         a variance, beta is constant; schedules around the policy stay.
 
     divergence : str or Divergence, default="kl"
-        What beta weighs: "kl", or an instance from `skvae.divergences`.
+        What beta weighs: "kl", "monte_carlo_kl", "total_correlation", "dip", "mmd",
+        "importance_weighted", or an instance from `skvae.divergences` for settings
+        other than the defaults. The rate that is reported is the KL divergence with
+        all of them.
 
     hidden_layer_sizes : tuple of int, default=(128, 128)
         Widths of the encoder's hidden layers; the decoder mirrors them. The empty
@@ -96,7 +99,7 @@ class BalancedVAE(
 
     network : Network or None, default=None
         Encoder and decoder, from `skvae.networks`. None is an `MLP` of the two
-        parameters above.
+        parameters above, with a diagonal posterior.
 
     standardize : bool, default=True
         Whether to centre and scale continuous columns inside the model. Everything
@@ -107,10 +110,10 @@ class BalancedVAE(
         Rows in a batch, at least 1; never more than there are. "auto" takes a 64th
         of the rows, between 256 and 1024.
 
-    max_iter : int, default=200
+    max_iter : int, default=100
         Number of epochs, at least 1. An epoch visits each row once; on a table of
         fewer than 20 batches it visits them several times, so that it always has at
-        least 20 optimiser steps, and the default at least 4,000.
+        least 20 optimiser steps, and the default at least 2,000.
 
     learning_rate : {"one_cycle", "cosine", "cyclical", "constant"}, default="one_cycle"
         How the learning rate moves over the planned steps. "cyclical" goes straight
@@ -274,7 +277,7 @@ class BalancedVAE(
         n_components="auto",
         *,
         beta=1.0,
-        balance="learned_variance",
+        balance="running_average",
         likelihood="auto",
         divergence="kl",
         hidden_layer_sizes=(128, 128),
@@ -282,7 +285,7 @@ class BalancedVAE(
         network=None,
         standardize=True,
         batch_size="auto",
-        max_iter=200,
+        max_iter=100,
         learning_rate="one_cycle",
         learning_rate_init=0.003,
         alpha=0.0,

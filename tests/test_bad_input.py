@@ -20,7 +20,13 @@ from skvae.balance import (
     RunningAverage,
     Sigmoid,
 )
-from skvae.divergences import DIVERGENCES
+from skvae.divergences import (
+    DIP,
+    DIVERGENCES,
+    MMD,
+    ImportanceWeighted,
+    TotalCorrelation,
+)
 from skvae.likelihoods import LIKELIHOODS, Bernoulli, Gaussian
 from skvae.networks import ACTIVATIONS, MLP
 
@@ -269,7 +275,7 @@ KNOWN = {
         *[(name, "quantum") for name in KNOWN],
         # Parts that are planned but not built.
         ("likelihood", "poisson"),
-        ("divergence", "mmd"),
+        ("divergence", "renyi"),
         ("likelihood", [("gaussian", [0, 1]), ("bernoulli", [2, 3])]),
         # A class is not yet a setting.
         ("balance", Linear),
@@ -433,6 +439,34 @@ VARIANCE = "variance of Gaussian must be a number above 0 or one for each of the
             {"network": MLP((4,), "swish")},
             "The 'activation' parameter of MLP must be a str among",
         ),
+        (
+            {"network": MLP((4,), posterior="banded")},
+            "The 'posterior' parameter of MLP must be a str among",
+        ),
+        (
+            {"divergence": DIP(kind="III")},
+            "The 'kind' parameter of DIP must be a str among",
+        ),
+        (
+            {"divergence": MMD(alpha=1.5)},
+            r"The 'alpha' parameter of MMD must be a float in the range \[0.0, 1.0\]",
+        ),
+        (
+            {"divergence": MMD(lambda_=0.5)},
+            r"The 'lambda_' parameter of MMD must be a float in the range \[1.0, inf",
+        ),
+        (
+            {"divergence": ImportanceWeighted(0)},
+            r"'n_samples' parameter of ImportanceWeighted must be an int in .*\[1, inf",
+        ),
+        (
+            {"divergence": TotalCorrelation(total_correlation=-1)},
+            "The 'total_correlation' parameter of TotalCorrelation must be a float",
+        ),
+        (
+            {"divergence": TotalCorrelation(sampling="exact")},
+            "The 'sampling' parameter of TotalCorrelation must be a str among",
+        ),
         ({"hidden_layer_sizes": (4.5,)}, rf"{WIDTHS}.* got \(4.5,\)"),
         ({"hidden_layer_sizes": (0,)}, rf"{WIDTHS}.* got \(0,\)"),
         ({"hidden_layer_sizes": (4, -1)}, rf"{WIDTHS}.* got \(4, -1\)"),
@@ -493,6 +527,75 @@ def test_remedies_of_a_policy_without_a_variance_work():
     BalancedVAE(balance="constant", likelihood="bernoulli", **SMALL).fit(BINARY)
     BalancedVAE(balance="constant", likelihood=Gaussian(variance=0.5), **SMALL).fit(X)
     BalancedVAE(balance="learned_variance", likelihood="gaussian", **SMALL).fit(X)
+
+
+COMPARES_ROWS = [name for name, cls in DIVERGENCES.items() if cls().min_rows > 1]
+
+
+@pytest.mark.parametrize("divergence", COMPARES_ROWS)
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_divergence_that_compares_rows_has_none_to_compare(fitted, divergence, method):
+    match = (
+        f"divergence='{divergence}' compares the rows of a batch, and needs at least 2 "
+        r"of them, but a batch has 1 \(distinct rows: \d+, batch_size=.*\)\. "
+        "Use a larger batch_size, more rows, or divergence='kl'"
+    )
+    for params in (
+        {"batch_size": 1},
+        {"data": np.tile(X[:1], (9, 1)), "early_stopping": False},
+    ):
+        vae = BalancedVAE(**{**SMALL, "divergence": divergence})
+        data = params.pop("data", X)
+        with pytest.raises(ValueError, match=match):
+            getattr(vae.set_params(**params), method)(data)
+    assert_fit_refuses(fitted, ValueError, match, divergence=divergence, batch_size=1)
+
+
+def test_remedies_of_a_divergence_that_compares_rows_work():
+    for divergence in COMPARES_ROWS:
+        BalancedVAE(**{**SMALL, "divergence": divergence, "batch_size": 2}).fit(X)
+    BalancedVAE(**{**SMALL, "batch_size": 1}).fit(X)
+
+
+BOUND = r"divergence=.* bounds the log-likelihood by several draws"
+
+
+@pytest.mark.parametrize("divergence", ["importance_weighted", ImportanceWeighted(2)])
+def test_importance_weighted_bound_of_a_beta_above_1(fitted, divergence):
+    match = (
+        rf"{BOUND}, and with beta=1\.5, above 1, would reward a large distortion\. "
+        "Use a beta of at most 1, or divergence='kl'"
+    )
+    assert_fit_refuses(fitted, ValueError, match, divergence=divergence, beta=1.5)
+
+
+@pytest.mark.parametrize(
+    ("balance", "reason"),
+    [
+        ("normalized", "multiplies beta by n_features / n_components, to above 1"),
+        ("optimal_variance", "sets the decoder's variance to the squared error"),
+        (RunningAverage(), "sets the decoder's variance to the squared error"),
+    ],
+)
+def test_importance_weighted_bound_and_a_policy(fitted, balance, reason):
+    match = (
+        rf"{BOUND}, but balance=.* {reason}.* Use balance='learned_variance' or "
+        "'constant', or divergence='kl'"
+    )
+    assert_fit_refuses(
+        fitted, ValueError, match, divergence="importance_weighted", balance=balance
+    )
+
+
+def test_remedies_of_the_importance_weighted_bound_work():
+    params = {**SMALL, "divergence": "importance_weighted"}
+    BalancedVAE(**{**params, "beta": 0.5}).fit(X)
+    BalancedVAE(**{**params, "balance": "constant"}).fit(X)
+    BalancedVAE(**{**params, "balance": "learned_variance"}).fit(X)
+    # With one draw it is the elbo, which has a minimum for every beta.
+    one = {**params, "divergence": ImportanceWeighted(1), "beta": 4.0}
+    BalancedVAE(**one).fit(X)
+    BalancedVAE(**{**one, "balance": "optimal_variance"}).fit(X)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,8 @@ from sklearn.datasets import load_wine
 
 from skvae import BalancedVAE
 from skvae.balance import POLICIES
+from skvae.divergences import DIVERGENCES
+from skvae.networks import MLP
 
 X = load_wine().data
 
@@ -39,6 +41,20 @@ def test_gpu_trains_what_the_cpu_trains(balance, early_stopping):
     params = {"balance": balance, "early_stopping": early_stopping}
     gpu, cpu = (fit(device, **params) for device in ("cuda", "cpu"))
     # Noise and batches are drawn on the CPU; only the order of sums differs.
+    np.testing.assert_allclose(gpu.transform(X), cpu.transform(X), atol=1e-6)
+    assert gpu.elbo_ == pytest.approx(cpu.elbo_, abs=1e-6)
+    assert gpu.score(X) == pytest.approx(cpu.score(X), abs=1e-6)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("divergence", DIVERGENCES)
+@pytest.mark.parametrize("posterior", ["diagonal", "full"])
+def test_gpu_trains_every_divergence(divergence, posterior):
+    network = MLP((16,), posterior=posterior)
+    gpu, cpu = (
+        fit(device, divergence=divergence, network=network)
+        for device in ("cuda", "cpu")
+    )
     np.testing.assert_allclose(gpu.transform(X), cpu.transform(X), atol=1e-6)
     assert gpu.elbo_ == pytest.approx(cpu.elbo_, abs=1e-6)
     assert gpu.score(X) == pytest.approx(cpu.score(X), abs=1e-6)

@@ -77,7 +77,7 @@ MAY_IMPORT = {
     "compat": (),
     "leaf": ("compat",),
     "theory": (),
-    "base": ("compat", "theory"),
+    "base": ("compat", "theory", "base"),
     "member": ("compat", "theory", "base", "member"),
     "family": ("base", "member"),
     "module": ("theory", "base"),
@@ -122,7 +122,7 @@ def kind_of(module):
         return "package", ""
     if parts[0] not in FAMILIES:
         return KINDS.get(parts[0]), parts[0]
-    member = "base" if parts[-1] == "_base" else "member"
+    member = "base" if parts[-1] in {"_base", "_posterior"} else "member"
     return "family" if len(parts) == 1 else member, parts[0]
 
 

@@ -5,7 +5,7 @@ import torch
 
 from skvae._module import Module
 from skvae.balance import POLICIES, Constant, LearnedVariance, OptimalVariance, Sizes
-from skvae.divergences import KL
+from skvae.divergences import DIVERGENCES, KL, Draws, ImportanceWeighted
 from skvae.likelihoods import LIKELIHOODS, Gaussian
 from skvae.networks import MLP
 
@@ -32,9 +32,12 @@ def draw(*shape, seed=0):
     return torch.randn(shape, generator=generator, dtype=torch.float64)
 
 
-def make(likelihood="gaussian", hidden=(6,)):
-    network = MLP(hidden, "tanh")
-    return Module(network, LIKELIHOODS[likelihood](), KL(), N_FEATURES, N_COMPONENTS)
+def make(likelihood="gaussian", hidden=(6,), divergence=None, posterior="diagonal"):
+    network = MLP(hidden, "tanh", posterior)
+    divergence = KL() if divergence is None else divergence
+    return Module(
+        network, LIKELIHOODS[likelihood](), divergence, N_FEATURES, N_COMPONENTS
+    )
 
 
 def weights_of(module, n_replicas=N_REPLICAS):
@@ -141,7 +144,7 @@ def test_shapes(likelihood, hidden, n_draws):
     )
     for part in sample.posterior:
         assert part.shape == (N_REPLICAS, N_ROWS, N_COMPONENTS)
-    assert sample.z.shape == (N_REPLICAS, n_draws * N_ROWS, N_COMPONENTS)
+    assert sample.z.shape == (N_REPLICAS, n_draws, N_ROWS, N_COMPONENTS)
     assert sample.x.shape == (n_draws * N_ROWS, N_FEATURES)
     assert sample.weight.shape == (n_draws * N_ROWS,)
     for parameter in sample.parameters.values():
@@ -164,7 +167,7 @@ def test_draws_of_a_row_are_blocks_of_rows():
     sample = module.sample(weights_of(module), x, weight, noise)
     for d, (z, x_drawn, w) in enumerate(
         zip(
-            sample.z.split(N_ROWS, dim=1),
+            sample.z.unbind(dim=1),
             sample.x.split(N_ROWS),
             sample.weight.split(N_ROWS),
             strict=True,
@@ -399,3 +402,168 @@ def test_fixed_variance_of_each_feature_is_used():
         sample.parameters["mean"], in_force.sqrt()[:, None], validate_args=False
     )
     assert_close(terms.distortion, -(normal.log_prob(x).sum(dim=2) @ weight))
+
+
+@pytest.mark.parametrize("name", DIVERGENCES)
+@every_likelihood
+@pytest.mark.parametrize("posterior", ["diagonal", "full"])
+def test_divergence_is_given_the_draws_of_the_distortion(name, likelihood, posterior):
+    seen = []
+
+    class Watching(DIVERGENCES[name]):
+        def __call__(self, draws):
+            seen.append(draws)
+            return super().__call__(draws)
+
+    divergence = Watching()
+    module = make(likelihood, divergence=divergence, posterior=posterior)
+    weights, x, weight = weights_of(module), rows_of(module), weight_of()
+    noise = noise_of(2 * divergence.n_draws)
+    terms = terms_of(module, weights, x, weight, noise)
+    (draws,) = seen
+    sample = module.sample(weights, x, weight, noise)
+    assert isinstance(draws, Draws)
+    assert type(draws.posterior).__name__ == (
+        "FullPosterior" if posterior == "full" else "Posterior"
+    )
+    assert torch.equal(draws.z, sample.z)
+    assert draws.noise is noise
+    assert draws.n_rows_of_table == N_ROWS
+    assert terms.divergence.shape == (N_REPLICAS,)
+    # The rate stays what it is.
+    kl = terms_of(make(likelihood, posterior=posterior), weights, x, weight, noise)
+    assert torch.equal(terms.rate, kl.rate)
+    assert torch.equal(terms.distortion, kl.distortion)
+    if divergence.needs_log_likelihood:
+        assert_close(-draws.mean(draws.log_likelihood), terms.distortion)
+    else:
+        assert draws.log_likelihood is None
+
+
+@every_likelihood
+@pytest.mark.parametrize("posterior", ["diagonal", "full"])
+@linear_or_not
+def test_objective_of_importance_weighting_is_the_bound(likelihood, posterior, hidden):
+    """Against the densities of torch: no constant is missing, and no sign wrong."""
+    n_draws = 3
+    module = make(likelihood, hidden, ImportanceWeighted(n_draws), posterior)
+    weights, x, weight = weights_of(module), rows_of(module), weight_of()
+    noise = noise_of(n_draws)
+    terms = terms_of(module, weights, x, weight, noise)
+    q = module.encode(weights, x)
+    factor = (0.5 * q.log_variance).exp().diag_embed()
+    if posterior == "full":
+        factor = q.factor
+    normal = torch.distributions.MultivariateNormal(q.mean, scale_tril=factor)
+    prior = torch.distributions.Normal(torch.zeros(()).double(), 1.0)
+    log_weights = []
+    for one in noise:
+        z = q.mean + (factor @ one[..., None])[..., 0]
+        parameters = module.decode(weights, z)
+        log_x = module.likelihood.log_prob(x, parameters, variance_of()).sum(dim=-1)
+        log_weights.append(log_x + prior.log_prob(z).sum(dim=-1) - normal.log_prob(z))
+    bound = torch.stack(log_weights).exp().mean(dim=0).log() @ weight
+    assert_close(terms.distortion + terms.divergence, -bound, rtol=1e-10)
+
+
+@pytest.mark.parametrize("scope", ["shared", "feature"])
+def test_bound_has_a_gradient_to_the_learned_variance(scope):
+    """The distortion and the rest of the bound see the same variance."""
+    module = make(divergence=ImportanceWeighted(3))
+    policy, weights = LearnedVariance(scope), weights_of(module, 1)
+    ones = torch.ones(N_FEATURES, dtype=torch.float64)
+    sizes = Sizes(1, N_FEATURES, N_COMPONENTS, ones[:1], ones)
+    (trained,) = policy.init_parameters(sizes).items()
+    name, leaf = trained[0], trained[1].clone().requires_grad_()
+    state = policy.init_state(ones[:1], sizes)
+    noise, x, weight = noise_of(3), rows_of(module), weight_of()
+    leaves = {**weights, name: leaf}
+    terms, moved, _ = module.step_terms(
+        leaves, x, weight, noise, policy, state, 1e-6 * ones
+    )
+    objective = policy.objective(terms, moved).sum()
+    (gradient,) = torch.autograd.grad(objective, leaf, retain_graph=True)
+    sample = module.sample(weights, x, weight, noise)
+    log_weight = module.log_likelihood(sample, moved.variance)
+    posterior = sample.posterior
+    log_weight = log_weight - 0.5 * sample.z.square().sum(dim=-1)
+    log_weight = log_weight + 0.5 * noise.square().sum(dim=-1)
+    log_weight = log_weight + 0.5 * posterior.log_variance.sum(dim=-1)[:, None]
+    bound = (log_weight.exp().mean(dim=1).log() @ weight).sum()
+    (expected,) = torch.autograd.grad(-bound, leaf)
+    assert_close(objective, -bound)
+    assert_close(gradient, expected)
+    assert (gradient != 0.0).all()
+
+
+@linear_or_not
+def test_full_posterior_reaches_every_weight(hidden):
+    module = make(hidden=hidden, posterior="full")
+    weights = {name: w.requires_grad_() for name, w in weights_of(module).items()}
+    terms = terms_of(module, weights, rows_of(module), weight_of(), noise_of(2))
+    (terms.distortion + terms.divergence)[0].backward()
+    for name, weight in weights.items():
+        assert (weight.grad[0] != 0.0).any(), name
+        assert (weight.grad[1] == 0.0).all(), name
+
+
+@linear_or_not
+def test_full_posterior_waits_for_no_number(hidden):
+    module = make(hidden=hidden, posterior="full")
+    weights = {name: w.to("meta") for name, w in weights_of(module).items()}
+    terms = terms_of(
+        module,
+        weights,
+        *(part.to("meta") for part in (rows_of(module), weight_of(), noise_of(2))),
+        variance_of().to("meta"),
+    )
+    assert terms.distortion.shape == terms.divergence.shape == (N_REPLICAS,)
+
+
+def test_full_posterior_is_exact_where_latents_are_turned():
+    """Probabilistic PCA with its latents turned, which a diagonal one cannot follow."""
+    x = draw(N_ROWS, N_FEATURES, seed=50)
+    x = x - x.mean(dim=0)
+    eigenvalues, vectors = torch.linalg.eigh(x.T @ x / N_ROWS)
+    variance = eigenvalues[:2].mean()
+    angle = torch.tensor(0.6, dtype=torch.float64)
+    turn = torch.stack([angle.cos(), -angle.sin(), angle.sin(), angle.cos()]).view(2, 2)
+    loadings = vectors[:, 2:] * (eigenvalues[2:] - variance).sqrt() @ turn
+    covariance = torch.linalg.inv(
+        torch.eye(2, dtype=torch.float64) + loadings.T @ loadings / variance
+    )
+    factor = torch.linalg.cholesky(covariance)
+    weights = {
+        "encoder.0.weight": loadings @ covariance / variance,
+        "encoder.0.bias": torch.zeros(2),
+        "encoder.log_variance": 2.0 * factor.diagonal().log(),
+        "encoder.below_diagonal": factor[1:, 0] / factor[1, 1],
+        "decoder.0.weight": loadings.T,
+        "decoder.0.bias": torch.zeros(4),
+    }
+    weights = {name: weight.double()[None] for name, weight in weights.items()}
+    module = make(hidden=(), posterior="full", divergence=ImportanceWeighted(3))
+    assert set(weights) == set(module.shapes)
+    seen = torch.distributions.MultivariateNormal(
+        torch.zeros(4).double(),
+        loadings @ loadings.T + variance * torch.eye(4, dtype=torch.float64),
+    )
+    log_likelihood = seen.log_prob(x)
+    # Every importance weight is the likelihood of its row.
+    sample = module.sample(weights, x, weight_of(), noise_of(3))
+    draws_log_weight = module.log_likelihood(sample, variance[None, None])
+    q = sample.posterior
+    prior = torch.distributions.Normal(torch.zeros(()).double(), 1.0)
+    draws_log_weight = (
+        draws_log_weight
+        + prior.log_prob(sample.z).sum(dim=-1)
+        - q.log_prob(sample.noise)
+    )
+    assert_close(draws_log_weight[0], log_likelihood.expand(3, -1), rtol=1e-10)
+    # And so the elbo itself, with the exact distortion of a linear decoder.
+    nodes = 2.0**0.5 * torch.eye(2, dtype=torch.float64)
+    noise = torch.cat([nodes, -nodes])[:, None]
+    module = make(hidden=(), posterior="full")
+    terms = terms_of(module, weights, x, weight_of(), noise, variance[None, None])
+    elbo = -(terms.distortion + terms.rate)
+    assert_close(elbo, (log_likelihood @ weight_of())[None], rtol=1e-10)

@@ -18,6 +18,7 @@ from skvae.balance._reductions import beta_from_loss, loss_from_beta
 from skvae.balance._running_average import RunningAverage
 from skvae.balance._schedule import Schedule
 from skvae.balance._sigmoid import Sigmoid
+from skvae.balance._variance import ClosedFormVariance
 from skvae.balance._wrapper import Wrapper
 
 POLICIES: dict[str, type[BalancePolicy]] = {
@@ -42,6 +43,7 @@ __all__ = [
     "BalancePolicy",
     "BalanceState",
     "Capacity",
+    "ClosedFormVariance",
     "Constant",
     "Control",
     "Cosine",

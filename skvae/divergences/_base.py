@@ -1,4 +1,4 @@
-"""What every divergence is: a posterior in, what beta weighs out."""
+"""What every divergence is: draws from a posterior in, what beta weighs out."""
 
 from __future__ import annotations
 
@@ -6,28 +6,53 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sklearn.base import BaseEstimator
 
+from skvae.divergences._posterior import log_prior
+
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from skvae.divergences._posterior import FullPosterior, Posterior
 
-class Posterior(NamedTuple):
-    """Diagonal normal q(z given x) of a batch of rows.
 
-    Both of shape (n_replicas, n_rows, n_components).
-    """
+class Draws(NamedTuple):
+    """A batch of rows, what the encoder makes of them, and latents drawn from that."""
 
-    mean: Tensor
-    log_variance: Tensor
+    posterior: Posterior | FullPosterior
+    z: Tensor
+    """Latents, of shape (n_replicas, n_draws, n_rows, n_components)."""
+    noise: Tensor
+    """Standard normal noise that they were made of, the same for all replicas, of
+    shape (n_draws, n_rows, n_components), or of one row that serves all rows."""
+    kl: Tensor
+    """Analytic KL divergence of each row and latent, of shape (n_replicas, n_rows,
+    n_components)."""
+    weight: Tensor
+    """Weight of each row in the batch mean, of shape (n_rows,); they sum to about 1,
+    and to exactly 1 in the mean over batches."""
+    n_rows_of_table: int
+    """Rows of the table that the batch is from."""
+    log_likelihood: Tensor | None = None
+    """log p(x given z) of each draw, of shape (n_replicas, n_draws, n_rows), with the
+    decoder's variance in force; None unless the divergence needs it."""
 
-    def kl(self) -> Tensor:
-        """KL divergence from the standard normal prior, of every row and latent."""
-        mean, log_variance = self
-        # exp(.) - 1 would cancel near the prior, to rates below zero.
-        return 0.5 * (mean.square() + log_variance.expm1() - log_variance)
+    @property
+    def rate(self) -> Tensor:
+        """KL divergence of each replica, in nats per row."""
+        return self.kl.sum(dim=-1) @ self.weight
 
-    def sample(self, noise: Tensor) -> Tensor:
-        """Latents at standard normal `noise`, by reparameterisation."""
-        return self.mean + (0.5 * self.log_variance).exp() * noise
+    @property
+    def share(self) -> Tensor:
+        """Weights of the rows that sum to exactly 1."""
+        return self.weight / self.weight.sum()
+
+    @property
+    def log_ratio(self) -> Tensor:
+        """Log of p(z) / q(z given x) of each draw, (n_replicas, n_draws, n_rows)."""
+        return log_prior(self.z) - self.posterior.log_prob(self.noise)
+
+    def mean(self, values: Tensor) -> Tensor:
+        """Mean over draws and rows of values of shape (n_replicas, n_draws, n_rows)."""
+        return values.mean(dim=1) @ self.weight
 
 
 class Divergence(BaseEstimator):
@@ -39,21 +64,24 @@ class Divergence(BaseEstimator):
 
     _parameter_constraints: dict[str, list] = {}
 
-    def __call__(
-        self, posterior: Posterior, z: Tensor, kl: Tensor, weight: Tensor
-    ) -> Tensor:
+    #: Whether it is given log p(x given z) of each draw.
+    needs_log_likelihood = False
+
+    #: Rows that a batch must have at least.
+    min_rows = 1
+
+    @property
+    def n_draws(self) -> int:
+        """Draws that it takes at a time; it is given these or a multiple of them."""
+        return 1
+
+    def __call__(self, draws: Draws) -> Tensor:
         """Divergence of each replica.
 
         Parameters
         ----------
-        posterior : Posterior
-            Of the batch.
-        z : Tensor of shape (n_replicas, n_draws * n_rows, n_components)
-            Latents drawn from it.
-        kl : Tensor of shape (n_replicas, n_rows, n_components)
-            Analytic KL divergence of each row and latent.
-        weight : Tensor of shape (n_rows,)
-            Weight of each row in the batch mean.
+        draws : Draws
+            Of a batch.
 
         Returns
         -------

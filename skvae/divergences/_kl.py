@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from skvae.divergences._base import Divergence, Posterior
+from skvae.divergences._base import Divergence, Draws
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,6 +19,11 @@ class KL(Divergence):
 
     the rate of the evidence lower bound itself: use it unless you know why not.
 
+    See Also
+    --------
+    MonteCarloKL : The same, estimated from draws.
+    TotalCorrelation : Its parts, weighed apart.
+
     References
     ----------
     .. [1] D. P. Kingma and M. Welling, "Auto-encoding variational Bayes", ICLR 2014,
@@ -31,8 +36,6 @@ class KL(Divergence):
     KL()
     """
 
-    def __call__(
-        self, posterior: Posterior, z: Tensor, kl: Tensor, weight: Tensor
-    ) -> Tensor:
+    def __call__(self, draws: Draws) -> Tensor:
         """Divergence of each replica, in nats per row."""
-        return kl.sum(dim=-1) @ weight
+        return draws.rate

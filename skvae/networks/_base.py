@@ -40,6 +40,10 @@ class Network(BaseEstimator):
 
     _parameter_constraints: dict[str, list] = {}
 
+    #: What the encoder describes: a "diagonal" normal posterior or one of "full"
+    #: covariance.
+    posterior = "diagonal"
+
     @property
     def starts_linear(self) -> bool:
         """Whether training starts at a linear model where the likelihood has one."""
@@ -52,7 +56,11 @@ class Network(BaseEstimator):
         -------
         encoder : Function
             Gives the posterior mean and its log-variance side by side,
-            2 * n_components numbers a row.
+            2 * n_components numbers a row. Where the posterior is "full", the
+            log-variance is that of each latent given those before it, and the
+            n_components * (n_components - 1) / 2 entries of the Cholesky factor
+            below its diagonal follow, line after line and each over its line's
+            entry on the diagonal.
         """
         raise NotImplementedError
 

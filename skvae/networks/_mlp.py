@@ -48,6 +48,13 @@ class MLP(Network):
         PCA or factor analysis, and the last layers start at zero: training starts
         from what those reach, and the layers add what is not linear. False starts
         at random, without the linear map.
+    posterior : {"diagonal", "full"}, default="diagonal"
+        Covariance of the latents given a row. A full one costs the encoder
+        M (M - 1) / 2 more outputs for M latents. Use it where the bound is loose
+        because latents that are independent a priori are correlated given a row; a
+        diagonal one instead turns the latents until they are not, which keeps them
+        easier to tell apart. Without hidden layers the correlations are the same
+        for all rows, as the variances are.
 
     Examples
     --------
@@ -60,6 +67,7 @@ class MLP(Network):
         "hidden_layer_sizes": ["array-like"],
         "activation": [StrOptions(set(ACTIVATIONS))],
         "linear_path": ["boolean"],
+        "posterior": [StrOptions({"diagonal", "full"})],
     }
 
     def __init__(
@@ -67,10 +75,12 @@ class MLP(Network):
         hidden_layer_sizes: Sequence[int] = (128, 128),
         activation: str = "silu",
         linear_path: bool = True,
+        posterior: str = "diagonal",
     ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
         self.linear_path = linear_path
+        self.posterior = posterior
 
     @property
     def starts_linear(self) -> bool:
@@ -89,8 +99,16 @@ class MLP(Network):
 
     def encoder(self, n_inputs: int, n_components: int) -> Function:
         """Build the encoder."""
+        n_below = 0
+        if self.posterior == "full":
+            n_below = n_components * (n_components - 1) // 2
         return _Encoder(
-            n_inputs, self._widths(), n_components, self.activation, self.linear_path
+            n_inputs,
+            self._widths(),
+            n_components,
+            self.activation,
+            self.linear_path,
+            n_below,
         )
 
     def decoder(self, n_components: int, n_outputs: int) -> Function:
@@ -177,7 +195,7 @@ class _Decoder(_Layers):
 
 
 class _Encoder:
-    """Hidden layers below two linear heads: posterior mean and log-variance."""
+    """Hidden layers below linear heads: posterior mean, log-variance, correlations."""
 
     def __init__(
         self,
@@ -186,13 +204,14 @@ class _Encoder:
         n_components: int,
         activation: str,
         linear_path: bool,
+        n_below: int,
     ) -> None:
-        # One matrix product serves both heads. Without a hidden layer the
+        # One matrix product serves all heads. Without a hidden layer the
         # log-variance has nothing to read but the raw row, where a linear function
         # of it could only extrapolate, so that it is a bias alone.
         self.n_components = n_components
         self.is_linear = not hidden
-        n_outputs = n_components if self.is_linear else 2 * n_components
+        n_outputs = n_components if self.is_linear else 2 * n_components + n_below
         self.layers = _Layers(
             "encoder",
             (n_inputs, *hidden, n_outputs),
@@ -201,35 +220,44 @@ class _Encoder:
             n_components if linear_path else 0,
         )
         self.shapes = dict(self.layers.shapes)
+        self.constants: dict[str, tuple[int, ...]] = {}
         if self.is_linear:
-            self.shapes["encoder.log_variance"] = (n_components,)
+            self.constants["encoder.log_variance"] = (n_components,)
+            if n_below:
+                self.constants["encoder.below_diagonal"] = (n_below,)
+        self.shapes |= self.constants
 
     def init(
         self, generator: torch.Generator, start: LinearWeights | None = None
     ) -> Weights:
         """Draw start values, or begin at those of a linear model.
 
-        Drawn, the posterior variance starts at the prior's, 1.
+        Drawn, the posterior covariance starts at the prior's.
         """
         weights, last = self.layers.draw(generator), self.layers.names[-1]
-        log_variance = weights[f"{last}.bias"][self.n_components :]
+        for name, shape in self.constants.items():
+            weights[name] = _zeros(shape)
         if self.is_linear:
-            log_variance = _zeros((self.n_components,))
-            weights["encoder.log_variance"] = log_variance
+            log_variance = weights["encoder.log_variance"]
         else:
             weights[f"{last}.weight"][:, self.n_components :] = 0.0
+            heads = slice(self.n_components, 2 * self.n_components)
+            log_variance = weights[f"{last}.bias"][heads]
         if start is not None:
             self.layers.start_at(weights, start.encoder, -start.center @ start.encoder)
             log_variance.copy_(_tensor(start.log_variance))
         return weights
 
     def __call__(self, weights: Weights, x: Tensor) -> Tensor:
-        """Posterior mean and log-variance side by side."""
+        """Posterior mean, log-variance and any correlations side by side."""
         output = self.layers(weights, x)
         if not self.is_linear:
             return output
-        log_variance = weights["encoder.log_variance"][:, None, :]
-        return _side_by_side(output, log_variance.expand_as(output))
+        constants = [weights[name][:, None, :] for name in self.constants]
+        return _side_by_side(
+            output,
+            *(part.expand(-1, output.shape[1], -1) for part in constants),
+        )
 
 
 def dense(weights: Weights, layer: str, x: Tensor) -> Tensor:
@@ -254,10 +282,10 @@ def _activate(x: Tensor, activation: str) -> Tensor:
     return x.tanh() if activation == "tanh" else getattr(functional, activation)(x)
 
 
-def _side_by_side(left: Tensor, right: Tensor) -> Tensor:
+def _side_by_side(*parts: Tensor) -> Tensor:
     import torch
 
-    return torch.cat([left, right], dim=-1)
+    return torch.cat(parts, dim=-1)
 
 
 def _uniform(shape: tuple[int, ...], gain: float, generator: torch.Generator) -> Tensor:

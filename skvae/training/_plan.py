@@ -19,13 +19,16 @@ class Plan(NamedTuple):
     steps_per_epoch: int
     batch_size: int
     n_draws: int
-    """Latents drawn for each row and step: 1, or an even number of opposite pairs."""
+    """Latents drawn for each row and step: an even number of them where paired, or
+    1."""
     schedule: str
     learning_rate: float
     weight_decay: float
     patience: int | None
     """Epochs without a better held-out elbo after which to stop; None for never."""
     tolerance: float
+    is_paired: bool = True
+    """Whether several draws for a row come in pairs of opposite sign."""
 
     def progress(self, epoch: int, n_steps: int) -> float:
         """Share of what is planned that is done, some steps into an epoch."""
@@ -57,10 +60,12 @@ def noise_of(
 
     Drawn in float64 on the CPU, so that the stream depends on neither precision nor
     device. Of several draws for a row half are the others' opposites, which takes
-    the odd part of the noise out of the gradient.
+    the odd part of the noise out of the gradient, unless the plan says otherwise.
     """
-    n_drawn = 1 if plan.n_draws == 1 else plan.n_draws // 2
+    is_paired = plan.is_paired and plan.n_draws > 1
     noise = torch.randn(
-        (n_drawn, n_rows, n_components), generator=generator, dtype=torch.float64
+        (plan.n_draws // (1 + is_paired), n_rows, n_components),
+        generator=generator,
+        dtype=torch.float64,
     )
-    return noise if plan.n_draws == 1 else torch.cat([noise, -noise])
+    return torch.cat([noise, -noise]) if is_paired else noise

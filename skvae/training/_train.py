@@ -133,6 +133,7 @@ def train(
                 policy,
                 balance,
                 state.floor,
+                n_rows,
             )
             objective = policy.objective(terms, moved)
             flat.backward(objective)

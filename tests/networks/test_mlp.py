@@ -160,3 +160,42 @@ def test_widths_may_come_as_an_array():
     expected = MLP((8, 4)).encoder(3, 2).shapes
     for widths in ([8, 4], np.array([8, 4])):
         assert MLP(widths).encoder(3, 2).shapes == expected
+
+
+def test_full_posterior_has_an_output_for_every_pair_of_latents():
+    encoder = MLP((8,), posterior="full").encoder(5, 4)
+    assert encoder.shapes["encoder.1.weight"] == (8, 4 + 4 + 6)
+    assert MLP((8,), posterior="full").encoder(5, 1).shapes["encoder.1.bias"] == (2,)
+    diagonal, full = (MLP((8,), posterior=name) for name in ("diagonal", "full"))
+    assert full.decoder(4, 5).shapes == diagonal.decoder(4, 5).shapes
+
+
+@pytest.mark.parametrize("widths", [(), (8,)])
+def test_full_posterior_starts_without_correlations(widths):
+    encoder = MLP(widths, posterior="full").encoder(5, 4)
+    output = encoder(start(encoder), draw(1, 9, 5))
+    assert output.shape == (1, 9, 4 + 4 + 6)
+    mean, others = output.split([4, 10], dim=-1)
+    assert (mean != 0.0).all()
+    assert (others == 0.0).all()
+
+
+def test_full_linear_encoder_has_one_covariance_for_all_rows():
+    encoder = MLP((), posterior="full").encoder(5, 3)
+    assert encoder.shapes == {
+        "encoder.0.weight": (5, 3),
+        "encoder.0.bias": (3,),
+        "encoder.log_variance": (3,),
+        "encoder.below_diagonal": (3,),
+    }
+    weights = {
+        name: draw(2, *shape, seed=i)
+        for i, (name, shape) in enumerate(encoder.shapes.items())
+    }
+    _, log_variance, below = encoder(weights, draw(8, 5)).chunk(3, dim=-1)
+    for part, name in ((log_variance, "log_variance"), (below, "below_diagonal")):
+        expected = weights[f"encoder.{name}"][:, None, :].expand(2, 8, 3)
+        assert torch.equal(part, expected)
+    assert MLP((), posterior="full").encoder(5, 1).shapes == (
+        MLP(()).encoder(5, 1).shapes
+    )

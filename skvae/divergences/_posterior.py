@@ -1,0 +1,194 @@
+"""Normal posteriors q(z given x), with and without covariances between latents."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+# Variances beyond exp(+-20) say nothing that these do not; the bound keeps rows far
+# outside the training data finite.
+_LOG_VARIANCE_BOUND = 20.0
+
+_LOG_2_PI = math.log(2.0 * math.pi)
+
+
+class Posterior(NamedTuple):
+    """Diagonal normal q(z given x) of a batch of rows.
+
+    Both of shape (n_replicas, n_rows, n_components).
+    """
+
+    mean: Tensor
+    log_variance: Tensor
+
+    @classmethod
+    def from_output(cls, output: Tensor, n_components: int) -> Posterior:
+        """Posterior of rows from what the encoder gives for them."""
+        mean, log_variance = output.chunk(2, dim=-1)
+        return cls(mean, _bounded(log_variance))
+
+    def kl(self) -> Tensor:
+        """KL divergence from the standard normal prior, of every row and latent."""
+        mean, log_variance = self
+        # exp(.) - 1 would cancel near the prior, to rates below zero.
+        return 0.5 * (mean.square() + log_variance.expm1() - log_variance)
+
+    def sample(self, noise: Tensor) -> Tensor:
+        """Latents at standard normal `noise`, by reparameterisation."""
+        return self.mean + (0.5 * self.log_variance).exp() * noise
+
+    def log_prob(self, noise: Tensor) -> Tensor:
+        """Log-density at the latents of some noise, (n_replicas, n_draws, n_rows)."""
+        return _log_prob(noise, self.log_variance)
+
+    def log_prob_of_each(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Log-density of every draw under the posterior of every row.
+
+        Parameters
+        ----------
+        z : Tensor of shape (n_replicas, n_draws, n_rows, n_components)
+
+        Returns
+        -------
+        joint : Tensor of shape (n_replicas, n_draws, n_rows, n_rows)
+            The last axis is that of the posteriors.
+        marginal : Tensor of shape (n_replicas, n_draws, n_rows, n_rows, n_components)
+            Of each latent by itself.
+        """
+        marginal = _log_normal(_distance(z, self.mean), self.log_variance)
+        return marginal.sum(dim=-1), marginal
+
+    def mean_covariance(self, weight: Tensor) -> Tensor:
+        """Weighted mean over rows, (n_replicas, n_components, n_components)."""
+        return (weight @ self.log_variance.exp()).diag_embed()
+
+
+class FullPosterior(NamedTuple):
+    r"""Normal q(z given x) with full covariance :math:`S = L L^\top`.
+
+    L is the lower triangular Cholesky factor. Its lines are stored divided by their
+    entries on the diagonal, so that what is below the diagonal has no unit.
+    """
+
+    mean: Tensor
+    """Of shape (n_replicas, n_rows, n_components)."""
+    log_variance: Tensor
+    """Twice the logarithm of the diagonal of L: the variance of each latent given
+    those before it, in the shape of the mean."""
+    below: Tensor
+    """Line after line, what is below the diagonal over what is on it, of shape
+    (n_replicas, n_rows, n_components * (n_components - 1) / 2)."""
+
+    @classmethod
+    def from_output(cls, output: Tensor, n_components: int) -> FullPosterior:
+        """Posterior of rows from what the encoder gives for them."""
+        mean, log_variance, below = output.tensor_split(
+            (n_components, 2 * n_components), dim=-1
+        )
+        bound = math.exp(0.5 * _LOG_VARIANCE_BOUND)
+        return cls(mean, _bounded(log_variance), below.clamp(-bound, bound))
+
+    @property
+    def _strict(self) -> Tensor:
+        """What is below the diagonal as matrices, zeros elsewhere."""
+        import torch
+
+        n_components = self.mean.shape[-1]
+        lines, columns = torch.tril_indices(
+            n_components, n_components, -1, device=self.mean.device
+        )
+        strict = self.mean.new_zeros((*self.mean.shape, n_components))
+        strict[..., lines, columns] = self.below
+        return strict
+
+    @property
+    def factor(self) -> Tensor:
+        """L of each row, (n_replicas, n_rows, n_components, n_components)."""
+        scale = (0.5 * self.log_variance).exp()
+        return scale.diag_embed() + scale[..., None] * self._strict
+
+    @property
+    def _excess(self) -> Tensor:
+        """Variance of each latent, over its variance given those before it, minus 1."""
+        return self._strict.square().sum(dim=-1)
+
+    def kl(self) -> Tensor:
+        r"""KL divergence from the standard normal prior, split over the latents.
+
+        .. math:: \frac{1}{2} \left( \mu_j^2 + S_{jj} - 1 - 2 \log L_{jj} \right)
+
+        What a latent says that those before it said already counts for it alone, so
+        that single terms depend on the order of the latents; their sum does not.
+        """
+        mean, log_variance, _ = self
+        rate = mean.square() + log_variance.expm1() - log_variance
+        return 0.5 * (rate + log_variance.exp() * self._excess)
+
+    def sample(self, noise: Tensor) -> Tensor:
+        """Latents at standard normal `noise`, by reparameterisation."""
+        noise = noise + (self._strict * noise[..., None, :]).sum(dim=-1)
+        return self.mean + (0.5 * self.log_variance).exp() * noise
+
+    def log_prob(self, noise: Tensor) -> Tensor:
+        """Log-density at the latents of some noise, (n_replicas, n_draws, n_rows)."""
+        return _log_prob(noise, self.log_variance)
+
+    def log_prob_of_each(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Log-density of every draw under the posterior of every row.
+
+        As `Posterior.log_prob_of_each`.
+        """
+        import torch
+
+        distance = _distance(z, self.mean)
+        identity = torch.eye(z.shape[-1], dtype=z.dtype, device=z.device)
+        inverse = torch.linalg.solve_triangular(
+            self.factor, identity.expand_as(self.factor), upper=False
+        )
+        white = torch.einsum("rjab,rsijb->rsija", inverse, distance)
+        nats = white.square() + self.log_variance[:, None, None] + _LOG_2_PI
+        log_variance = self.log_variance + self._excess.log1p()
+        return -0.5 * nats.sum(dim=-1), _log_normal(distance, log_variance)
+
+    def mean_covariance(self, weight: Tensor) -> Tensor:
+        """Weighted mean over rows, (n_replicas, n_components, n_components)."""
+        factor = self.factor
+        covariance = (factor @ factor.mT).flatten(-2)
+        return (weight @ covariance).unflatten(-1, factor.shape[-2:])
+
+
+#: The posteriors by the name that a network gives what its encoder describes.
+POSTERIORS: dict[str, type[Posterior] | type[FullPosterior]] = {
+    "diagonal": Posterior,
+    "full": FullPosterior,
+}
+
+
+def log_prior(z: Tensor) -> Tensor:
+    """Log-density of latents under the standard normal prior."""
+    return -0.5 * (z.square() + _LOG_2_PI).sum(dim=-1)
+
+
+def _bounded(log_variance: Tensor) -> Tensor:
+    return log_variance.clamp(-_LOG_VARIANCE_BOUND, _LOG_VARIANCE_BOUND)
+
+
+def _log_prob(noise: Tensor, log_variance: Tensor) -> Tensor:
+    """Log-density of a normal distribution at what it makes of noise."""
+    nats = noise.square() + log_variance[:, None] + _LOG_2_PI
+    return -0.5 * nats.sum(dim=-1)
+
+
+def _distance(z: Tensor, mean: Tensor) -> Tensor:
+    """From every posterior mean to every draw: (replica, draw, row, mean, latent)."""
+    return z[:, :, :, None, :] - mean[:, None, None, :, :]
+
+
+def _log_normal(distance: Tensor, log_variance: Tensor) -> Tensor:
+    """Log-density of each latent by itself."""
+    log_variance = log_variance[:, None, None]
+    nats = distance.square() * (-log_variance).exp() + log_variance + _LOG_2_PI
+    return -0.5 * nats
