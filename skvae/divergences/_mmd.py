@@ -59,7 +59,7 @@ class MMD(Divergence):
     See Also
     --------
     TotalCorrelation : Acts on the dependence of latents alone.
-    KL : What is left with alpha = 0 and lambda_ = 1.
+    KL : What is left with `alpha` 0 and `lambda_` 1.
 
     Notes
     -----
