@@ -15,6 +15,7 @@ from skvae.balance import (
     BalancePolicy,
     ClosedFormVariance,
     Constant,
+    Geco,
     Normalized,
     Wrapper,
 )
@@ -98,6 +99,7 @@ def _check_divergence(vae: Any, policy: BalancePolicy, divergence: Divergence) -
         )
     reasons: dict[type, str] = {
         Normalized: "multiplies beta by n_features / n_components, to above 1",
+        Geco: "raises beta as far as its target asks for, above 1 too",
         ClosedFormVariance: "sets the decoder's variance to the squared error of "
         "draws that count equally, which the bound does not let them",
     }
