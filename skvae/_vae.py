@@ -385,7 +385,7 @@ class BalancedVAE(
         vars(self).update(*fitting.train(None))
         return self
 
-    def _fitting(self, X, sample_weight, goes_on, is_partial=False):
+    def _fitting(self, X, sample_weight, goes_on, is_partial=False, betas=None):
         """Check a table and prepare to train on it."""
         from skvae._fitting import Fitting
 
@@ -400,6 +400,7 @@ class BalancedVAE(
             columns=None if container == "array" else list(X.columns),
             goes_on=goes_on,
             is_partial=is_partial,
+            betas=betas,
         )
 
     def _warn_if_rising(self):

@@ -94,6 +94,8 @@ class Calibration(NamedTuple):
         level = (held_out / shape).median(dim=1, keepdim=True).values
         level = (n * level + 1.0) / (n + 1.0)
         variance = (_LEVEL_ROWS * level * shape + n * held_out) / (_LEVEL_ROWS + n)
+        # Rows that were trained on are no harder than new ones, but by chance.
+        variance = variance.maximum(shape)
         if scope != "shared":
             unattested = _LINEAR_ROWS / (self.evidence + _LINEAR_ROWS)
             variance = variance.maximum(unattested * self.prior)
