@@ -14,7 +14,8 @@ PYTEST_ENV := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 PYTEST := python -m pytest -n 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-matrix lint format types docs bench wheel clean
+.PHONY: help demo test test-slow test-matrix lint format types docs bench regret wheel
+.PHONY: clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -50,6 +51,9 @@ docs: .venv/.installed ## build the documentation; a warning is an error
 
 bench: .venv/.installed ## time a training step
 	$(BIN)/python benchmarks/step.py
+
+regret: .venv/.installed ## compare all policies on real tables (an hour)
+	$(PYTEST_ENV) $(BIN)/python benchmarks/regret.py
 
 wheel: .venv/.installed ## build the wheel and run the quickstart in an empty environment
 	rm -rf dist .venvs/wheel

@@ -27,7 +27,6 @@ from regret_page import write_page
 from scipy.linalg import qr
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_wine
 from sklearn.decomposition import PCA, FactorAnalysis
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
 from skvae import BalancedVAE, __version__
@@ -53,13 +52,11 @@ TEXTBOOK = {
 }
 
 
-def _parquet(name, columns=None):
+def _parquet(name, columns="."):
     import pandas as pd
 
-    frame = pd.read_parquet(DATA / f"{name}.parquet").select_dtypes("number")
-    if columns is None:
-        return frame
-    return frame[columns] if isinstance(columns, list) else frame.filter(regex=columns)
+    frame = pd.read_parquet(DATA / f"{name}.parquet")
+    return frame.select_dtypes("number").filter(regex=columns)
 
 
 def _anomaly(name):
@@ -71,7 +68,6 @@ def _crime():
     return frame.loc[:, frame.notna().all()]
 
 
-BIKE = "hr mnth temp atemp hum windspeed casual registered".split()
 TABLES = {
     "wine": lambda: load_wine().data,
     "diabetes": lambda: load_diabetes(scaled=False).data,
@@ -82,7 +78,6 @@ TABLES = {
     "page blocks": lambda: _anomaly("pageblocks"),
     "gas sensors": lambda: _parquet("gas_sensor_drift", r"^s\d"),
     "pen digits": lambda: _anomaly("pendigits"),
-    "bike sharing": lambda: _parquet("bike_sharing_hourly", BIKE),
     "california housing": lambda: _parquet("california_housing"),
 }
 
@@ -217,6 +212,11 @@ def main():
     if not args.page:
         if not DATA.is_dir():
             parser.error(f"no data sets at {DATA}; set SKVAE_DATA to their folder")
+        results["settings"] = {
+            "n_samples": N_IMPORTANCE_SAMPLES,
+            "low": BETAS[0],
+            "high": BETAS[-1],
+        }
         results["environment"] = {
             "skvae": __version__,
             "python": platform.python_version(),

@@ -18,7 +18,7 @@ import torch
 
 from skvae import __version__, training
 from skvae._module import Module
-from skvae.balance import LearnedVariance
+from skvae.balance import LearnedVariance, Sizes
 from skvae.divergences import KL
 from skvae.likelihoods import Gaussian
 from skvae.networks import MLP
@@ -31,9 +31,8 @@ def make_step(n_features, hidden, batch_size, n_steps):
     module = Module(MLP(hidden), Gaussian(), KL(), n_features, N_COMPONENTS)
     ones = torch.ones(n_features)
     policy = LearnedVariance()
-    state = training.init(
-        module, policy, torch.ones(1), ones[:1], ones, 1e-6 * ones, seed=0
-    )
+    sizes = Sizes(1, n_features, N_COMPONENTS, ones[:1], ones)
+    state = training.init(module, policy, sizes, torch.ones(1), 1e-6 * ones, seed=0)
     x = torch.randn(N_ROWS, n_features)
     rows = training.Rows(x, torch.full((N_ROWS,), 1.0 / N_ROWS))
     plan = training.Plan(
@@ -48,7 +47,7 @@ def make_step(n_features, hidden, batch_size, n_steps):
         patience=None,
         tolerance=0.0,
     )
-    return lambda: training.train(module, policy, state, rows, None, plan, None)
+    return lambda: training.train(module, policy, state, rows, None, None, plan, None)
 
 
 def make_products(n_features, hidden, batch_size, n_steps):

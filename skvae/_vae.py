@@ -76,7 +76,10 @@ class BalancedVAE(
         "linear", "sigmoid", "cosine", "cyclical", "capacity", "free_bits", "geco",
         "control", "dynamic", "learned_variance", "optimal_variance",
         "running_average", or an instance from `skvae.balance` for settings other than
-        the defaults. Schedules of beta can be wrapped around another policy.
+        the defaults. Schedules of beta can be wrapped around another policy. The
+        default is the one that loses least where beta is not tuned. It trains two
+        models side by side and keeps the better one on held-out rows, which takes
+        about twice the time of one; `RunningAverage(scope="feature")` trains one.
 
     likelihood : str or Likelihood, default="auto"
         Distribution of the columns: "gaussian", "bernoulli", or an instance from
@@ -169,8 +172,9 @@ class BalancedVAE(
 
     variance_ : float, ndarray of shape (n_features,) or None
         Calibrated decoder variance in squared units of the columns as the model sees
-        them (of X with ``standardize=False``); one number where it is shared. None
-        for a likelihood without a variance.
+        them (of X with ``standardize=False``). One number where it is shared: with
+        ``scope="shared"`` of a variance policy, and without held-out rows unless
+        there is ``scope="feature"``. None for a likelihood without a variance.
 
     theta_ : float, ndarray of shape (n_features,) or None
         `beta_` times the decoder variance that the weights kept were trained with, in

@@ -50,6 +50,8 @@ class Ramp(Wrapper):
 
     See Also
     --------
+    Capacity, Control, Dynamic : Policies that steer to a rate.
+    Geco : Steers to a distortion.
     Linear : The same for beta.
 
     Notes
@@ -68,23 +70,9 @@ class Ramp(Wrapper):
 
     Examples
     --------
-    A policy with a set point, the distance of the rate to 5 nats:
-
-    >>> from typing import Any, NamedTuple
-    >>> from skvae.balance import BalancePolicy, Ramp
-    >>> class State(NamedTuple):
-    ...     beta: Any
-    ...     variance: Any
-    ...     target: Any
-    >>> class FiveNats(BalancePolicy):
-    ...     def init_state(self, beta, sizes):
-    ...         return State(beta, self.start_variance(sizes), 5.0 + 0.0 * beta)
-    ...
-    ...     def objective(self, terms, state):
-    ...         distance = (terms.rate - state.target).abs()
-    ...         return terms.distortion + state.beta * distance
-    >>> Ramp(FiveNats(), warmup=0.5)
-    Ramp(policy=FiveNats(), warmup=0.5)
+    >>> from skvae.balance import Capacity, Ramp
+    >>> Ramp(Capacity(target=5.0), warmup=0.5)
+    Ramp(policy=Capacity(target=5.0), warmup=0.5)
     """
 
     _parameter_constraints = {
