@@ -102,7 +102,8 @@ class BalancedVAE(
 
     network : Network or None, default=None
         Encoder and decoder, from `skvae.networks`. None is an `MLP` of the two
-        parameters above, with a diagonal posterior.
+        parameters above, with a diagonal posterior. With a Gaussian likelihood it
+        starts at probabilistic PCA or factor analysis of the same size.
 
     standardize : bool, default=True
         Whether to centre and scale continuous columns inside the model. Everything

@@ -83,6 +83,31 @@ class BalancePolicy(BaseEstimator):
     with the replica axis first, so that a policy can be batched, pickled and resumed.
     As it stands, the base is constant beta; a policy overrides what differs. Methods
     use tensors alone and never decide in Python on a tensor's value.
+
+    See Also
+    --------
+    Wrapper : A policy around another one.
+    ClosedFormVariance : A policy that sets the variance from the squared error.
+
+    Notes
+    -----
+    A policy does not know numbers of epochs or batches: `update` is given the share of
+    the planned steps that is done. It never reduces over the first axis, as replicas
+    are different models.
+
+    Examples
+    --------
+    A policy that charges the square of the rate, with a setting that can be searched:
+
+    >>> from skvae.balance import BalancePolicy
+    >>> class Squared(BalancePolicy):
+    ...     def __init__(self, unit=1.0):
+    ...         self.unit = unit
+    ...
+    ...     def objective(self, terms, state):
+    ...         return terms.distortion + state.beta * terms.rate**2 / self.unit
+    >>> Squared(unit=2.0)
+    Squared(unit=2.0)
     """
 
     _parameter_constraints: dict[str, list] = {}

@@ -34,6 +34,11 @@ class Cosine(Schedule):
     Sigmoid : Steeper in the middle.
     Cyclical : The rise repeated.
 
+    Notes
+    -----
+    The paper repeats the shape, on language models; a single rise of it is
+    ``Cyclical(n_cycles=1, shape="cosine")`` too. Early stopping waits for its end.
+
     References
     ----------
     .. [1] H. Fu, C. Li, X. Liu, J. Gao, A. Celikyilmaz and L. Carin, "Cyclical

@@ -23,6 +23,27 @@ class Schedule(Wrapper):
     until the schedule is complete, and :math:`\beta_t = \beta` from there on, to the
     last bit. A schedule is a share of the planned steps, never a number of epochs,
     and so it always ends; early stopping waits for its end.
+
+    Parameters
+    ----------
+    policy : BalancePolicy or None, default=None
+        The policy whose beta is brought in. None is `Constant()`.
+
+    See Also
+    --------
+    Linear : At one pace; the simplest member.
+    Ramp : The same for a set point.
+
+    Examples
+    --------
+    >>> from skvae.balance import Schedule
+    >>> class Quadratic(Schedule):
+    ...     warmup = 0.25
+    ...
+    ...     def curve(self, share):
+    ...         return share**2
+    >>> Quadratic()
+    Quadratic()
     """
 
     #: Where beta starts.

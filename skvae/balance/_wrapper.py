@@ -35,6 +35,17 @@ class Wrapper(BalancePolicy):
     ----------
     policy : BalancePolicy or None, default=None
         The policy inside. None is `Constant()`.
+
+    See Also
+    --------
+    Schedule : Wrappers that bring beta in.
+    Ramp : A wrapper that moves a set point.
+
+    Examples
+    --------
+    >>> from skvae.balance import Capacity, Linear, Ramp
+    >>> Linear(policy=Ramp(Capacity(target=3.0)))
+    Linear(policy=Ramp(policy=Capacity(target=3.0)))
     """
 
     _parameter_constraints: dict[str, list] = {"policy": [BalancePolicy, None]}

@@ -60,6 +60,26 @@ class Divergence(BaseEstimator):
 
     The rate that is reported is the KL divergence whatever is minimised; a
     divergence only replaces it in the objective.
+
+    See Also
+    --------
+    KL : The rate itself.
+
+    Notes
+    -----
+    The first axis of every tensor is the replica, and a divergence reduces over the
+    others alone. `Draws.mean` is the mean over draws and rows, with the rows' weights.
+
+    Examples
+    --------
+    The part of the rate that is due to the posterior means:
+
+    >>> from skvae.divergences import Divergence
+    >>> class Means(Divergence):
+    ...     def __call__(self, draws):
+    ...         return 0.5 * draws.posterior.mean.square().sum(dim=-1) @ draws.weight
+    >>> Means()
+    Means()
     """
 
     _parameter_constraints: dict[str, list] = {}

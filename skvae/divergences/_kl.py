@@ -24,6 +24,11 @@ class KL(Divergence):
     MonteCarloKL : The same, estimated from draws.
     TotalCorrelation : Its parts, weighed apart.
 
+    Notes
+    -----
+    With a posterior of full covariance S the sum over latents is
+    :math:`\frac{1}{2} (\mathrm{tr}\, S + \mu^\top \mu - M - \log \det S)`.
+
     References
     ----------
     .. [1] D. P. Kingma and M. Welling, "Auto-encoding variational Bayes", ICLR 2014,

@@ -22,8 +22,8 @@ class Gaussian(Likelihood):
               \frac{(x_d - m_d(z))^2}{\sigma_d^2} + \log \sigma_d^2 + \log 2\pi \right)
 
     The mean m comes from the decoder. The variance is the balance policy's to move,
-    and what it leaves is set to its maximum-likelihood value when `fit` ends, unless
-    it is fixed here.
+    and is calibrated when `fit` ends, unless it is fixed here: to what explains
+    held-out rows best, or to its maximum-likelihood value on the training rows.
 
     Parameters
     ----------

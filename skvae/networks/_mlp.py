@@ -48,6 +48,7 @@ class MLP(Network):
         PCA or factor analysis, and the last layers start at zero: training starts
         from what those reach, and the layers add what is not linear. False starts
         at random, without the linear map.
+
     posterior : {"diagonal", "full"}, default="diagonal"
         Covariance of the latents given a row. A full one costs the encoder
         M (M - 1) / 2 more outputs for M latents. Use it where the bound is loose
@@ -55,6 +56,25 @@ class MLP(Network):
         diagonal one instead turns the latents until they are not, which keeps them
         easier to tell apart. Without hidden layers the correlations are the same
         for all rows, as the variances are.
+
+    See Also
+    --------
+    skvae.balance.RunningAverage : Its `scope` decides which linear model the start is.
+
+    Notes
+    -----
+    Linear models have the closed forms of [1]_ [2]_. Their weights are those of
+    probabilistic PCA where one decoder variance serves all features, of factor analysis
+    where each has its own, and of the optimum at beta times the variance where that is
+    fixed. With held-out rows, `fit` counts the start among the weights to choose from.
+
+    References
+    ----------
+    .. [1] M. E. Tipping and C. M. Bishop, "Probabilistic principal component
+       analysis", JRSS B 61(3), 1999. https://doi.org/10.1111/1467-9868.00196
+    .. [2] J. Lucas, G. Tucker, R. Grosse and M. Norouzi, "Don't blame the ELBO! A
+       linear VAE perspective on posterior collapse", NeurIPS 2019.
+       https://arxiv.org/abs/1911.02469
 
     Examples
     --------
