@@ -12,7 +12,7 @@ from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
-from skvae import BalancedVAE, _fitting
+from skvae import BalancedVAE, _planning
 from skvae._report import Report
 from skvae._rows import canonical_rows
 from skvae.balance import (
@@ -70,7 +70,7 @@ def n_steps(monkeypatch):
 @pytest.fixture
 def one_step_an_epoch(monkeypatch):
     """Epochs that cost next to nothing, where their number is what matters."""
-    monkeypatch.setattr("skvae._fitting._MIN_STEPS_PER_EPOCH", 1)
+    monkeypatch.setattr("skvae._planning._MIN_STEPS_PER_EPOCH", 1)
 
 
 # --- fitted attributes ---------------------------------------------------------------
@@ -307,7 +307,7 @@ def held_out_rows(vae):
     seed = check_random_state(0).randint(np.iinfo(np.int32).max)
     index, _ = canonical_rows(X, np.ones(N_ROWS))
     mask = np.zeros(N_ROWS, dtype=bool)
-    mask[index[_fitting.held_out(vae, N_ROWS, seed)]] = True
+    mask[index[_planning.held_out(vae, N_ROWS, seed)]] = True
     return mask
 
 
