@@ -254,6 +254,9 @@ class Fitting:
         attributes = self.attributes(r, outcome.values)
         beta = _number(outcome.beta.cpu().numpy())
         variance = outcome.variance[0].cpu().numpy()
+        if attributes["_variance"].shape[1] == 1:
+            # With scope="auto", one for all may have come once for each feature.
+            variance = variance.mean(keepdims=True)
         history = _in_units_of_x(outcome.history, self.table.log_jacobian.sum())
         if self.resumes:
             history = _joined(self.vae.history_, history)
