@@ -163,22 +163,25 @@ class Fitting:
         )
         starts: list[LinearWeights | None] = [None] * len(self.replicas)
         noise = None
+        levels = [
+            policy.weight_of(beta, len(table.scale), self.n_components)
+            for beta, _ in self.replicas
+        ]
         if likelihood.has_variance and self.parts.network.starts_linear:
             if policy.moves_variance:
                 held_out = None if self.held_out is None else _arrays(self.held_out)
                 found = [
                     linear_start(
-                        x, weight, held_out, self.n_components, beta, scope, floor
+                        x, weight, held_out, self.n_components, level, scope, floor
                     )
-                    for beta, scope in self.replicas
+                    for level, (_, scope) in zip(levels, self.replicas, strict=True)
                 ]
                 starts = [weights for weights, _ in found]
                 noise = self._tensor(np.stack([variance for _, variance in found]))
             else:
                 scale = np.sqrt(np.broadcast_to(variance, len(table.scale)))
                 starts = [
-                    linear_model().weights(beta, weight @ x, scale)
-                    for beta, _ in self.replicas
+                    linear_model().weights(level, weight @ x, scale) for level in levels
                 ]
         per_feature = None
         if self.n_candidates > 1:
@@ -225,7 +228,7 @@ class Fitting:
                 f"{shapes}. Keep n_components, hidden_layer_sizes, network, "
                 "likelihood and the scope of balance, or set warm_start=False."
             )
-        return self._tensor(self.vae._values)
+        return self._tensor(self.vae._values).repeat(len(self.replicas), 1)
 
     def train(self, on_epoch: Callable[..., bool] | None) -> list[dict[str, Any]]:
         """Train, and return the fitted attributes for each beta."""
