@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,18 +15,11 @@ from torch import Tensor
 from skvae import training
 from skvae._linear_model import LinearModel, LinearWeights
 from skvae._parts import Parts, fixed_variance, torch_device
+from skvae._planning import held_out, plan
 from skvae._rows import canonical_rows
 from skvae._start import linear_start
 from skvae._table import Table
 from skvae.balance._base import Sizes
-from skvae.divergences._base import Divergence
-
-# An epoch has at least this many optimiser steps: a table of one or two batches
-# needs as many steps as any other, and its rows are visited several times an epoch.
-_MIN_STEPS_PER_EPOCH = 20
-
-# "auto": rows needed before some of them are held out.
-_MIN_ROWS_TO_HOLD_OUT = 50
 
 # Rows decoded to report on the training rows, so that a large table gets fewer nodes.
 _REPORTED_ROWS = 2**16
@@ -171,22 +163,25 @@ class Fitting:
         )
         starts: list[LinearWeights | None] = [None] * len(self.replicas)
         noise = None
+        levels = [
+            policy.weight_of(beta, len(table.scale), self.n_components)
+            for beta, _ in self.replicas
+        ]
         if likelihood.has_variance and self.parts.network.starts_linear:
             if policy.moves_variance:
                 held_out = None if self.held_out is None else _arrays(self.held_out)
                 found = [
                     linear_start(
-                        x, weight, held_out, self.n_components, beta, scope, floor
+                        x, weight, held_out, self.n_components, level, scope, floor
                     )
-                    for beta, scope in self.replicas
+                    for level, (_, scope) in zip(levels, self.replicas, strict=True)
                 ]
                 starts = [weights for weights, _ in found]
                 noise = self._tensor(np.stack([variance for _, variance in found]))
             else:
                 scale = np.sqrt(np.broadcast_to(variance, len(table.scale)))
                 starts = [
-                    linear_model().weights(beta, weight @ x, scale)
-                    for beta, _ in self.replicas
+                    linear_model().weights(level, weight @ x, scale) for level in levels
                 ]
         per_feature = None
         if self.n_candidates > 1:
@@ -233,7 +228,7 @@ class Fitting:
                 f"{shapes}. Keep n_components, hidden_layer_sizes, network, "
                 "likelihood and the scope of balance, or set warm_start=False."
             )
-        return self._tensor(self.vae._values)
+        return self._tensor(self.vae._values).repeat(len(self.replicas), 1)
 
     def train(self, on_epoch: Callable[..., bool] | None) -> list[dict[str, Any]]:
         """Train, and return the fitted attributes for each beta."""
@@ -262,6 +257,9 @@ class Fitting:
         attributes = self.attributes(r, outcome.values)
         beta = _number(outcome.beta.cpu().numpy())
         variance = outcome.variance[0].cpu().numpy()
+        if attributes["_variance"].shape[1] == 1:
+            # With scope="auto", one for all may have come once for each feature.
+            variance = variance.mean(keepdims=True)
         history = _in_units_of_x(outcome.history, self.table.log_jacobian.sum())
         if self.resumes:
             history = _joined(self.vae.history_, history)
@@ -318,64 +316,6 @@ def _arrays(rows: training.Rows) -> tuple[NDArray[np.float64], NDArray[np.float6
     """Rows and their weights as arrays in float64."""
     x, weight = (part.double().cpu().numpy() for part in rows)
     return x, weight / weight.sum()
-
-
-def held_out(vae: Any, n_rows: int, seed: int) -> NDArray[np.intp]:
-    """Indices of the rows to judge on."""
-    wanted = vae.early_stopping
-    if wanted == "auto":
-        wanted = n_rows >= _MIN_ROWS_TO_HOLD_OUT
-    if not wanted:
-        return np.empty(0, dtype=np.intp)
-    if n_rows < 2:
-        raise ValueError(
-            "early_stopping=True needs at least 2 distinct rows of positive "
-            "weight, one to train on and one to hold out, but X has one sample of "
-            "that kind. Pass more rows, or early_stopping=False."
-        )
-    n_held_out = min(math.ceil(vae.validation_fraction * n_rows), n_rows - 1)
-    # Not the global generator: a private one of the same seed.
-    order = np.random.RandomState(seed).permutation(n_rows)
-    return np.sort(order[:n_held_out])
-
-
-def plan(
-    vae: Any, n_rows: int, divergence: Divergence, *, is_partial: bool
-) -> training.Plan:
-    """How long and how fast to train on `n_rows` rows."""
-    batch_size = vae.batch_size
-    if batch_size == "auto":
-        batch_size = int(np.clip(n_rows // 64, 256, 1024))
-    batch_size = min(batch_size, n_rows)
-    if batch_size < divergence.min_rows:
-        raise ValueError(
-            f"divergence={vae.divergence!r} compares the rows of a batch, and needs "
-            f"at least {divergence.min_rows} of them, but a batch has {batch_size} "
-            f"(distinct rows: {n_rows}, batch_size={vae.batch_size!r}). Use a larger "
-            "batch_size, more rows, or divergence='kl'."
-        )
-    n_steps = math.ceil(n_rows / batch_size)
-    if not is_partial:
-        n_steps = max(n_steps, _MIN_STEPS_PER_EPOCH)
-    # A small table in a single batch has time to spare for less noise.
-    n_draws = 1
-    if batch_size == n_rows:
-        n_draws = 2 * int(np.clip(256 // n_rows, 1, 4))
-    # A divergence that takes several draws at a time takes them to be independent.
-    n_draws = divergence.n_draws * math.ceil(n_draws / divergence.n_draws)
-    return training.Plan(
-        n_epochs=1 if is_partial else vae.max_iter,
-        n_planned_epochs=vae.max_iter,
-        steps_per_epoch=n_steps,
-        batch_size=batch_size,
-        n_draws=n_draws,
-        schedule="constant" if is_partial else vae.learning_rate,
-        learning_rate=vae.learning_rate_init,
-        weight_decay=vae.alpha,
-        patience=None if is_partial else vae.n_iter_no_change,
-        tolerance=vae.tol,
-        is_paired=divergence.n_draws == 1,
-    )
 
 
 def _number(values: NDArray[np.floating]) -> Any:

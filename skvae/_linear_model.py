@@ -17,9 +17,9 @@ _MAX_FULL = 1000
 # eigenvalue: without noise there is no linear Gaussian model.
 _MIN_LEVEL = 1e-6
 
-# A latent that is switched off is a saddle of the training; one that starts with this
-# share of its eigenvalue can go either way.
-_MAX_SHARE = 0.9
+# A latent that is switched off is a saddle of the training; one whose posterior starts
+# with this share of the prior's variance can go either way, and is as good as off.
+_MAX_SHARE = 0.999
 
 
 class LinearWeights(NamedTuple):
@@ -189,9 +189,15 @@ class LinearModel:
             The model is of the rows (x - center) / scale.
         """
         mean = (self.eigenvalues.sum() + self.residual) / self.n_features
-        values = np.maximum(self.eigenvalues, _MIN_LEVEL * mean)
+        least = _MIN_LEVEL * mean
+        # A direction without variance must stay unused: its encoder would be as large
+        # as its eigenvalue is small, and new rows may vary along it.
+        is_empty = self.eigenvalues <= min(least, theta)
+        values = np.where(is_empty, 1.0, np.maximum(self.eigenvalues, least))
         share = np.clip(theta / values, _MIN_LEVEL, _MAX_SHARE)
+        share[is_empty] = _MAX_SHARE
         loading = np.sqrt(values * (1.0 - share))[:, None] * self.vectors
+        loading[is_empty] = 0.0
         return LinearWeights(
             center=center,
             encoder=(loading / values[:, None] / scale).T,

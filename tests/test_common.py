@@ -12,7 +12,7 @@ from sklearn.utils.estimator_checks import (
 )
 
 from skvae import BalancedVAE
-from skvae.balance import POLICIES, RunningAverage
+from skvae.balance import POLICIES, LearnedVariance, OptimalVariance
 from skvae.likelihoods import Bernoulli
 
 # The checks fit each instance some sixty times, so these are small and short. The
@@ -23,8 +23,13 @@ SMALL = {"hidden_layer_sizes": (4,), "max_iter": 2, "tol": 1e3}
 BESIDE = {
     "normalized": {"n_components": 3, "precision": "float64"},
     "linear": {"hidden_layer_sizes": ()},
-    "optimal_variance": {"early_stopping": True, "validation_fraction": 0.2},
-    "running_average": {"batch_size": 3, "balance": RunningAverage(scope="feature")},
+    "learned_variance": {"batch_size": 3, "balance": LearnedVariance(scope="feature")},
+    # Two models side by side.
+    "optimal_variance": {
+        "balance": OptimalVariance(scope="auto"),
+        "early_stopping": True,
+        "validation_fraction": 0.2,
+    },
 }
 
 INSTANCES = [

@@ -270,8 +270,9 @@ def test_float32():
     vae = fit(X.astype(np.float32))
     Z = vae.transform(X.astype(np.float32))
     assert Z.dtype == np.float32
-    # X itself was rounded by 1e-7.
-    assert_allclose(Z, fit(X).transform(X), atol=1e-4)
+    # X itself was rounded by 1e-7, and Adam takes steps of the same size along a
+    # gradient that is nothing but rounding, as it is for much at a closed form.
+    assert_allclose(Z, fit(X).transform(X), atol=1e-3)
 
 
 def read_only(table):

@@ -33,7 +33,7 @@ def draw(*shape, seed=0):
 
 
 def make(likelihood="gaussian", hidden=(6,), divergence=None, posterior="diagonal"):
-    network = MLP(hidden, "tanh", posterior)
+    network = MLP(hidden, "tanh", posterior=posterior)
     divergence = KL() if divergence is None else divergence
     return Module(
         network, LIKELIHOODS[likelihood](), divergence, N_FEATURES, N_COMPONENTS
@@ -120,7 +120,7 @@ def test_weights_are_those_of_encoder_and_decoder(likelihood, hidden):
         assert weight.shape == module.shapes[name], name
         assert weight.dtype == torch.float64, name
     n_outputs = module.likelihood.n_parameters(N_FEATURES)
-    assert list(module.shapes.values())[-1] == (n_outputs,)
+    assert module.shapes[f"decoder.{len(hidden)}.bias"] == (n_outputs,)
 
 
 @every_likelihood

@@ -32,7 +32,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils import estimator_checks, estimator_html_repr
 
 from skvae import BalancedVAE
-from skvae.balance import POLICIES, Linear, OptimalVariance, RunningAverage
+from skvae.balance import POLICIES, LearnedVariance, Linear, RunningAverage
 from skvae.divergences import DIVERGENCES, KL
 from skvae.likelihoods import LIKELIHOODS, Bernoulli, Gaussian
 from skvae.networks import MLP, NETWORKS
@@ -502,7 +502,7 @@ def test_warm_start_goes_on_from_the_last_weights():
         ({"n_components": 3}, r"shapes are .* now ask for .* Keep n_components"),
         ({"hidden_layer_sizes": (5,)}, r"shapes are .* now ask for"),
         ({"network": MLP((4, 4))}, r"shapes are .* now ask for"),
-        ({"balance": OptimalVariance()}, r"shapes are .* the scope of balance"),
+        ({"balance": LearnedVariance()}, r"shapes are .* the scope of balance"),
         (
             {"likelihood": Bernoulli(threshold=0.0), "balance": "constant"},
             r"likelihood was Gaussian\(\) and is now Bernoulli\(threshold=0.0\)",
@@ -620,7 +620,7 @@ def test_two_fits_are_equal(fitted):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_score_is_a_python_float(dtype):
     rows = X.astype(dtype)
-    vae = small().fit(rows)
+    vae = small(balance="learned_variance").fit(rows)
     assert type(vae.score(rows)) is float
     assert type(vae.score(rows, sample_weight=np.ones(len(rows), dtype))) is float
     for name in ("elbo_", "rate_", "distortion_", "beta_", "variance_", "theta_"):

@@ -13,6 +13,7 @@ from skvae._linear_model import LinearModel
 from skvae.balance import Capacity, Constant, Control, Dynamic, FreeBits, Geco
 from skvae.divergences import KL, Divergence
 from skvae.likelihoods import Gaussian
+from skvae.networks import MLP
 
 SPECTRA = {
     # With the numbers that tests/test_exact.py has.
@@ -43,7 +44,8 @@ def constant(n_features):
 def linear(n_components, balance, **params):
     """A linear model trained on the whole table at once."""
     settings = {
-        "hidden_layer_sizes": (),
+        # From a random start, so that it is the policy that gets there.
+        "network": MLP((), linear_path=False),
         "early_stopping": False,
         "learning_rate_init": 0.02,
         "batch_size": 10_000,

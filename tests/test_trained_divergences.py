@@ -26,6 +26,7 @@ every_divergence = pytest.mark.parametrize("name", DIVERGENCES)
 
 def fit(divergence, X=X, n_components=3, **params):
     settings = {
+        "balance": "learned_variance",
         "hidden_layer_sizes": (16,),
         "max_iter": 50,
         "early_stopping": False,
@@ -154,7 +155,7 @@ def test_units_of_the_columns_do_not_matter(name):
 
 @every_divergence
 def test_order_and_weight_of_rows_in_batches(name):
-    params = {"batch_size": 32, "max_iter": 2}
+    params = {"balance": "learned_variance", "batch_size": 32, "max_iter": 2}
     weight = 1.0 + np.arange(len(X)) % 2
     vae = BalancedVAE(2, divergence=name, tol=1e3, random_state=0, **params)
     codes = vae.fit(X, sample_weight=weight).transform(X)

@@ -12,7 +12,7 @@ from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
-from skvae import BalancedVAE, _fitting
+from skvae import BalancedVAE, _planning
 from skvae._report import Report
 from skvae._rows import canonical_rows
 from skvae.balance import (
@@ -34,6 +34,9 @@ LOG_SCALE = np.log(X.std(axis=0)).sum()
 
 # The tolerance says that two epochs are meant to be enough.
 SMALL = {"hidden_layer_sizes": (4,), "max_iter": 2, "tol": 1e3, "random_state": 0}
+
+# From a random start there is more to learn.
+RANDOM = MLP((8,), linear_path=False)
 
 HISTORY = {
     "rate",
@@ -70,7 +73,7 @@ def n_steps(monkeypatch):
 @pytest.fixture
 def one_step_an_epoch(monkeypatch):
     """Epochs that cost next to nothing, where their number is what matters."""
-    monkeypatch.setattr("skvae._fitting._MIN_STEPS_PER_EPOCH", 1)
+    monkeypatch.setattr("skvae._planning._MIN_STEPS_PER_EPOCH", 1)
 
 
 # --- fitted attributes ---------------------------------------------------------------
@@ -83,8 +86,11 @@ def test_number_of_latents(n_features):
     assert fit(rows, n_components=3).n_components_ == 3
 
 
-def test_types_of_attributes():
-    vae = fit()
+@pytest.mark.parametrize(
+    "params", [{"early_stopping": False}, {"balance": "learned_variance"}]
+)
+def test_types_of_attributes(params):
+    vae = fit(**params)
     assert isinstance(vae.n_components_, int)
     assert isinstance(vae.n_iter_, int)
     assert vae.n_features_in_ == N_FEATURES
@@ -205,9 +211,10 @@ def test_beta_changes_the_gradient_of_the_encoder():
 
 
 def test_normalized_beta():
-    vae = fit(beta=0.2, balance="normalized", n_components=4)
+    params = {"n_components": 4, "precision": "float64"}
+    vae = fit(beta=0.2, balance="normalized", **params)
     assert vae.beta_ == pytest.approx(0.2 * N_FEATURES / 4, rel=1e-6)
-    same = fit(beta=vae.beta_, balance="constant", n_components=4)
+    same = fit(beta=vae.beta_, balance="constant", **params)
     assert_allclose(same.transform(X), vae.transform(X), atol=1e-4)
 
 
@@ -237,11 +244,15 @@ def test_floor_of_the_variance(scope, early_stopping):
     assert_allclose(vae.theta_, 4.0)
 
 
+@pytest.mark.parametrize("early_stopping", [True, False])
 @pytest.mark.parametrize("balance", ["constant", "linear", "normalized"])
-def test_variance_that_nobody_fixed_is_calibrated(balance):
-    vae = fit(balance=balance, beta=2.0)
-    assert type(vae.variance_) is float
-    assert vae.variance_ != 1.0
+def test_variance_that_nobody_fixed_is_calibrated(balance, early_stopping):
+    vae = fit(balance=balance, beta=2.0, early_stopping=early_stopping)
+    # One for each feature where held-out rows say so.
+    assert np.shape(vae.variance_) == ((N_FEATURES,) if early_stopping else ())
+    assert early_stopping or type(vae.variance_) is float
+    assert np.all(vae.variance_ != 1.0)
+    assert type(vae.theta_) is float
     # While it trained the variance was 1.
     assert vae.theta_ == pytest.approx(vae.beta_)
     assert_array_equal(vae.history_["variance"], 1.0)
@@ -280,7 +291,7 @@ def test_active_units(early_stopping):
     # Two latents are needed, of six.
     vae = fit(
         n_components=6,
-        hidden_layer_sizes=(),
+        network=MLP((), linear_path=False),
         learning_rate_init=0.05,
         max_iter=25,
         balance="constant",
@@ -307,7 +318,7 @@ def held_out_rows(vae):
     seed = check_random_state(0).randint(np.iinfo(np.int32).max)
     index, _ = canonical_rows(X, np.ones(N_ROWS))
     mask = np.zeros(N_ROWS, dtype=bool)
-    mask[index[_fitting.held_out(vae, N_ROWS, seed)]] = True
+    mask[index[_planning.held_out(vae, N_ROWS, seed)]] = True
     return mask
 
 
@@ -432,8 +443,9 @@ def test_early_stopping_keeps_the_best_weights():
 
 
 def test_best_weights_are_kept_without_stopping():
-    vae = BalancedVAE(max_iter=15, n_iter_no_change=100, **OVERFIT).fit(X)
-    assert vae.n_iter_ == 15
+    params = {**OVERFIT, "balance": "learned_variance", "tol": 1e3}
+    vae = BalancedVAE(max_iter=60, n_iter_no_change=100, **params).fit(X)
+    assert vae.n_iter_ == 60
     assert vae.elbo_ > vae.history_["validation_elbo"][-1] + 0.3
 
 
@@ -464,8 +476,8 @@ def test_equal_rows_are_not_held_out_from_each_other():
 @pytest.mark.parametrize(
     ("balance", "expected"),
     # Nothing improves by the tolerance: training ends one epoch after the first one
-    # that is judged.
-    [("constant", 2), (Linear(warmup=0.5), 6), (Linear(warmup=0.75), 9)],
+    # that is judged, and the start is where nothing has to be waited for.
+    [("constant", 1), (Linear(warmup=0.5), 6), (Linear(warmup=0.75), 9)],
 )
 def test_early_stopping_waits_for_the_schedule(balance, expected):
     vae = fit(balance=balance, max_iter=10, n_iter_no_change=1, tol=1e3)
@@ -510,7 +522,7 @@ def test_too_short_a_fit_warns():
         ConvergenceWarning,
         match=r"max_iter=3 epochs, while the elbo still rose by .*Increase",
     ) as seen:
-        fit(max_iter=3, tol=1e-4)
+        fit(max_iter=3, tol=1e-4, network=RANDOM)
     assert len(seen) == 1
     assert re.search(r"learning_rate_init \(now 0\.003\)", str(seen[0].message))
 
@@ -555,9 +567,7 @@ def test_partial_fit_grows_the_history():
 
 
 def test_partial_fit_learns():
-    vae = BalancedVAE(
-        2, hidden_layer_sizes=(8,), learning_rate_init=0.01, random_state=0
-    )
+    vae = BalancedVAE(2, network=RANDOM, learning_rate_init=0.01, random_state=0)
     first = vae.partial_fit(X).score(X)
     for _ in range(150):
         vae.partial_fit(X)
@@ -629,7 +639,7 @@ def test_fit_after_partial_fit_starts_anew():
 
 
 def test_fit_starts_anew_and_warm_start_goes_on():
-    cold, warm = fit(), fit(warm_start=True)
+    cold, warm = (fit(network=RANDOM, warm_start=goes_on) for goes_on in (False, True))
     first = cold.history_["elbo"]
     assert_array_equal(cold.fit(X).history_["elbo"], first)
     assert_array_equal(warm.history_["elbo"], first)
@@ -659,9 +669,12 @@ def test_random_state():
 
 @pytest.mark.parametrize("precision", ["float32", "float64"])
 def test_precision(precision):
-    vae = fit(precision=precision)
-    assert vae._values.dtype == precision
-    assert_allclose(vae.transform(X), fit(precision="float64").transform(X), atol=1e-3)
+    for network, atol in ((RANDOM, 1e-3), (None, 2e-2)):
+        # Close to an optimum Adam takes as large steps along what is rounding alone.
+        vae = fit(precision=precision, network=network)
+        assert vae._values.dtype == precision
+        double = fit(precision="float64", network=network)
+        assert_allclose(vae.transform(X), double.transform(X), atol=atol)
 
 
 # --- what is printed and what is left alone ------------------------------------------

@@ -132,6 +132,10 @@ class BalancePolicy(BaseEstimator):
         """Share of the planned steps after which the beta asked for is reached."""
         return 0.0
 
+    def weight_of(self, beta: Any, n_features: int, n_components: int) -> Any:
+        """Weight of the rate that a beta asks for, with all constants kept."""
+        return beta
+
     def init_state(self, beta: Tensor, sizes: Sizes) -> Any:
         """State before the first step.
 

@@ -43,7 +43,11 @@ class Normalized(BalancePolicy):
     Normalized()
     """
 
+    def weight_of(self, beta: Any, n_features: int, n_components: int) -> Any:
+        """Beta times D / M."""
+        return beta * (n_features / n_components)
+
     def init_state(self, beta: Tensor, sizes: Sizes) -> Any:
-        """State before the first step: beta times D / M."""
-        weight = beta * (sizes.n_features / sizes.n_components)
+        """State before the first step, with the weight that is in force."""
+        weight = self.weight_of(beta, sizes.n_features, sizes.n_components)
         return super().init_state(weight, sizes)

@@ -127,7 +127,8 @@ class RunningAverage(ClosedFormVariance):
         kept = self.decay * state.started
         average = kept * state.average + (1.0 - kept) * error
         # Before the first batch there is nothing to stay below.
-        lowest = average + state.started * (average.minimum(state.lowest) - average)
+        lowest = state.lowest.maximum((1.0 - state.started) * average)
+        lowest = lowest.minimum(average)
         if self.variant == "ratchet":
             average = lowest
         followed = average if self.variant == "ema" else lowest

@@ -90,12 +90,13 @@ class ClosedFormVariance(BalancePolicy):
 
     def variance_of(self, error: Tensor, spread: Spread, floor: Tensor) -> Tensor:
         """Variance in force for an error in the shape of the variance."""
-        variance = error * spread.ratio
+        least = pool(floor[None], self.scope)
+        variance = error.maximum(least) * spread.ratio
         if self.scope == "auto":
             shared = variance.mean(dim=1, keepdim=True)
             # A geometric mean of the two: in between, where nats are.
             variance = shared * (variance / shared).pow(spread.share)
-        return variance.clamp(min=pool(floor[None], self.scope))
+        return variance.maximum(least)
 
     def judged(self, state: Any, ratio: Tensor) -> Any:
         """State with the ratio that held-out rows want, if they are asked."""

@@ -83,6 +83,10 @@ class Wrapper(BalancePolicy):
         """Share of the planned steps after which the beta asked for is reached."""
         return self.inner.settled_at
 
+    def weight_of(self, beta: Any, n_features: int, n_components: int) -> Any:
+        """Weight of the rate that a beta asks of the policy inside."""
+        return self.inner.weight_of(beta, n_features, n_components)
+
     def init_state(self, beta: Tensor, sizes: Sizes) -> Any:
         """State before the first step: that of the policy inside."""
         inner = self.inner.init_state(beta, sizes)

@@ -162,7 +162,9 @@ def train(
             record |= found
             stop = judge.is_done()
             if error is not None and calibration is not None:
-                ratio = judged / pool(error, policy.scope)
+                # Not below the floor: nothing may be left of the training error.
+                least = pool(state.floor[None], policy.scope)
+                ratio = judged / pool(error, policy.scope).maximum(least)
                 balance = policy.judged(balance, ratio)
         records.append(record)
         if on_epoch is not None:

@@ -62,7 +62,7 @@ def members():
         if "scope" in cls().get_params():
             yield pytest.param(cls(scope="feature"), id=f"{name}-feature")
         # Every policy around constant beta, and inside of a schedule.
-        yield pytest.param(Linear(policy=cls()), id=f"linear-{name}")
+        yield pytest.param(Linear(policy=cls(**settings)), id=f"linear-{name}")
     for policy in WRAPPED:
         yield pytest.param(policy, id=repr(policy))
 
@@ -176,7 +176,8 @@ def test_state_has_the_replica_axis_first(policy, dtype, make_sizes):
     sizes = make_sizes(N_REPLICAS, dtype)
     state = policy.init_state(betas().to(dtype), sizes)
     assert state.beta.shape == (N_REPLICAS,)
-    width = N_FEATURES if policy.scope == "feature" else 1
+    is_shared = policy.scope == "shared" or not policy.moves_variance
+    width = 1 if is_shared else N_FEATURES
     assert state.variance.shape == (N_REPLICAS, width)
     for name, part in [
         *parts_of(state).items(),
@@ -355,7 +356,7 @@ def test_variance_stays_above_the_floor(policy, size, make_sizes):
     state, parameters = start(policy, make_sizes)
     # Whatever is trained may have gone anywhere too.
     parameters = {name: 0.0 * weight - 80.0 for name, weight in parameters.items()}
-    lowest = floor() if policy.scope == "feature" else floor().mean()
+    lowest = floor().mean() if policy.scope == "shared" else floor()
     for _ in range(3):
         error = torch.full((N_REPLICAS, N_FEATURES), size, dtype=torch.float64)
         state = policy.move_variance(state, error, parameters, floor())

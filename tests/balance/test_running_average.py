@@ -14,19 +14,33 @@ def averages(states):
     return [float(state.average[0, 0]) for state in states]
 
 
-def test_recurrence_from_one(feed):
+VARIANTS = ["ema_min", "ema", "ratchet"]
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("scope", ["auto", "shared", "feature"])
+def test_recurrence_from_one(scope, variant, feed):
     # The first batch is where the average starts.
-    states = feed(RunningAverage(), [1.0, 0.5, 0.4, 0.6, 0.3])
+    states = feed(RunningAverage(scope, variant=variant), [1.0, 0.5, 0.4, 0.6, 0.3])
+    # All averages are below those before, so that the variants are the same.
     expected = [1.0, 0.995, 0.98905, 0.9851595, 0.978307905]
     assert averages(states) == pytest.approx(expected, rel=1e-14)
     assert variances(states) == pytest.approx(expected, rel=1e-14)
 
 
-def test_minimum_is_of_the_variance_and_not_of_the_average(feed):
-    # A ratchet would keep an average of 0.3 (balance.md, appendix H).
-    states = feed(RunningAverage(), [0.3, 2.0])
-    assert averages(states) == pytest.approx([0.3, 0.317], rel=1e-14)
-    assert variances(states) == pytest.approx([0.3, 0.3], rel=1e-14)
+@pytest.mark.parametrize(
+    ("variant", "average", "variance"),
+    [
+        ("ema_min", [0.3, 0.317, 0.31684], [0.3, 0.3, 0.3]),
+        ("ema", [0.3, 0.317, 0.31684], [0.3, 0.317, 0.31684]),
+        ("ratchet", [0.3, 0.3, 0.3], [0.3, 0.3, 0.3]),
+    ],
+)
+def test_variants_differ_when_the_error_rises(variant, average, variance, feed):
+    # The minimum is of the variance and not of the average, but with the ratchet.
+    states = feed(RunningAverage(variant=variant), [0.3, 2.0, 0.301])
+    assert averages(states) == pytest.approx(average, rel=1e-12)
+    assert variances(states) == pytest.approx(variance, rel=1e-12)
 
 
 def test_ends_at_the_mean_error_and_not_at_its_infimum(feed):
@@ -41,6 +55,11 @@ def test_ends_at_the_mean_error_and_not_at_its_infimum(feed):
     assert averages([state])[0] == pytest.approx(0.2, abs=0.0114)
     assert variances([state])[0] == pytest.approx(0.2, abs=0.0228)
     assert errors.min() < 0.1
+    # The average itself is as noisy, and not below the mean; the ratchet is far below.
+    free = feed(RunningAverage(variant="ema"), errors)
+    assert variances(free[-1:]) == averages([state])
+    ratchet = feed(RunningAverage(variant="ratchet"), errors)
+    assert variances(ratchet[-1:])[0] < 0.15
 
 
 def test_starts_at_the_first_batch_whatever_its_size(feed):
@@ -49,11 +68,13 @@ def test_starts_at_the_first_batch_whatever_its_size(feed):
     assert variances(states) == [400.0, 400.0]
 
 
-def test_variance_never_rises(feed):
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_variance_never_rises_but_with_ema(variant, feed):
     generator = torch.Generator().manual_seed(0)
     errors = torch.rand(200, generator=generator, dtype=torch.float64)
-    series = variances(feed(RunningAverage(decay=0.5), errors))
-    assert all(a >= b for a, b in itertools.pairwise(series))
+    series = variances(feed(RunningAverage(variant=variant, decay=0.5), errors))
+    never_rises = all(a >= b for a, b in itertools.pairwise(series))
+    assert never_rises == (variant != "ema")
     assert len(set(series)) > 3
 
 

@@ -23,6 +23,7 @@ from skvae.balance import (
     Schedule,
     Sigmoid,
 )
+from skvae.networks import MLP
 
 SCHEDULES = [Linear, Sigmoid, Cosine, Cyclical]
 RISING = [Linear, Sigmoid, Cosine]
@@ -136,7 +137,13 @@ X = load_wine().data
 
 
 def small(**params):
-    settings = {"hidden_layer_sizes": (8,), "random_state": 0, "max_iter": 8}
+    # The tolerance says that few epochs are meant to be enough.
+    settings = {
+        "hidden_layer_sizes": (8,),
+        "random_state": 0,
+        "max_iter": 8,
+        "tol": 1e3,
+    }
     return BalancedVAE(3, **{**settings, **params})
 
 
@@ -190,7 +197,9 @@ def test_best_epoch_is_in_the_last_plateau(inner):
     vae = small(
         beta=4.0,
         balance=Cyclical(policy=inner),
+        network=MLP((8,), linear_path=False),
         early_stopping=True,
+        tol=1e-4,
         learning_rate="constant",
         learning_rate_init=0.01,
         max_iter=40,

@@ -30,8 +30,9 @@ def test_every_activation_is_tested():
 
 
 @every_activation
-def test_agrees_with_layers_of_torch(activation):
-    network = MLP((6, 4), activation)
+@pytest.mark.parametrize("linear_path", [False, True])
+def test_agrees_with_layers_of_torch(activation, linear_path):
+    network = MLP((6, 4), activation, linear_path)
     for function, widths in (
         (network.encoder(5, 2), (5, 6, 4, 4)),
         (network.decoder(2, 3), (2, 4, 6, 3)),
@@ -42,6 +43,9 @@ def test_agrees_with_layers_of_torch(activation):
         }
         x = draw(2, 8, widths[0], seed=99)
         output = function(weights, x)
+        # Beside the layers: to the posterior mean, or all that is decoded.
+        linear = [value for name, value in weights.items() if name.endswith("linear")]
+        assert len(linear) == linear_path
         for r in range(2):
             layers, values = [], iter(weights.values())
             for n_in, n_out in itertools.pairwise(widths):
@@ -49,10 +53,13 @@ def test_agrees_with_layers_of_torch(activation):
                 layer.weight.data = next(values)[r].T
                 layer.bias.data = next(values)[r]
                 layers += [layer, MODULES[activation]]
-            expected = nn.Sequential(*layers[:-1])(x[r])
-            torch.testing.assert_close(
-                output[r], expected.detach(), rtol=1e-12, atol=1e-13
-            )
+            expected = nn.Sequential(*layers[:-1])(x[r]).detach()
+            if linear_path:
+                beside = x[r] @ linear[0][r]
+                expected[:, : beside.shape[1]] += beside
+                is_mean = beside.shape[1] == widths[-1] // 2
+                assert is_mean == (function.shapes.keys() >= {"encoder.linear"})
+            torch.testing.assert_close(output[r], expected, rtol=1e-12, atol=1e-13)
 
 
 def test_decoder_mirrors_the_encoder():

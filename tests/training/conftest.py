@@ -9,7 +9,7 @@ from skvae.balance import Sizes
 from skvae.divergences import KL
 from skvae.likelihoods import LIKELIHOODS
 from skvae.networks import MLP
-from skvae.training import Plan, Rows, init, train
+from skvae.training import Calibration, Plan, Rows, init, train
 
 
 @dataclass
@@ -47,7 +47,21 @@ class Problem:
         if isinstance(state, list):
             state = self.start(policy, state)
         held_out = self.held_out if judge else None
-        return train(self.module, policy, state, self.rows, held_out, plan, on_epoch)
+        calibration = None
+        if self.module.likelihood.has_free_variance:
+            calibration = Calibration.of(
+                policy.scope, state.floor, state.prior, self.rows, held_out
+            )
+        return train(
+            self.module,
+            policy,
+            state,
+            self.rows,
+            held_out,
+            calibration,
+            plan,
+            on_epoch,
+        )
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from skvae import BalancedVAE
-from skvae._fitting import plan
+from skvae._planning import plan
 from skvae.divergences import KL, ImportanceWeighted
 from skvae.training._plan import noise_of
 

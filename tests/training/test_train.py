@@ -278,12 +278,12 @@ def test_every_epoch_is_judged_with_the_same_noise(make_problem, long_plan):
 @pytest.mark.parametrize("patience", [1, 4])
 def test_patience(patience, make_problem, long_plan):
     problem = make_problem()
-    # Nothing is ever better by so much, but the first epoch is better than none.
+    # Nothing is ever better by so much, but the start is better than none.
     plan = long_plan._replace(patience=patience, tolerance=1e9)
     outcome = problem.train(Constant(), BETAS, plan, judge=True)
-    assert outcome.n_epochs.tolist() == [1 + patience] * 3
-    assert len(outcome.history["elbo"]) == 1 + patience
-    assert outcome.state.n_epochs == 1 + patience
+    assert outcome.n_epochs.tolist() == [patience] * 3
+    assert len(outcome.history["elbo"]) == patience
+    assert outcome.state.n_epochs == patience
 
 
 @pytest.mark.parametrize(
@@ -333,15 +333,19 @@ def test_annealed_epochs_are_not_the_best(policy, make_problem, long_plan):
 def test_callback_stops_training(make_problem, long_plan):
     problem, seen = make_problem(), []
 
-    def on_epoch(epoch, record, keep):
-        seen.append((epoch, set(record), keep()))
+    def on_epoch(epoch, record, kept):
+        best, values = kept()
+        seen.append((epoch, set(record), best, values))
+        assert best == int(record["elbo"].argmax())
         return epoch == 2
 
     outcome = problem.train(Constant(), BETAS, long_plan, on_epoch=on_epoch)
     assert [epoch for epoch, *_ in seen] == [0, 1, 2]
-    assert all(names == set(outcome.history) for _, names, _ in seen)
-    assert torch.equal(seen[-1][2], outcome.values)
-    assert not torch.equal(seen[0][2], seen[1][2])
+    assert all(names == set(outcome.history) for _, names, *_ in seen)
+    *_, best, values = seen[-1]
+    assert torch.equal(values, outcome.values[best : best + 1])
+    # What was handed out does not go on training.
+    assert not torch.equal(seen[0][-1], seen[1][-1])
     assert outcome.n_epochs.tolist() == [3] * 3
 
 
@@ -350,15 +354,16 @@ def test_stopped_within_the_schedule_the_latest_weights_are_kept(
 ):
     problem, kept = make_problem(), []
 
-    def on_epoch(epoch, record, keep):
-        kept.append(keep())
+    def on_epoch(epoch, record, best):
+        kept.append(best())
         return epoch == 2
 
     outcome = problem.train(
         Linear(warmup=0.5), BETAS, long_plan, judge=True, on_epoch=on_epoch
     )
     assert epoch_of(outcome, problem).tolist() == [2] * 3
-    assert torch.equal(kept[-1], outcome.values)
+    best, values = kept[-1]
+    assert torch.equal(values, outcome.values[best : best + 1])
 
 
 @pytest.mark.parametrize("judge", [False, True])
