@@ -162,7 +162,7 @@ class Fitting:
             )
         )
         starts: list[LinearWeights | None] = [None] * len(self.replicas)
-        noise = None
+        noise = prior = None
         levels = [
             policy.weight_of(beta, len(table.scale), self.n_components)
             for beta, _ in self.replicas
@@ -178,6 +178,11 @@ class Fitting:
                 ]
                 starts = [weights for weights, _ in found]
                 noise = self._tensor(np.stack([variance for _, variance in found]))
+                left = [
+                    table.variance - np.square(weights.decoder).sum(axis=0)
+                    for weights, _ in found
+                ]
+                prior = self._tensor(np.maximum(left, floor))
             else:
                 scale = np.sqrt(np.broadcast_to(variance, len(table.scale)))
                 starts = [
@@ -207,6 +212,7 @@ class Fitting:
             floor=self._tensor(floor),
             seed=seed,
             starts=starts,
+            prior=prior,
         )
         if self.goes_on:
             state.values = self._last_values(state.shapes)

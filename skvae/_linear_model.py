@@ -106,6 +106,11 @@ class LinearModel:
         else:
             singular, vectors = np.linalg.svd(scaled, full_matrices=False)[1:]
             values, vectors = np.square(singular[:n_found]), vectors[:n_found]
+        # Of the two directions of an axis the one whose first large entry is
+        # positive, or rounding could turn it round.
+        size = np.abs(vectors)
+        first = (size >= 0.999 * size.max(axis=1, keepdims=True)).argmax(axis=1)
+        vectors = vectors * np.sign(vectors[np.arange(n_found), first])[:, None]
         missing = n_components - n_found
         # Rounding leaves eigenvalues that are zero a little to either side of it.
         values = np.pad(values.clip(min=0.0), (0, missing))

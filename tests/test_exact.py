@@ -12,7 +12,14 @@ from sklearn.datasets import load_breast_cancer, load_digits, load_wine
 from sklearn.decomposition import PCA, FactorAnalysis
 
 from skvae import BalancedVAE
-from skvae.balance import Cosine, Cyclical, LearnedVariance, Linear, Sigmoid
+from skvae.balance import (
+    Cosine,
+    Cyclical,
+    LearnedVariance,
+    Linear,
+    RunningAverage,
+    Sigmoid,
+)
 from skvae.likelihoods import Gaussian
 from skvae.networks import MLP
 
@@ -224,7 +231,9 @@ def test_variance_per_feature_is_not_below_factor_analysis():
     assert vae.score(X) > FactorAnalysis(5).fit(X).score(X) - 1e-3
 
 
-@pytest.mark.parametrize("balance", ["optimal_variance", "running_average"])
+@pytest.mark.parametrize(
+    "balance", ["optimal_variance", RunningAverage(), RunningAverage(variant="ema")]
+)
 @pytest.mark.parametrize("name", ["spectrum", "wine", "breast_cancer"])
 def test_closed_form_policies_end_at_the_ppca_variance(name, balance, spectrum):
     X = spectrum if name == "spectrum" else standardized(name)
@@ -303,3 +312,100 @@ def test_schedule_around_a_learned_variance_ends_at_ppca(spectrum, schedule):
     assert vae.score(spectrum) == pytest.approx(-7.905434, abs=1e-3)
     assert vae.theta_ == pytest.approx(1.0 / 3.0, abs=0.01)
     assert vae.beta_ == 1.0
+
+
+# From the closed form: it is at the optimum before the first step.
+
+
+def at_the_start(n_components, **params):
+    """A model whose training is too short to get anywhere."""
+    settings = {
+        "hidden_layer_sizes": (),
+        "early_stopping": False,
+        "learning_rate_init": 1e-8,
+        "max_iter": 1,
+        "precision": "float64",
+        "random_state": 0,
+        **params,
+    }
+    return BalancedVAE(n_components, **settings)
+
+
+one_epoch = pytest.mark.filterwarnings("ignore:Training ended after max_iter=1 epochs")
+
+
+@one_epoch
+@pytest.mark.parametrize("hidden", [(), (8,)])
+@pytest.mark.parametrize("balance", ["running_average", "learned_variance", "geco"])
+@pytest.mark.parametrize("n_components", [2, 5])
+@pytest.mark.parametrize("name", LOADERS)
+def test_start_is_at_probabilistic_pca(name, n_components, balance, hidden):
+    X = standardized(name)
+    if balance == "geco":
+        # Its own variance is fixed; beta is the variance of probabilistic PCA.
+        beta = np.linalg.eigvalsh(np.cov(X.T, bias=True))[:-n_components].mean()
+    else:
+        beta = 1.0
+    vae = at_the_start(
+        n_components, balance=balance, beta=beta, hidden_layer_sizes=hidden
+    ).fit(X)
+    assert vae.score(X) == pytest.approx(ppca_log_likelihood(X, n_components), abs=1e-3)
+    assert_allclose(vae.log_likelihood(X, 1), vae.score_samples(X), atol=0.05)
+
+
+@one_epoch
+@pytest.mark.parametrize(
+    ("name", "n_components"),
+    [
+        ("wine", 2),
+        ("wine", 3),
+        ("wine", 5),
+        ("breast_cancer", 2),
+        ("breast_cancer", 5),
+        ("digits", 2),
+        ("digits", 5),
+    ],
+)
+def test_start_is_not_below_factor_analysis(name, n_components):
+    X = standardized(name)
+    balance = RunningAverage(scope="feature")
+    vae = at_the_start(n_components, balance=balance).fit(X)
+    analysis = FactorAnalysis(n_components, svd_method="lapack").fit(X)
+    assert vae.score(X) > analysis.score(X) - 1e-3
+
+
+@one_epoch
+@pytest.mark.parametrize("n_components", [2, 3])
+def test_start_is_factor_analysis(n_components):
+    X = standardized("wine")
+    analysis = FactorAnalysis(
+        n_components, tol=1e-9, max_iter=20_000, svd_method="lapack"
+    ).fit(X)
+    balance = RunningAverage(scope="feature")
+    vae = at_the_start(n_components, balance=balance).fit(X)
+    assert vae.score(X) == pytest.approx(analysis.score(X), abs=1e-3)
+    assert_allclose(vae.variance_, analysis.noise_variance_, atol=2e-3)
+
+
+@one_epoch
+@pytest.mark.parametrize("theta", [0.3, 0.75, 1.5, 3.0])
+def test_start_at_a_fixed_theta_is_on_the_rate_distortion_function(spectrum, theta):
+    params = {
+        "beta": theta,
+        "balance": "constant",
+        "likelihood": Gaussian(variance=1.0),
+        "standardize": False,
+    }
+    vae = at_the_start(N_FEATURES, **params).fit(spectrum)
+    rate = 0.5 * np.log(EIGENVALUES / theta).clip(min=0.0).sum()
+    assert vae.rate_ == pytest.approx(rate, abs=5e-3)
+    assert vae.active_units_.sum() == (theta < EIGENVALUES).sum()
+
+
+@pytest.mark.parametrize("balance", ["running_average", "learned_variance"])
+@pytest.mark.parametrize("name", ["wine", "breast_cancer"])
+def test_training_stays_at_the_optimum(name, balance):
+    X = standardized(name)
+    params = {"balance": balance, "learning_rate_init": 0.003, "max_iter": 20}
+    vae = at_the_start(2, **params).fit(X)
+    assert vae.score(X) == pytest.approx(ppca_log_likelihood(X, 2), abs=2e-3)

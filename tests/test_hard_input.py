@@ -200,6 +200,38 @@ def test_more_columns_than_rows():
     fit(np.random.RandomState(0).standard_normal((10, 50)))
 
 
+TABLES = {
+    "wide": lambda random: random.standard_normal((60, 1100)),
+    "wide and few": lambda random: random.standard_normal((10, 1100)),
+    "as many latents as columns": lambda random: random.standard_normal((80, 3)),
+    "rank of two": lambda random: (
+        random.standard_normal((80, 2)) @ random.standard_normal((2, 7))
+    ),
+    "opposite columns": lambda random: (
+        random.standard_normal((80, 1)) * [1.0, -1.0, 2.0, 1e6]
+    ),
+    "outliers": lambda random: random.standard_cauchy((200, 4)) ** 3,
+    "one outlier": lambda random: np.append(
+        random.standard_normal((99, 4)), np.full((1, 4), 1e9), axis=0
+    ),
+    "integers": lambda random: random.poisson(0.02, (300, 5)).astype(float),
+}
+
+
+@pytest.mark.parametrize("early_stopping", [True, False])
+@pytest.mark.parametrize("case", TABLES)
+@pytest.mark.parametrize("hidden", [(), (4,)], ids=["linear", "mlp"])
+def test_start_in_closed_form(case, hidden, early_stopping):
+    rows = TABLES[case](np.random.RandomState(0))
+    for n_components in (3, 8) if rows.shape[1] > 3 else (3, 4):
+        fit(
+            rows,
+            n_components=n_components,
+            hidden_layer_sizes=hidden,
+            early_stopping=early_stopping,
+        )
+
+
 def test_2000_columns():
     wide = np.random.RandomState(0).standard_normal((12, 2000))
     assert fit(wide).n_components_ == 10

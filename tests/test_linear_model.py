@@ -3,11 +3,11 @@ import math
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
-from sklearn.datasets import load_wine
-from sklearn.decomposition import PCA
+from sklearn.datasets import load_breast_cancer, load_wine
+from sklearn.decomposition import PCA, FactorAnalysis
 
 from skvae import _linear_model
-from skvae._linear_model import LinearModel
+from skvae._linear_model import LinearModel, factor_analysis
 
 EIGENVALUES = np.array([4.0, 2.0, 1.0, 0.5, 0.25, 0.25])
 
@@ -106,3 +106,124 @@ def test_wide_and_long_tables_get_the_leading_eigenvalues_only(monkeypatch):
     expected = LinearModel.from_rows(X, np.ones(len(X)), 3)
     assert_allclose(model.eigenvalues, expected.eigenvalues, rtol=1e-6)
     assert model.residual == pytest.approx(expected.residual, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("n_components", "beta", "variance"),
+    [
+        (2, 0.5, 0.4),
+        (2, 1.0, 0.5),
+        (2, 1.5, 2 / 3),
+        (2, 2.0, 1.0),
+        (2, 3.0, 4 / 3),
+        (4, 0.5, 0.125),
+        (4, 1.0, 0.25),
+        (4, 1.5, 2 / 3),
+        (4, 2.0, 1.0),
+        (4, 3.0, 4 / 3),
+    ],
+)
+def test_variance_that_is_learned_with_beta(n_components, beta, variance):
+    model = model_of(n_components)
+    assert model.variance_at(beta) == pytest.approx(variance, rel=1e-12)
+    if beta == 1.0:
+        assert model.variance_at(beta) == pytest.approx(model.noise_variance)
+
+
+@pytest.mark.parametrize("n_components", [2, 4])
+@pytest.mark.parametrize("beta", [0.2, 0.5, 0.9, 1.3, 1.7, 2.5, 10.0])
+def test_variance_at_is_the_minimum(n_components, beta):
+    model = model_of(n_components)
+
+    def loss(variance):
+        theta = beta * variance
+        error = model.squared_error(theta) / variance
+        return 0.5 * (6 * math.log(variance) + error) + beta * model.rate(theta)
+
+    at = model.variance_at(beta)
+    levels = at * np.geomspace(0.01, 100.0, 401)
+    assert min(loss(level) for level in levels) >= loss(at) - 1e-12
+
+
+def test_no_variance_where_there_is_no_minimum():
+    assert model_of(6).variance_at(0.5) == pytest.approx(0.0, abs=1e-12)
+
+
+@pytest.mark.parametrize(("theta", "n_active"), [(0.3, 4), (0.75, 3), (4.0, 0)])
+def test_weights_are_the_optimum(theta, n_active):
+    x = rows_of(EIGENVALUES)
+    weights = model_of(6).weights(theta, np.zeros(6), np.ones(6))
+    mean = x @ weights.encoder
+    variance = np.exp(weights.log_variance)
+    active = theta < EIGENVALUES
+    assert active.sum() == n_active
+    assert_allclose(variance[active], theta / EIGENVALUES[active])
+    # The variance law; a latent that is off is as good as the prior.
+    assert_allclose(mean.var(axis=0) + variance, 1.0, rtol=1e-10)
+    assert (variance[~active] >= 0.999 - 1e-12).all()
+    model = model_of(6)
+    rate = 0.5 * (np.square(mean) + variance - 1.0 - np.log(variance)).mean(axis=0)
+    assert rate.sum() == pytest.approx(model.rate(theta), abs=5e-3)
+    residual = np.square(x - mean @ weights.decoder).mean(axis=0).sum()
+    error = residual + (variance[:, None] * np.square(weights.decoder)).sum()
+    assert error == pytest.approx(model.squared_error(theta), abs=0.02)
+
+
+def test_axes_have_one_direction():
+    x = (
+        rows_of(EIGENVALUES)
+        @ np.linalg.qr(np.random.RandomState(0).standard_normal((6, 6)))[0]
+    )
+    vectors = LinearModel.from_rows(x, np.ones(64), 4).vectors
+    turned = LinearModel.from_rows(-x, np.ones(64), 4).vectors
+    assert_allclose(turned, vectors, atol=1e-9)
+    # Two columns that are each other's opposites, with whatever rounding.
+    one = np.random.RandomState(0).standard_normal(50)
+    for rounding in (0.0, 1e-15, -1e-15):
+        x = np.column_stack([one, -one * (1.0 + rounding)])
+        vectors = LinearModel.from_rows(x, np.ones(50), 1).vectors
+        assert_allclose(vectors, [[math.sqrt(0.5), -math.sqrt(0.5)]])
+
+
+@pytest.mark.parametrize(
+    ("load", "n_components"),
+    [
+        (load_wine, 2),
+        (load_wine, 3),
+        (load_wine, 5),
+        (load_breast_cancer, 2),
+        (load_breast_cancer, 5),
+    ],
+)
+def test_factor_analysis_is_not_below_that_of_scikit_learn(load, n_components):
+    X = load().data
+    X = (X - X.mean(axis=0)) / X.std(axis=0)
+    covariance = np.cov(X.T, bias=True)
+    noise = factor_analysis(covariance, n_components, 1e-5)
+    model = LinearModel.from_rows(X / np.sqrt(noise), np.ones(len(X)), n_components)
+    loadings = model.weights(1.0, np.zeros(X.shape[1]), np.sqrt(noise)).decoder
+    found = loadings.T @ loadings + np.diag(noise)
+    score = -0.5 * (
+        np.linalg.slogdet(2.0 * np.pi * found)[1]
+        + np.trace(np.linalg.solve(found, covariance))
+    )
+    analysis = FactorAnalysis(n_components, svd_method="lapack", tol=1e-8)
+    analysis.set_params(max_iter=5000)
+    if (load, n_components) in {(load_wine, 2), (load_wine, 3)}:
+        analysis.fit(X)
+        assert score == pytest.approx(analysis.score(X), abs=1e-5)
+        assert_allclose(noise, analysis.noise_variance_, atol=2e-3)
+    else:
+        # Some variances are zero, where EM is slow.
+        analysis.set_params(tol=1e-2, max_iter=1000).fit(X)
+        assert score > analysis.score(X) - 1e-6
+    assert (noise >= 1e-5 * np.diag(covariance) * (1.0 - 1e-9)).all()
+
+
+def test_factor_analysis_is_equivariant_to_units():
+    X = load_wine().data
+    scale = np.geomspace(0.01, 100.0, 13)
+    one, other = (
+        factor_analysis(np.cov(rows.T, bias=True), 3, 1e-5) for rows in (X, X * scale)
+    )
+    assert_allclose(other, one * scale**2, rtol=1e-3)

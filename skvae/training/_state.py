@@ -31,7 +31,7 @@ class TrainingState:
     floor: Tensor
     """Smallest decoder variance of each feature, of shape (n_features,)."""
     prior: Tensor
-    """Decoder variance that the linear model needs, (n_replicas, n_features)."""
+    """Variance that the linear model leaves of each, (n_replicas, n_features)."""
     mean: Tensor | None = None
     square: Tensor | None = None
     n_steps: int = 0
@@ -81,6 +81,7 @@ def init(
     floor: Tensor,
     seed: int,
     starts: Sequence[LinearWeights | None] | None = None,
+    prior: Tensor | None = None,
 ) -> TrainingState:
     """State before the first step.
 
@@ -103,6 +104,8 @@ def init(
         Of the private random generator.
     starts : list of LinearWeights or None, default=None
         The linear model that each replica starts at.
+    prior : Tensor of shape (n_replicas, n_features) or None, default=None
+        Variance that those models leave of each feature; None for all of it.
 
     Returns
     -------
@@ -117,7 +120,6 @@ def init(
         for name in drawn[0]
     }
     weights |= policy.init_parameters(sizes)
-    prior = sizes.noise_variance
     if prior is None:
         prior = sizes.data_variance.repeat(sizes.n_replicas, 1)
     return TrainingState(

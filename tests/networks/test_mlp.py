@@ -7,6 +7,7 @@ import torch
 from numpy.polynomial.hermite_e import hermegauss
 from torch import nn
 
+from skvae._linear_model import LinearWeights
 from skvae.networks import ACTIVATIONS, MLP
 
 MODULES = {"silu": nn.SiLU(), "relu": nn.ReLU(), "gelu": nn.GELU(), "tanh": nn.Tanh()}
@@ -206,3 +207,89 @@ def test_full_linear_encoder_has_one_covariance_for_all_rows():
     assert MLP((), posterior="full").encoder(5, 1).shapes == (
         MLP(()).encoder(5, 1).shapes
     )
+
+
+# Starts in closed form.
+
+
+@pytest.fixture
+def linear_weights():
+    random = np.random.RandomState(0)
+    return LinearWeights(
+        center=random.standard_normal(5),
+        encoder=random.standard_normal((5, 2)),
+        log_variance=random.standard_normal(2),
+        decoder=random.standard_normal((2, 5)),
+    )
+
+
+def begin(function, linear_weights):
+    generator = torch.Generator().manual_seed(0)
+    weights = function.init(generator, linear_weights)
+    assert all(weight.dtype == torch.float64 for weight in weights.values())
+    return {name: weight[None] for name, weight in weights.items()}
+
+
+@every_activation
+@pytest.mark.parametrize("posterior", ["diagonal", "full"])
+@pytest.mark.parametrize("widths", [(), (6,), (6, 4)])
+def test_start_is_the_linear_model(widths, posterior, activation, linear_weights):
+    network = MLP(widths, activation, posterior=posterior)
+    assert network.starts_linear
+    encoder, decoder = network.encoder(5, 2), network.decoder(2, 5)
+    x, z = 3.0 * draw(1, 9, 5), 3.0 * draw(1, 9, 2)
+    output = encoder(begin(encoder, linear_weights), x)
+    mean, log_variance, below = output.split([2, 2, output.shape[-1] - 4], dim=-1)
+    center, encode, spread, decode = (torch.tensor(part) for part in linear_weights)
+    torch.testing.assert_close(mean, (x - center) @ encode)
+    torch.testing.assert_close(log_variance, spread.expand(1, 9, 2))
+    assert (below == 0.0).all()
+    output = decoder(begin(decoder, linear_weights), z)
+    torch.testing.assert_close(output, center + z @ decode)
+
+
+@pytest.mark.parametrize("n_outputs", [5, 10])
+@pytest.mark.parametrize("widths", [(), (6,)])
+def test_start_sets_the_first_outputs_alone(widths, n_outputs, linear_weights):
+    # A likelihood may take more numbers than the means.
+    decoder = MLP(widths).decoder(2, n_outputs)
+    output = decoder(begin(decoder, linear_weights), draw(1, 9, 2))
+    assert output.shape == (1, 9, n_outputs)
+    assert (output[..., 5:] == 0.0).all()
+
+
+def test_start_can_learn_what_is_not_linear(linear_weights):
+    for function, n_inputs in (
+        (MLP((6,)).encoder(5, 2), 5),
+        (MLP((6,)).decoder(2, 5), 2),
+    ):
+        weights = {
+            name: weight.requires_grad_()
+            for name, weight in begin(function, linear_weights).items()
+        }
+        output = function(weights, draw(1, 9, n_inputs))
+        (output * draw(*output.shape, seed=2)).sum().backward()
+        (last,) = (name for name in weights if name.endswith("1.weight"))
+        assert (weights[last] == 0.0).all()
+        assert (weights[last].grad != 0.0).all()
+
+
+@pytest.mark.parametrize("widths", [(6,), (6, 4)])
+def test_without_a_linear_model_the_linear_map_starts_at_zero(widths):
+    for side in ("encoder", "decoder"):
+        sizes = (5, 2) if side == "encoder" else (2, 5)
+        with_path, without = (
+            getattr(MLP(widths, linear_path=path), side)(*sizes)
+            for path in (True, False)
+        )
+        assert set(with_path.shapes) - set(without.shapes) == {f"{side}.linear"}
+        weights, plain = start(with_path), start(without)
+        assert (weights[f"{side}.linear"] == 0.0).all()
+        x = draw(1, 9, sizes[0])
+        torch.testing.assert_close(with_path(weights, x), without(plain, x))
+
+
+def test_random_start_is_asked_for():
+    assert not MLP(linear_path=False).starts_linear
+    encoder = MLP((), linear_path=False).encoder(5, 2)
+    assert encoder.shapes == MLP(()).encoder(5, 2).shapes

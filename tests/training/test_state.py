@@ -27,8 +27,8 @@ def balance_of(state):
 
 def assert_equal(one, other):
     for left, right in zip(
-        [one.values, *balance_of(one), one.floor, one.generator],
-        [other.values, *balance_of(other), other.floor, other.generator],
+        [one.values, *balance_of(one), one.floor, one.prior, one.generator],
+        [other.values, *balance_of(other), other.floor, other.prior, other.generator],
         strict=True,
     ):
         assert torch.equal(left, right)
@@ -113,6 +113,7 @@ def test_arrays_may_be_read_only(make_problem, make_plan):
         arrays.values,
         *balance_of(arrays),
         arrays.floor,
+        arrays.prior,
         arrays.generator,
         arrays.mean,
         arrays.square,
@@ -128,7 +129,36 @@ def test_precision_may_change_on_the_way_back(make_problem, make_plan):
     problem = make_problem()
     trained = problem.train(RunningAverage(), [1.0], make_plan()).state
     state = trained.to_numpy().to_torch(CPU, torch.float32)
-    parts = [state.values, state.floor, state.mean, state.square]
+    parts = [state.values, state.floor, state.prior, state.mean, state.square]
     for part in [*parts, *balance_of(state)]:
         assert part.dtype == torch.float32
     assert torch.equal(state.generator, trained.generator)
+
+
+@pytest.mark.parametrize("policy", WITH_A_STATE)
+def test_state_of_one_replica(policy, make_problem, make_plan):
+    problem = make_problem()
+    state = problem.train(policy, [0.5, 1.0, 4.0], make_plan()).state
+    for r in range(3):
+        one = state.take(r)
+        assert torch.equal(one.values, state.values[r : r + 1])
+        for part, whole in zip(balance_of(one), balance_of(state), strict=True):
+            assert torch.equal(part, whole[r : r + 1])
+        for name in ("prior", "mean", "square"):
+            assert torch.equal(getattr(one, name), getattr(state, name)[r : r + 1])
+        assert torch.equal(one.floor, state.floor)
+        assert torch.equal(one.generator, state.generator)
+        # It goes on alone as it would among the others.
+        plan = make_plan(n_planned_epochs=10)
+        alone = problem.train(policy, one, plan)
+        together = problem.train(policy, state, plan)
+        torch.testing.assert_close(
+            alone.values[0], together.values[r], rtol=1e-9, atol=1e-9
+        )
+
+
+def test_prior_is_what_the_linear_model_leaves(make_problem):
+    problem = make_problem()
+    state = problem.start(RunningAverage(), [1.0, 2.0])
+    # Without one, all of the column's variance is left.
+    assert torch.equal(state.prior, torch.ones(2, 5, dtype=torch.float64))

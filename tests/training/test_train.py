@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -373,3 +374,94 @@ def test_divergence_is_not_hidden(judge, make_problem, make_plan):
     problem.held_out.x[3, 1] = math.inf
     outcome = problem.train(Constant(), [1.0], make_plan(), judge=judge)
     assert not torch.isfinite(outcome.values).all()
+
+
+# The start is a candidate for the weights to keep.
+
+
+@pytest.fixture
+def trained(make_problem, long_plan):
+    """A problem, and a state that is as good as training gets."""
+    problem = make_problem()
+    outcome = problem.train(Constant(), BETAS, long_plan, judge=True)
+    return problem, replace(outcome.state, n_epochs=0)
+
+
+def test_start_is_kept_where_training_only_harms(trained, make_plan):
+    problem, state = trained
+    plan = make_plan(
+        n_epochs=4, n_planned_epochs=40, schedule="constant", learning_rate=1.0
+    )
+    outcome = problem.train(Constant(), state, plan, judge=True)
+    elbo = outcome.history["validation_elbo"]
+    assert torch.equal(outcome.values, state.values)
+    assert (outcome.elbo.numpy() > elbo.max(axis=0) + 0.1).all()
+    assert outcome.beta.tolist() == BETAS
+    assert torch.equal(outcome.variance, state.balance.variance)
+    assert outcome.n_epochs.tolist() == [4] * 3
+    # Without held-out rows nobody knows.
+    blind = problem.train(Constant(), state, plan)
+    assert not torch.equal(blind.values, state.values)
+
+
+def test_each_replica_keeps_its_own_best(trained, make_plan):
+    problem, state = trained
+    # One of them has everything to learn.
+    state.values[1] = problem.start(Constant(), [1.0], seed=5).values[0]
+    plan = make_plan(n_epochs=4, n_planned_epochs=40, learning_rate=0.02)
+    outcome = problem.train(Constant(), state, plan, judge=True)
+    assert not torch.equal(outcome.values[1], state.values[1])
+    best = outcome.history["validation_elbo"].max(axis=0)
+    assert outcome.elbo[1] == pytest.approx(best[1])
+    assert (outcome.elbo.numpy() >= best).all()
+
+
+def test_start_within_a_schedule_is_not_kept(trained, make_plan):
+    # It is the model of another beta.
+    problem, _ = trained
+    plan = make_plan(
+        n_epochs=4, n_planned_epochs=4, schedule="constant", learning_rate=1.0
+    )
+    state = problem.start(Linear(warmup=0.5), BETAS)
+    outcome = problem.train(Linear(warmup=0.5), state, plan, judge=True)
+    assert not (outcome.values == state.values).all(dim=1).any()
+    assert outcome.beta.tolist() == BETAS
+
+
+def test_patience_is_counted_from_the_start(trained, make_plan):
+    problem, state = trained
+    plan = make_plan(
+        n_epochs=9, n_planned_epochs=90, schedule="constant", learning_rate=1.0
+    )
+    plan = plan._replace(patience=3)
+    outcome = problem.train(Constant(), state, plan, judge=True)
+    assert outcome.n_epochs.tolist() == [3] * 3
+    assert torch.equal(outcome.values, state.values)
+
+
+def test_divergence_is_not_hidden_by_a_good_start(trained, make_plan):
+    problem, state = trained
+    plan = make_plan(learning_rate=1e200, schedule="constant")
+    outcome = problem.train(Constant(), state, plan, judge=True)
+    assert torch.isfinite(state.values).all()
+    assert not torch.isfinite(outcome.values).all(dim=1).any()
+
+
+def test_one_of_several_outcomes(make_problem, long_plan):
+    problem = make_problem()
+    plan = long_plan._replace(patience=6, tolerance=1e-2)
+    outcome = problem.train(RunningAverage(), BETAS, plan, judge=True)
+    assert len(set(outcome.n_epochs.tolist())) > 1
+    for r in range(3):
+        one = outcome.take(r)
+        for name in ("values", "beta", "variance", "elbo"):
+            assert torch.equal(getattr(one, name), getattr(outcome, name)[r : r + 1])
+        assert one.n_epochs.tolist() == [outcome.n_epochs[r]]
+        for name, entries in one.history.items():
+            assert entries.shape == (outcome.n_epochs[r], 1), name
+            np.testing.assert_array_equal(
+                entries[:, 0], outcome.history[name][: len(entries), r]
+            )
+        assert torch.equal(one.state.values, one.values)
+        assert len(one.state.prior) == 1
+        assert torch.equal(one.state.floor, outcome.state.floor)
