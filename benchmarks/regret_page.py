@@ -16,8 +16,8 @@ hindsight, on the rows that are scored; nobody who searches can do better than t
 Each table is split 60/20/20 with three seeds. Models are fitted on the first part, the
 second part is there to search beta as a user would, the third is scored with
 {n_samples} importance samples. Every model is `BalancedVAE` at its defaults (the linear
-start and the calibrated variance included) but for the policy; the grid has
-`balance="constant"` and betas from {low:g} to {high:g}. Tables are standardized by the
+start and the calibrated variance included) but for the policy and for hidden layers of
+{hidden}; the grid has `balance="constant"` and betas from {low:g} to {high:g}. Tables are standardized by the
 rows fitted on; columns that are linear functions of others are left out, and so are
 scored rows further outside the rows fitted on than those are wide.
 

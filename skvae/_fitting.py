@@ -122,8 +122,12 @@ class Fitting:
         # A likelihood without a variance gets the policy's, which it does not read.
         self.calibration = None
         if likelihood.has_free_variance:
+            scope = policy.scope
+            if self.resumes and vae._variance.shape[1] > 1:
+                # No rows are held out now, but they once chose one for each feature.
+                scope = "feature"
             self.calibration = training.Calibration.of(
-                self.parts.policy.scope,
+                scope,
                 self.state.floor,
                 self.state.prior,
                 self.rows,
@@ -161,33 +165,16 @@ class Fitting:
                 x / np.sqrt(variance), weight, self.n_components
             )
         )
-        starts: list[LinearWeights | None] = [None] * len(self.replicas)
+        starts: list[LinearWeights] | None = None
         noise = prior = None
-        levels = [
-            policy.weight_of(beta, len(table.scale), self.n_components)
-            for beta, _ in self.replicas
-        ]
         if likelihood.has_variance and self.parts.network.starts_linear:
-            if policy.moves_variance:
-                held_out = None if self.held_out is None else _arrays(self.held_out)
-                found = [
-                    linear_start(
-                        x, weight, held_out, self.n_components, level, scope, floor
-                    )
-                    for level, (_, scope) in zip(levels, self.replicas, strict=True)
-                ]
-                starts = [weights for weights, _ in found]
-                noise = self._tensor(np.stack([variance for _, variance in found]))
-                left = [
-                    table.variance - np.square(weights.decoder).sum(axis=0)
-                    for weights, _ in found
-                ]
-                prior = self._tensor(np.maximum(left, floor))
-            else:
-                scale = np.sqrt(np.broadcast_to(variance, len(table.scale)))
-                starts = [
-                    linear_model().weights(level, weight @ x, scale) for level in levels
-                ]
+            starts, noises = self._linear_starts(linear_model, variance, floor)
+            noise = self._tensor(noises)
+            left = [
+                table.variance - np.square(weights.decoder).sum(axis=0)
+                for weights in starts
+            ]
+            prior = self._tensor(np.maximum(left, floor))
         per_feature = None
         if self.n_candidates > 1:
             per_feature = self._tensor(
@@ -217,6 +204,32 @@ class Fitting:
         if self.goes_on:
             state.values = self._last_values(state.shapes)
         return state
+
+    def _linear_starts(
+        self,
+        linear_model: Callable[[], LinearModel],
+        variance: NDArray[np.float64],
+        floor: NDArray[np.float64],
+    ) -> tuple[list[LinearWeights], NDArray[np.float64]]:
+        """Linear model that each replica starts at, and its noise variances."""
+        policy, n_features = self.parts.policy, len(floor)
+        x, weight = _arrays(self.rows)
+        held_out = None if self.held_out is None else _arrays(self.held_out)
+        found = []
+        for beta, scope in self.replicas:
+            beta = policy.weight_of(beta, n_features, self.n_components)
+            if policy.moves_variance:
+                found.append(
+                    linear_start(
+                        x, weight, held_out, self.n_components, beta, scope, floor
+                    )
+                )
+            else:
+                noise = np.broadcast_to(variance, n_features)
+                model = linear_model()
+                start = model.weights(beta, weight @ x, np.sqrt(noise))
+                found.append((start, noise))
+        return [start for start, _ in found], np.stack([noise for _, noise in found])
 
     def _last_values(self, shapes: dict[str, tuple[int, ...]]) -> Tensor:
         """Weights of the last fit, for a warm start."""

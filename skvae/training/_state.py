@@ -80,7 +80,7 @@ def init(
     beta: Tensor,
     floor: Tensor,
     seed: int,
-    starts: Sequence[LinearWeights | None] | None = None,
+    starts: Sequence[LinearWeights] | None = None,
     prior: Tensor | None = None,
 ) -> TrainingState:
     """State before the first step.
@@ -112,7 +112,8 @@ def init(
     state : TrainingState
     """
     drawn = []
-    for start in starts or [None] * sizes.n_replicas:
+    each: Sequence[LinearWeights | None] = starts or [None] * sizes.n_replicas
+    for start in each:
         generator = torch.Generator().manual_seed(seed)
         drawn.append(module.init(generator, start))
     weights = {
