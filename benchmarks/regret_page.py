@@ -17,9 +17,9 @@ Each table is split 60/20/20 with three seeds. Models are fitted on the first pa
 second part is there to search beta as a user would, the third is scored with
 {n_samples} importance samples. Every model is `BalancedVAE` at its defaults (the linear
 start and the calibrated variance included) but for the policy and for hidden layers of
-{hidden}; the grid has `balance="constant"` and betas from {low:g} to {high:g}. Tables are standardized by the
-rows fitted on; columns that are linear functions of others are left out, and so are
-scored rows further outside the rows fitted on than those are wide.
+{hidden}; the grid has `balance="constant"` and betas from {low:g} to {high:g}. Tables
+are standardized by the rows fitted on; columns that are linear functions of others are
+left out, and so are scored rows further outside the rows fitted on than those are wide.
 
 This page is written by
 
