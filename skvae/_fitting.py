@@ -111,18 +111,19 @@ class Fitting:
                 "early_stopping=True."
             )
         scopes: tuple[str, ...] = (policy.scope,)
-        if policy.moves_variance and policy.scope == "auto":
+        if policy.moves_variance and policy.scope == "auto" and not self.resumes:
             # Which of the two is better is seen on held-out rows only.
-            scopes = ("shared",)
-            if self.held_out is not None:
-                scopes = ("shared", "feature")
+            scopes = ("shared", "feature")
+            if self.held_out is None:
+                scopes = ("shared",)
+                self.parts = self.parts.with_shared_variance()
         self.n_candidates = len(scopes)
         self.replicas = [(beta, scope) for beta in self.betas for scope in scopes]
         self.state = self._start(seed)
         # A likelihood without a variance gets the policy's, which it does not read.
         self.calibration = None
         if likelihood.has_free_variance:
-            scope = policy.scope
+            scope = self.parts.policy.scope
             if self.resumes and vae._variance.shape[1] > 1:
                 # No rows are held out now, but they once chose one for each feature.
                 scope = "feature"

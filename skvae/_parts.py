@@ -71,6 +71,15 @@ class Parts(NamedTuple):
         _check_divergence(vae, policy, divergence)
         return cls(policy, likelihood, divergence, network)
 
+    def with_shared_variance(self) -> Parts:
+        """Parts whose policy has one variance for all features, however wrapped."""
+        policy = clone(self.policy)
+        innermost = policy
+        while isinstance(innermost, Wrapper):
+            innermost = innermost.inner
+        innermost.set_params(scope="shared")
+        return self._replace(policy=policy)
+
     def module(self, n_features: int, n_components: int) -> Module:
         """Module that the parts make up."""
         from skvae._module import Module

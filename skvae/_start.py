@@ -41,9 +41,9 @@ def linear_start(
         Number of latents.
     beta : float
         Weight of the rate.
-    scope : {"shared", "feature", "auto"}
-        One variance for all features (probabilistic PCA), one for each (factor
-        analysis), or what explains held-out rows best.
+    scope : {"shared", "feature"}
+        One variance for all features (probabilistic PCA) or one for each (factor
+        analysis, with the floor of its noise that explains held-out rows best).
     floor : ndarray of shape (n_features,)
         Smallest variance of each feature.
 
@@ -55,15 +55,13 @@ def linear_start(
     """
     center = weight @ x
     n_features = x.shape[1]
-    is_narrow = n_features <= _MAX_FACTOR_ANALYSIS
-    noises = []
-    if scope != "feature" or not is_narrow:
+    if scope == "shared" or n_features > _MAX_FACTOR_ANALYSIS:
         shared = LinearModel.from_rows(x, weight, n_components).variance_at(beta)
-        noises.append(np.full(n_features, shared))
-    if is_narrow and (scope == "feature" or (scope == "auto" and held_out is not None)):
+        noises = [np.full(n_features, shared)]
+    else:
         covariance = _covariance(x - center, weight)
         least = _FLOORS if held_out is not None else _FLOORS[:1]
-        noises += [factor_analysis(covariance, n_components, floor) for floor in least]
+        noises = [factor_analysis(covariance, n_components, floor) for floor in least]
     models = []
     for noise in noises:
         noise = np.maximum(noise, floor)

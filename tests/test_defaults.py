@@ -94,23 +94,30 @@ def test_better_of_two_models_is_kept():
         assert np.shape(getattr(candidates["auto"], name)) == (13,)
 
 
-def test_without_held_out_rows_auto_is_shared():
-    # The mean of running minima is a little below the minimum of the mean.
-    for variant, atol in (("ema", 1e-6), ("ema_min", 1e-2)):
-        auto, shared = (
-            BalancedVAE(
-                3,
-                balance=RunningAverage(scope=scope, variant=variant),
-                early_stopping=False,
-                precision="float64",
-                **SHORT,
-            ).fit(WINE)
-            for scope in ("auto", "shared")
-        )
-        assert_allclose(auto.transform(WINE), shared.transform(WINE), atol=atol)
-        for name in ("variance_", "theta_"):
-            assert type(getattr(auto, name)) is float
-            assert getattr(auto, name) == pytest.approx(getattr(shared, name), rel=atol)
+@pytest.mark.parametrize("variant", ["ema", "ema_min", "ratchet"])
+def test_without_held_out_rows_auto_is_shared(variant):
+    def fitted(scope):
+        balance = RunningAverage(scope=scope, variant=variant)
+        vae = BalancedVAE(3, balance=Linear(policy=balance), **SHORT)
+        return vae.set_params(early_stopping=False).fit(WINE)
+
+    auto, shared = fitted("auto"), fitted("shared")
+    assert_array_equal(auto.transform(WINE), shared.transform(WINE))
+    for name in ("variance_", "theta_"):
+        assert type(getattr(auto, name)) is float
+        assert getattr(auto, name) == getattr(shared, name)
+    # What the user passed stays as it is.
+    assert auto.balance.policy.scope == "auto"
+
+
+def test_partial_fit_goes_on_with_a_variance_for_each_feature():
+    vae = BalancedVAE(3, **SHORT).fit(WINE)
+    before, variance = vae.score(WINE), vae.variance_
+    vae.set_params(learning_rate_init=1e-9).partial_fit(WINE)
+    assert vae.variance_.shape == (13,)
+    # Now it is the training error, on all rows.
+    assert vae.score(WINE) == pytest.approx(before, abs=0.3)
+    assert_allclose(vae.variance_, variance, rtol=0.5)
 
 
 @pytest.mark.parametrize(
@@ -139,7 +146,7 @@ def test_variance_from_held_out_rows_needs_some(balance):
 def test_source_decides_whose_error_is_the_variance():
     found = {}
     for source in ("train", "validation", "auto"):
-        balance = OptimalVariance(source=source)
+        balance = OptimalVariance("feature", source=source)
         found[source] = BalancedVAE(3, balance=balance, **SHORT).fit(WINE)
     auto, validation = found["auto"], found["validation"]
     assert_array_equal(auto.transform(WINE), validation.transform(WINE))

@@ -84,7 +84,8 @@ SET_POINTS = [("six", 6, 3.0), ("eight", 4, 2.0)]
 
 @pytest.mark.parametrize(("spectrum", "n_components", "rate"), SET_POINTS)
 @pytest.mark.parametrize("cls", [Capacity, Control, Dynamic, Geco])
-def test_ends_at_the_set_point(cls, spectrum, n_components, rate):
+@pytest.mark.parametrize("linear_path", [False, True], ids=["random", "closed-form"])
+def test_ends_at_the_set_point(linear_path, cls, spectrum, n_components, rate):
     X = rows_of(spectrum)
     model = linear_model_of(X, n_components)
     theta = model.theta_at_rate(rate)
@@ -94,7 +95,8 @@ def test_ends_at_the_set_point(cls, spectrum, n_components, rate):
         # The less a missing nat costs, the more steps go into the distortion.
         settings["weight"] = 2.0
 
-    vae = linear(n_components, cls(**settings)).fit(X)
+    network = MLP((), linear_path=linear_path)
+    vae = linear(n_components, cls(**settings), network=network).fit(X)
 
     rates, distortions = vae.rate_distortion(X)
     assert rates.mean() == pytest.approx(rate, rel=0.02)
