@@ -43,8 +43,10 @@ def test_auto_is_per_feature_where_rows_are_held_out(is_judged):
 
 @scopes
 def test_many_held_out_rows_alone_decide(scope):
-    log_variance = calibration(scope, 10**12)(ERROR, HELD_OUT).log().requires_grad_()
-    Gaussian().distortion_from_error(HELD_OUT, log_variance.exp()).sum().backward()
+    # Where they are not easier than the training rows, which is chance.
+    held_out = HELD_OUT.maximum(ERROR)
+    log_variance = calibration(scope, 10**12)(ERROR, held_out).log().requires_grad_()
+    Gaussian().distortion_from_error(held_out, log_variance.exp()).sum().backward()
     assert log_variance.grad.abs().max() < 1e-10
 
 
@@ -57,7 +59,15 @@ def test_common_level_counts_as_twenty_rows(scope, n_held_out):
     level = 1.1 if scope == "feature" else held_out / error
     level = (n_held_out * level + 1.0) / (n_held_out + 1.0)
     expected = (20.0 * level * error + n_held_out * held_out) / (20.0 + n_held_out)
+    expected = expected.maximum(error)
     torch.testing.assert_close(variance, expected, rtol=1e-12, atol=0.0)
+
+
+@scopes
+@pytest.mark.parametrize("n_held_out", [1, 10, 10**6])
+def test_variance_is_not_below_the_training_error(scope, n_held_out):
+    variance = calibration(scope, n_held_out)(ERROR, 0.3 * ERROR)
+    torch.testing.assert_close(variance, pooled(ERROR, scope), rtol=1e-12, atol=0.0)
 
 
 def test_a_feature_that_fails_on_new_rows_gets_a_larger_variance():
