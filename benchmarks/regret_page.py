@@ -157,6 +157,10 @@ def verdict(found):
     lost = {key: regret(row, DEFAULT) for key, row in found.items()}
     share = {key: 100 * lost[key] / spread(row) for key, row in found.items()}
     worst = max(share, key=share.get)
+    searched = [
+        row["scores"]["searched beta"] - row["scores"][DEFAULT]
+        for row in found.values()
+    ]
     below = [
         f"{table} (k = {k}, {name}, {row['scores'][name] - row['scores'][DEFAULT]:.2f})"
         for (table, k), row in found.items()
@@ -171,6 +175,8 @@ def verdict(found):
         [
             f"- Mean regret of the default, `{DEFAULT}`: "
             f"{np.mean(list(lost.values())):+.2f} nats per row (goal: at most 0).",
+            f"- Against the beta that a search picks: {np.mean(searched):+.2f} nats "
+            f"per row in the mean, {max(searched):+.2f} at worst.",
             f"- Worst table: {worst[0]}, k = {worst[1]}: {lost[worst]:+.2f} nats, "
             f"{share[worst]:+.1f} % of the range from the null model to the best "
             "(goal: at most +1 %).",
@@ -178,8 +184,8 @@ def verdict(found):
             + (", ".join(below) if below else "on no table")
             + ".",
             f"- Above the Gaussian mixture on {sum(m > 0 for m in mixture)} of "
-            f"{len(mixture)}, though a mixture is not limited to k latents; mean "
-            f"difference {np.mean(mixture):+.2f} nats.",
+            f"{len(mixture)}, though a mixture is not limited to k latents; median "
+            f"difference {np.median(mixture):+.2f} nats.",
         ]
     )
 
