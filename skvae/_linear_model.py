@@ -165,8 +165,9 @@ class LinearModel:
     def variance_at(self, beta: float) -> float:
         """Decoder variance that is optimal together with a weight of the rate.
 
-        The root of reference D3: residual and inactive eigenvalues share what the
-        active latents leave. Zero where the loss has no minimum.
+        With k active latents it is the sum of all other eigenvalues over D - beta k,
+        for the k at which just as many are above beta times it. Zero where the loss
+        has no minimum.
         """
         for n_active in range(len(self.eigenvalues), -1, -1):
             left = self.eigenvalues[n_active:].sum() + self.residual

@@ -307,7 +307,7 @@ def test_mean_over_batches_is_that_of_the_table(policy, batch_size):
 @pytest.mark.parametrize("scope", ["shared", "feature"])
 @pytest.mark.parametrize("policy", [LearnedVariance, OptimalVariance])
 def test_units_of_the_columns_shift_the_objective_alone(policy, scope):
-    # Appendix J 7: the mean scales, the path of the KL is the same, and the loss
+    # The mean scales, the path of the KL is the same, and the loss
     # shifts by log c for each scaled column.
     unit = torch.tensor([8.0, 0.25, 1.0, 2.0], dtype=torch.float64)
     if scope == "shared":

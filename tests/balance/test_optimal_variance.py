@@ -19,7 +19,7 @@ def test_is_the_mean_squared_error_of_the_batch(scope, feed):
     ("error", "expected"), [(0.0, 0.2), (0.1999, 0.2), (0.2001, 0.2001), (0.3, 0.3)]
 )
 def test_clamp_is_hard(error, expected, feed):
-    # A soft clamp shifts values near the floor by up to log 2 (appendix H).
+    # A soft clamp shifts values near the floor by up to log 2.
     for scope in ("shared", "feature"):
         (state,) = feed(OptimalVariance(scope), [error], floor=0.2)
         assert state.variance[0].tolist() == pytest.approx(

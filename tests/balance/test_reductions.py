@@ -158,7 +158,7 @@ def test_beta_is_the_implied_variance_as_well(row, tiny_model):
 
 
 def test_summed_loss_and_loss_of_means(tiny_model, gradient):
-    # Appendix J 12: ("sum", 1) and ("mean_mean", M / D) differ by the factor 1 / D.
+    # ("sum", 1) and ("mean_mean", M / D) differ by the factor 1 / D.
     means = described("half_squared", "mean", "mean")
     assert loss_from_beta(1.0, **means) == pytest.approx(M / D)
     weights = tiny_model.weights()
