@@ -160,12 +160,14 @@ class Fitting:
         )
         variance = fixed_variance(likelihood, len(table.scale))
         floor = likelihood.floor * table.variance
-        x, weight = _arrays(self.rows)
-        linear_model = functools.cache(
-            lambda: LinearModel.from_rows(
+
+        @functools.cache
+        def linear_model() -> LinearModel:
+            x, weight = _arrays(self.rows)
+            return LinearModel.from_rows(
                 x / np.sqrt(variance), weight, self.n_components
             )
-        )
+
         starts: list[LinearWeights] | None = None
         noise = prior = None
         if likelihood.has_variance and self.parts.network.starts_linear:

@@ -78,8 +78,8 @@ class BalancedVAE(
         "running_average", or an instance from `skvae.balance` for settings other than
         the defaults. Schedules of beta can be wrapped around another policy. The
         default is the one that loses least where beta is not tuned. It trains two
-        models side by side and keeps the better one on held-out rows, which takes
-        about twice the time of one; `RunningAverage(scope="feature")` trains one.
+        models side by side and keeps the better one on held-out rows, which takes up
+        to twice the time of one; `RunningAverage(scope="feature")` trains one.
 
     likelihood : str or Likelihood, default="auto"
         Distribution of the columns: "gaussian", "bernoulli", or an instance from
