@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from skvae._linear_model import LinearWeights
-from skvae.balance._base import BalancePolicy, Terms
+from skvae.balance._base import Terms
 from skvae.divergences._base import Divergence, Draws
 from skvae.divergences._posterior import POSTERIORS, FullPosterior, Posterior
 from skvae.likelihoods._base import Likelihood
@@ -110,17 +109,24 @@ class Module:
             of length 1 gives the same noise to all rows.
         """
         posterior = self.encode(weights, x)
-        n_draws = len(noise)
-        z = posterior.sample(noise[:, None]).transpose(0, 1)
-        if n_draws > 1:
-            x = x.repeat(n_draws, 1)
-            drawn_weight = weight.repeat(n_draws) / n_draws
-        else:
-            drawn_weight = weight
+        z = self.draw(posterior, noise)
         # The draws of a row follow each other as blocks of rows, so that one matrix
         # product decodes them all.
         parameters = self.decode(weights, z.flatten(1, 2))
-        return Sample(posterior, z, noise, x, parameters, drawn_weight)
+        x, weight = self.repeated(x, weight, len(noise))
+        return Sample(posterior, z, noise, x, parameters, weight)
+
+    def draw(self, posterior: Posterior | FullPosterior, noise: Tensor) -> Tensor:
+        """Latents, of shape (n_replicas, n_draws, n_rows, n_components)."""
+        return posterior.sample(noise[:, None]).transpose(0, 1)
+
+    def repeated(
+        self, x: Tensor, weight: Tensor, n_draws: int
+    ) -> tuple[Tensor, Tensor]:
+        """Rows and their weights once for each draw."""
+        if n_draws == 1:
+            return x, weight
+        return x.repeat(n_draws, 1), weight.repeat(n_draws) / n_draws
 
     def error(self, sample: Sample) -> Tensor | None:
         """Mean error of each feature, of shape (n_replicas, n_features)."""
@@ -140,12 +146,15 @@ class Module:
         variance: Tensor,
         weight: Tensor,
         n_rows: int | None = None,
+        kl: Tensor | None = None,
     ) -> Terms:
         """Terms of the objective on a batch from a table of `n_rows` rows.
 
-        None says that the batch is the whole table.
+        None says that the batch is the whole table, and that the KL divergence of
+        rows and latents has yet to be computed.
         """
-        kl = sample.posterior.kl()
+        if kl is None:
+            kl = sample.posterior.kl()
         if error is None:
             distortion = self.likelihood.distortion(
                 sample.x, sample.parameters, sample.weight
@@ -170,24 +179,3 @@ class Module:
             kl=kl,
             weight=weight,
         )
-
-    def step_terms(
-        self,
-        weights: Weights,
-        x: Tensor,
-        weight: Tensor,
-        noise: Tensor,
-        policy: BalancePolicy,
-        state: Any,
-        floor: Tensor,
-        n_rows: int | None = None,
-    ) -> tuple[Terms, Any, Tensor | None]:
-        """Terms of a training step, with the variance where the policy wants it."""
-        sample = self.sample(weights, x, weight, noise)
-        error = self.error(sample)
-        if error is not None:
-            # The batch's own mean: its weights sum to 1 only in the mean of batches.
-            mean_error = error.detach() / weight.sum()
-            state = policy.move_variance(state, mean_error, weights, floor)
-        terms = self.terms(sample, error, state.variance, weight, n_rows)
-        return terms, state, error

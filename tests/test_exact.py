@@ -197,7 +197,7 @@ def test_real_tables_reach_pca_in_float32_with_batches(name, n_components):
     [
         ("wine", 2, 200, "float64"),
         ("wine", 2, 200, "float32"),
-        ("wine", 3, 200, "float64"),
+        ("wine", 3, 300, "float64"),
         # One column is nearly a function of the others: a variance of 0.0003.
         pytest.param("breast_cancer", 2, 1500, "float64", marks=pytest.mark.slow),
     ],

@@ -8,6 +8,7 @@ from skvae.balance import POLICIES, Constant, LearnedVariance, OptimalVariance, 
 from skvae.divergences import DIVERGENCES, KL, Draws, ImportanceWeighted
 from skvae.likelihoods import LIKELIHOODS, Gaussian
 from skvae.networks import MLP
+from skvae.training import Batch, Differentiator
 
 N_REPLICAS, N_ROWS, N_FEATURES, N_COMPONENTS = 2, 12, 4, 2
 
@@ -83,16 +84,15 @@ def step_of(module, policy, weights, x, weight, noise, scale=None):
     n_replicas = len(next(iter(weights.values())))
     sizes = Sizes(n_replicas, N_FEATURES, N_COMPONENTS, ones[:1], scale**2)
     beta = torch.linspace(0.5, 3.0, n_replicas, dtype=torch.float64)
-    leaves = {**weights, **policy.init_parameters(sizes)}
-    leaves = {name: leaf.clone().requires_grad_() for name, leaf in leaves.items()}
+    trained = policy.init_parameters(sizes)
+    weights = {**weights, **trained}
+    gradients = {name: torch.full_like(w, torch.nan) for name, w in weights.items()}
     # The beta asked for is in force, whatever the schedule.
     state = policy.init_state(beta, sizes)._replace(beta=beta)
-    terms, state, _ = module.step_terms(
-        leaves, x, weight, noise, policy, state, 1e-6 * scale**2
+    step = Differentiator(module, policy, 1e-6 * scale**2, list(trained))(
+        state, weights, gradients, Batch(x, weight, noise)
     )
-    objective = policy.objective(terms, state)
-    values = torch.autograd.grad(objective.sum(), list(leaves.values()))
-    return objective.detach(), dict(zip(leaves, values, strict=True)), terms
+    return step.objective, gradients, step.terms
 
 
 def assert_close(values, expected, rtol=1e-12, atol=1e-13):
@@ -477,12 +477,12 @@ def test_bound_has_a_gradient_to_the_learned_variance(scope):
     name, leaf = trained[0], trained[1].clone().requires_grad_()
     state = policy.init_state(ones[:1], sizes)
     noise, x, weight = noise_of(3), rows_of(module), weight_of()
-    leaves = {**weights, name: leaf}
-    terms, moved, _ = module.step_terms(
-        leaves, x, weight, noise, policy, state, 1e-6 * ones
+    gradients = {key: torch.empty_like(w) for key, w in {**weights, name: leaf}.items()}
+    step = Differentiator(module, policy, 1e-6 * ones, [name])(
+        state, {**weights, name: leaf}, gradients, Batch(x, weight, noise)
     )
-    objective = policy.objective(terms, moved).sum()
-    (gradient,) = torch.autograd.grad(objective, leaf, retain_graph=True)
+    objective, gradient = step.objective.sum(), gradients[name]
+    moved = policy.move_variance(state, ones[None], {name: leaf}, 1e-6 * ones)
     sample = module.sample(weights, x, weight, noise)
     log_weight = module.log_likelihood(sample, moved.variance)
     posterior = sample.posterior

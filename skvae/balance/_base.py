@@ -128,6 +128,11 @@ class BalancePolicy(BaseEstimator):
     source = "auto"
 
     @property
+    def is_weighted_sum(self) -> bool:
+        """Whether the objective is the distortion plus beta times the divergence."""
+        return type(self).objective is BalancePolicy.objective
+
+    @property
     def settled_at(self) -> float:
         """Share of the planned steps after which the beta asked for is reached."""
         return 0.0
@@ -212,7 +217,7 @@ class BalancePolicy(BaseEstimator):
         """Objective of each replica, of shape (n_replicas,), in nats per row."""
         return terms.distortion + state.beta * terms.divergence
 
-    def update(self, state: Any, terms: Terms, progress: float) -> Any:
+    def update(self, state: Any, terms: Terms, progress: float | Tensor) -> Any:
         """State after a step.
 
         Parameters
@@ -221,7 +226,7 @@ class BalancePolicy(BaseEstimator):
             State before the step.
         terms : Terms
             Terms of the step's batch, detached.
-        progress : float
+        progress : float or Tensor of shape ()
             Share of the planned steps that are done, in (0, 1].
 
         Returns
@@ -244,3 +249,22 @@ def map_state(function: Callable[[Any], Any], state: Any) -> Any:
             for part in state
         )
     )
+
+
+def tensors_of(state: Any) -> list[Tensor]:
+    """All tensors of a state, those of inner states too, in the order of its fields."""
+    found: list[Tensor] = []
+    for part in state:
+        found.extend(tensors_of(part) if isinstance(part, tuple) else [part])
+    return found
+
+
+def share_of(progress: float | Tensor, like: Tensor) -> Tensor:
+    """Share of the planned steps that are done, as a tensor beside another one.
+
+    A step that is recorded to be replayed gets its progress as a tensor, and what
+    depends on it must be computed there.
+    """
+    import torch
+
+    return torch.as_tensor(progress, dtype=like.dtype, device=like.device)

@@ -137,7 +137,7 @@ class Control(SetPoint):
         """Rates at the limits of beta."""
         return rate_at(model, self.max_beta), rate_at(model, self.min_beta)
 
-    def update(self, state: Any, terms: Terms, progress: float) -> Any:
+    def update(self, state: Any, terms: Terms, progress: float | Tensor) -> Any:
         """State after a step: beta against the error."""
         error = state.target - terms.rate
         proportional = self.proportional * (-error).sigmoid()

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import math
 from numbers import Real
+from typing import TYPE_CHECKING
 
 from skvae._sklearn_compat import Interval
 from skvae.balance._base import BalancePolicy
 from skvae.balance._schedule import Schedule
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class Cosine(Schedule):
@@ -65,6 +69,6 @@ class Cosine(Schedule):
         self.warmup = warmup
         self.policy = policy
 
-    def curve(self, share: float) -> float:
+    def curve(self, share: Tensor) -> Tensor:
         """Factor of beta: half a cosine from 0 to 1."""
-        return 0.5 * (1.0 - math.cos(math.pi * share))
+        return 0.5 * (1.0 - (math.pi * share).cos())

@@ -5,16 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any
 
 from skvae._sklearn_compat import Interval, StrOptions
 from skvae.balance._base import BalancePolicy
 from skvae.balance._schedule import Schedule
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 # How beta rises within a cycle.
-_SHAPES: dict[str, Callable[[float], float]] = {
+_SHAPES: dict[str, Callable[[Any], Any]] = {
     "linear": lambda v: v,
-    "sigmoid": lambda v: 1.0 / (1.0 + math.exp(6.0 - 12.0 * v)),
-    "cosine": lambda v: 0.5 * (1.0 - math.cos(math.pi * v)),
+    "sigmoid": lambda v: (12.0 * v - 6.0).sigmoid(),
+    "cosine": lambda v: 0.5 * (1.0 - (math.pi * v).cos()),
 }
 
 
@@ -106,7 +110,7 @@ class Cyclical(Schedule):
         """Share of the planned steps after which beta stays full."""
         return self.warmup * (self.n_cycles - 1 + self.ratio) / self.n_cycles
 
-    def curve(self, share: float) -> float:
+    def curve(self, share: Tensor) -> Tensor:
         """Factor of beta: the shape in the first part of a cycle, 1 in the rest."""
         rise = share * self.n_cycles % 1.0 / self.ratio
-        return _SHAPES[self.shape](rise) if rise < 1.0 else 1.0
+        return _SHAPES[self.shape](rise).where(rise < 1.0, 1.0)

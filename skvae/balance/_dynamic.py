@@ -133,7 +133,7 @@ class Dynamic(SetPoint):
         """Rates at an infinite beta and at the floor."""
         return 0.0, rate_at(model, self.min_beta)
 
-    def update(self, state: Any, terms: Terms, progress: float) -> Any:
+    def update(self, state: Any, terms: Terms, progress: float | Tensor) -> Any:
         """State after a step: beta changed against the error."""
         window = state.window.roll(-1, dims=1)
         window[:, -1] = terms.rate

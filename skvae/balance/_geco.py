@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from skvae._sklearn_compat import Interval, StrOptions
-from skvae.balance._base import Sizes, Terms
+from skvae.balance._base import Sizes, Terms, share_of
 from skvae.balance._set_point import SetPoint
 
 if TYPE_CHECKING:
@@ -172,14 +172,14 @@ class Geco(SetPoint):
         n_active = max(1, int((model.eigenvalues > theta).sum()))
         return 0.5 * theta * n_active or slope
 
-    def update(self, state: Any, terms: Terms, progress: float) -> Any:
+    def update(self, state: Any, terms: Terms, progress: float | Tensor) -> Any:
         """State after a step: beta a little closer to where the target is met."""
         kept = self.decay * state.started
         distortion = terms.distortion + state.log_jacobian
         average = kept * state.average + (1.0 - kept) * distortion
         room = state.target - average
         gain = state.gain * (1.0 + (self.speedup - 1.0) * (room > 0.0))
-        gain = gain * float(progress > self.hold)
+        gain = gain * (share_of(progress, gain) > self.hold)
         factor = (gain * room).exp().clamp(_SLOWEST, _FASTEST)
         return state._replace(
             beta=(state.beta * factor).clamp(_LOWEST, _HIGHEST),

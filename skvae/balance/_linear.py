@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from numbers import Real
+from typing import TYPE_CHECKING
 
 from skvae._sklearn_compat import Interval
 from skvae.balance._base import BalancePolicy
 from skvae.balance._schedule import Schedule
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class Linear(Schedule):
@@ -79,6 +83,6 @@ class Linear(Schedule):
         self.warmup = warmup
         self.policy = policy
 
-    def curve(self, share: float) -> float:
+    def curve(self, share: Tensor) -> Tensor:
         """Factor of beta: the share itself."""
         return share

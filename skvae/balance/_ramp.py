@@ -6,7 +6,7 @@ from numbers import Real
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from skvae._sklearn_compat import Interval
-from skvae.balance._base import BalancePolicy, Sizes, Terms
+from skvae.balance._base import BalancePolicy, Sizes, Terms, share_of
 from skvae.balance._wrapper import Wrapper
 
 if TYPE_CHECKING:
@@ -106,11 +106,11 @@ class Ramp(Wrapper):
         state = RampState(**state._asdict(), final=state.inner.target)
         return self._on_ramp(state, 0.0)
 
-    def update(self, state: Any, terms: Terms, progress: float) -> Any:
+    def update(self, state: Any, terms: Terms, progress: float | Tensor) -> Any:
         """State after a step: the set point on its ramp."""
         return self._on_ramp(super().update(state, terms, progress), progress)
 
-    def _on_ramp(self, state: Any, progress: float) -> Any:
-        share = min(1.0, progress / self.warmup)
+    def _on_ramp(self, state: Any, progress: float | Tensor) -> Any:
+        share = (share_of(progress, state.final) / self.warmup).clamp(max=1.0)
         target = (1.0 - share) * self.start + share * state.final
         return state._replace(inner=state.inner._replace(target=target))

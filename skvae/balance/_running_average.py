@@ -105,12 +105,15 @@ class RunningAverage(ClosedFormVariance):
 
     def init_state(self, beta: Tensor, sizes: Sizes) -> Any:
         """State before the first step: nothing averaged yet."""
+        import torch
+
         variance = self.start_variance(sizes)
         return RunningAverageState(
             beta=beta,
             variance=variance,
             average=variance,
-            lowest=variance,
+            # Before the first batch there is nothing to stay below.
+            lowest=torch.full_like(variance, torch.finfo(variance.dtype).max),
             started=0.0 * beta[:, None],
             spread=self.init_spread(variance, sizes),
         )
@@ -125,10 +128,8 @@ class RunningAverage(ClosedFormVariance):
         """State with the batch's error averaged in."""
         error = pool(error, self.scope)
         kept = self.decay * state.started
-        average = kept * state.average + (1.0 - kept) * error
-        # Before the first batch there is nothing to stay below.
-        lowest = state.lowest.maximum((1.0 - state.started) * average)
-        lowest = lowest.minimum(average)
+        average = error.lerp(state.average, kept)
+        lowest = state.lowest.minimum(average)
         if self.variant == "ratchet":
             average = lowest
         followed = average if self.variant == "ema" else lowest
@@ -136,5 +137,5 @@ class RunningAverage(ClosedFormVariance):
             variance=self.variance_of(followed, state.spread, floor),
             average=average,
             lowest=lowest,
-            started=state.started * 0.0 + 1.0,
+            started=state.started.new_ones(state.started.shape),
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from skvae.balance._base import Sizes, Terms
+from skvae.balance._base import Sizes, Terms, share_of
 from skvae.balance._wrapper import Wrapper
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class Schedule(Wrapper):
         """Share of the planned steps after which the beta asked for is reached."""
         return max(self.completed_at, super().settled_at)
 
-    def curve(self, share: float) -> float:
+    def curve(self, share: Tensor) -> Tensor:
         """Factor of beta, in [0, 1], when a share in [0, 1) of `warmup` is done."""
         raise NotImplementedError
 
@@ -70,13 +70,14 @@ class Schedule(Wrapper):
         """State before the first step: beta at the start of the curve."""
         return self._on_curve(super().init_state(beta, sizes), 0.0)
 
-    def update(self, state: Any, terms: Terms, progress: float) -> Any:
+    def update(self, state: Any, terms: Terms, progress: float | Tensor) -> Any:
         """State after a step: beta on its curve."""
         return self._on_curve(super().update(state, terms, progress), progress)
 
-    def _on_curve(self, state: Any, progress: float) -> Any:
-        done = progress >= self.completed_at
-        factor = 1.0 if done else self.curve(progress / self.warmup)
+    def _on_curve(self, state: Any, progress: float | Tensor) -> Any:
+        full = state.inner.beta
+        progress = share_of(progress, full)
+        factor = self.curve(progress / self.warmup)
         # Not start + factor * difference, which rounds at the end point.
-        beta = (1.0 - factor) * self.start + factor * state.inner.beta
-        return state._replace(beta=beta)
+        beta = (1.0 - factor) * self.start + factor * full
+        return state._replace(beta=beta.where(progress < self.completed_at, full))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from numbers import Real
+from typing import TYPE_CHECKING
 
 from skvae._sklearn_compat import Interval
 from skvae.balance._base import BalancePolicy
 from skvae.balance._schedule import Schedule
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class Sigmoid(Schedule):
@@ -68,6 +71,6 @@ class Sigmoid(Schedule):
         self.warmup = warmup
         self.policy = policy
 
-    def curve(self, share: float) -> float:
+    def curve(self, share: Tensor) -> Tensor:
         """Factor of beta: the logistic function from -5 to 5."""
-        return 1.0 / (1.0 + math.exp(5.0 - 10.0 * share))
+        return (10.0 * share - 5.0).sigmoid()

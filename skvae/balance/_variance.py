@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from skvae._sklearn_compat import StrOptions
-from skvae.balance._base import BalancePolicy, Sizes, Terms, pool
+from skvae.balance._base import BalancePolicy, Sizes, Terms, pool, share_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -104,11 +104,12 @@ class ClosedFormVariance(BalancePolicy):
             return state
         return state._replace(spread=state.spread._replace(ratio=ratio))
 
-    def update(self, state: Any, terms: Terms, progress: float) -> Any:
+    def update(self, state: Any, terms: Terms, progress: float | Tensor) -> Any:
         """State after a step: the share of each feature's own error."""
         if self.scope != "auto":
             return state
-        done = (progress - _SPREADS_FROM) / (_SPREADS_TO - _SPREADS_FROM)
         spread = state.spread
-        share = spread.share.maximum(spread.rises * min(1.0, max(0.0, done)))
+        done = share_of(progress, spread.share) - _SPREADS_FROM
+        done = (done / (_SPREADS_TO - _SPREADS_FROM)).clamp(0.0, 1.0)
+        share = spread.share.maximum(spread.rises * done)
         return state._replace(spread=spread._replace(share=share))

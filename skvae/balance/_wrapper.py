@@ -79,6 +79,11 @@ class Wrapper(BalancePolicy):
         return self.inner.source
 
     @property
+    def is_weighted_sum(self) -> bool:
+        """Whether the policy inside makes a weighted sum of the terms."""
+        return type(self).objective is Wrapper.objective and self.inner.is_weighted_sum
+
+    @property
     def settled_at(self) -> float:
         """Share of the planned steps after which the beta asked for is reached."""
         return self.inner.settled_at
@@ -120,7 +125,7 @@ class Wrapper(BalancePolicy):
         """Objective of the policy inside, at the beta in force."""
         return self.inner.objective(terms, state.inner._replace(beta=state.beta))
 
-    def update(self, state: Any, terms: Terms, progress: float) -> Any:
+    def update(self, state: Any, terms: Terms, progress: float | Tensor) -> Any:
         """State after a step of the policy inside."""
         inner = self.inner.update(state.inner, terms, progress)
         return state._replace(beta=inner.beta, variance=inner.variance, inner=inner)

@@ -87,6 +87,9 @@ class Divergence(BaseEstimator):
     #: Whether it is given log p(x given z) of each draw.
     needs_log_likelihood = False
 
+    #: Whether it is the rate itself.
+    is_rate = False
+
     #: Rows that a batch must have at least.
     min_rows = 1
 

@@ -41,6 +41,8 @@ class KL(Divergence):
     KL()
     """
 
+    is_rate = True
+
     def __call__(self, draws: Draws) -> Tensor:
         """Divergence of each replica, in nats per row."""
         return draws.rate

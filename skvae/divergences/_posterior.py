@@ -66,6 +66,64 @@ class Posterior(NamedTuple):
         return (weight @ self.log_variance.exp()).diag_embed()
 
 
+class Reparameterised(NamedTuple):
+    """Latents of a diagonal posterior and their rate, with derivatives written down.
+
+    What the latents are and what their gradient needs is computed once.
+    """
+
+    posterior: Posterior
+    z: Tensor
+    """Of shape (n_replicas, n_draws, n_rows, n_components)."""
+    kl: Tensor
+    """Of shape (n_replicas, n_rows, n_components)."""
+    noise: Tensor
+    scale: Tensor
+    """Standard deviations."""
+    excess: Tensor
+    """Variances minus 1."""
+    raw: Tensor
+    """The log-variances that the encoder gave, not bounded."""
+
+    @classmethod
+    def from_output(
+        cls, output: Tensor, n_components: int, noise: Tensor
+    ) -> Reparameterised:
+        """Latents of rows from what the encoder gives for them and standard noise."""
+        import torch
+
+        mean, raw = output.chunk(2, dim=-1)
+        log_variance = _bounded(raw)
+        scale, excess = (0.5 * log_variance).exp_(), log_variance.expm1()
+        z = torch.addcmul(mean[:, None], scale[:, None], noise)
+        # exp(.) - 1 would cancel near the prior, to rates below zero.
+        kl = (excess - log_variance).addcmul_(mean, mean).mul_(0.5)
+        return cls(Posterior(mean, log_variance), z, kl, noise, scale, excess, raw)
+
+    def pullback(self, to_z: Tensor, to_kl: Tensor) -> Tensor:
+        """Gradient of the encoder's output, from those of latents and KL.
+
+        Parameters
+        ----------
+        to_z : Tensor of shape (n_replicas, n_draws, n_rows, n_components)
+        to_kl : Tensor of shape (n_replicas, n_rows, n_components or 1)
+        """
+        import torch
+
+        by_noise = to_z * self.noise
+        if to_z.shape[1] == 1:
+            to_mean, to_scale = to_z[:, 0], by_noise[:, 0]
+        else:
+            to_mean, to_scale = to_z.sum(dim=1), by_noise.sum(dim=1)
+        to_mean = torch.addcmul(to_mean, to_kl, self.posterior.mean)
+        to_raw = (to_scale * self.scale).addcmul_(to_kl, self.excess).mul_(0.5)
+        # Beyond the bound the variance does not follow what the encoder gives.
+        to_raw = torch.ops.aten.hardtanh_backward(
+            to_raw, self.raw, -_LOG_VARIANCE_BOUND, _LOG_VARIANCE_BOUND
+        )
+        return torch.cat([to_mean, to_raw], dim=-1)
+
+
 class FullPosterior(NamedTuple):
     r"""Normal q(z given x) with full covariance :math:`S = L L^\top`.
 

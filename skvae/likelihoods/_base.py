@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import ArrayLike, NDArray
     from torch import Tensor
@@ -36,6 +36,9 @@ class Likelihood(BaseEstimator):
     #: Whether the distribution has a variance that is one number for all rows, which
     #: a balance policy may move and `fit` calibrates.
     has_variance = False
+
+    #: Whether `error_vjp` gives the derivatives of its errors in closed form.
+    has_pullback = False
 
     #: The variance that the user fixed, in squared units of the scaled columns.
     variance: float | ArrayLike | None = None
@@ -135,6 +138,29 @@ class Likelihood(BaseEstimator):
         -------
         distortion : Tensor of shape (n_replicas,)
             In nats per row.
+        """
+        raise NotImplementedError
+
+    def error_vjp(
+        self, x: Tensor, output: Tensor, weight: Tensor
+    ) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+        """`expected_error`, and what turns the variance into the decoder's gradient.
+
+        Only where `has_pullback`; automatic differentiation stands in elsewhere.
+
+        Parameters
+        ----------
+        x : Tensor of shape (n_rows, n_features)
+        output : Tensor of shape (n_replicas, n_rows, n_parameters)
+            What the decoder gives.
+        weight : Tensor of shape (n_rows,)
+
+        Returns
+        -------
+        error : Tensor of shape (n_replicas, n_features)
+        pullback : callable
+            From the variance, of shape (n_replicas, 1 or n_features), to the gradient
+            of the distortion in the shape of `output`.
         """
         raise NotImplementedError
 

@@ -10,6 +10,8 @@ from skvae._sklearn_compat import Interval
 from skvae.likelihoods._base import Likelihood
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import ArrayLike
     from torch import Tensor
     from torch.distributions import Distribution
@@ -56,6 +58,7 @@ class Gaussian(Likelihood):
     parameter_names = ("mean",)
     is_continuous = True
     has_variance = True
+    has_pullback = True
 
     def __init__(
         self, variance: float | ArrayLike | None = None, floor: float = 1e-6
@@ -77,6 +80,21 @@ class Gaussian(Likelihood):
     ) -> Tensor:
         """Weighted mean squared error of each feature."""
         return weight @ (x - parameters["mean"]).square()
+
+    def error_vjp(
+        self, x: Tensor, output: Tensor, weight: Tensor
+    ) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+        """Mean squared errors, and the derivative of the distortion in closed form."""
+        deviation = output - x
+        n_replicas, n_rows, _ = deviation.shape
+        # As a product of matrices: a vector would be copied for each replica.
+        rows = weight.expand(n_replicas, 1, n_rows)
+        error = rows.bmm(deviation * deviation)[:, 0]
+
+        def pullback(variance: Tensor) -> Tensor:
+            return (deviation / variance[:, None]).mul_(weight[:, None])
+
+        return error, pullback
 
     def distortion_from_error(self, error: Tensor, variance: Tensor) -> Tensor:
         """Distortion from the mean squared errors, which are sufficient for it."""

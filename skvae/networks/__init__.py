@@ -1,7 +1,8 @@
 """Networks: what maps rows to posteriors and latents to likelihood parameters."""
 
+from skvae.networks._activations import ACTIVATIONS
 from skvae.networks._base import Function, Network
-from skvae.networks._mlp import ACTIVATIONS, MLP
+from skvae.networks._mlp import MLP
 
 NETWORKS: dict[str, type[Network]] = {"mlp": MLP}
 

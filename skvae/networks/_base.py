@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from sklearn.base import BaseEstimator
 
@@ -16,7 +17,12 @@ if TYPE_CHECKING:
 Weights = dict[str, "Tensor"]
 
 
-class Function(Protocol):
+#: Takes the gradient of a function's output and where to write those of its weights,
+#: and returns that of the rows, or None where nobody asks for it.
+Pullback = Callable[["Tensor", Weights], "Tensor | None"]
+
+
+class Function:
     """A function of weights and rows, for all replicas at once."""
 
     #: Shape of each weight, without the replica axis.
@@ -30,9 +36,46 @@ class Function(Protocol):
         With `start`, which is passed where the network `starts_linear`, the function
         is to begin as that linear map.
         """
+        raise NotImplementedError
 
     def __call__(self, weights: Weights, x: Tensor) -> Tensor:
         """Map rows of shape (n_replicas, n_rows, n_inputs), or without replicas."""
+        raise NotImplementedError
+
+    def vjp(
+        self, weights: Weights, x: Tensor, *, to_rows: bool
+    ) -> tuple[Tensor, Pullback]:
+        """Output, and what turns its gradient into those of weights and rows.
+
+        As it stands, automatic differentiation. A function with many small
+        operations is faster with its derivatives written down.
+
+        Parameters
+        ----------
+        weights : dict of str to Tensor
+            Replica axis first.
+        x : Tensor
+            Rows.
+        to_rows : bool
+            Whether the gradient of the rows is asked for.
+        """
+        import torch
+
+        leaves = {name: weights[name].detach().requires_grad_() for name in self.shapes}
+        x = x.detach().requires_grad_(to_rows)
+        with torch.enable_grad():
+            output = self(leaves, x)
+
+        def pullback(to_output: Tensor, gradients: Weights) -> Tensor | None:
+            inputs = [*leaves.values(), *([x] if to_rows else [])]
+            found = torch.autograd.grad(
+                output, inputs, to_output, materialize_grads=True
+            )
+            for name, gradient in zip(leaves, found, strict=False):
+                gradients[name].copy_(gradient)
+            return found[-1] if to_rows else None
+
+        return output.detach(), pullback
 
 
 class Network(BaseEstimator):

@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from skvae._sklearn_compat import StrOptions
-from skvae.networks._base import Function, Network, Weights
+from skvae.networks._activations import ACTIVATIONS
+from skvae.networks._base import Function, Network, Pullback, Weights
+from skvae.networks._layers import Layers, float64, zeros
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
     from skvae._linear_model import LinearWeights
-
-Floats = NDArray[np.floating]
-
-#: The activations, and gains that roughly keep the variance of what passes through.
-_GAINS = {"silu": math.sqrt(2.0), "relu": math.sqrt(2.0), "gelu": math.sqrt(2.0)}
-_GAINS["tanh"] = 1.0
-
-ACTIVATIONS = tuple(_GAINS)
 
 
 class MLP(Network):
@@ -138,70 +128,7 @@ class MLP(Network):
         return _Decoder("decoder", widths, self.activation, n_linear)
 
 
-class _Layers:
-    """Dense layers with an activation between two, and a linear map beside them.
-
-    The linear map leads to the first `n_linear` outputs; a single layer needs none.
-    """
-
-    def __init__(
-        self, name: str, widths: tuple[int, ...], activation: str, n_linear: int
-    ) -> None:
-        self.activation = activation
-        self.n_linear = n_linear if len(widths) > 2 else 0
-        self.linear = f"{name}.linear"
-        self.names = [f"{name}.{i}" for i in range(len(widths) - 1)]
-        self.shapes: dict[str, tuple[int, ...]] = {}
-        for layer, n_in, n_out in zip(self.names, widths[:-1], widths[1:], strict=True):
-            self.shapes[f"{layer}.weight"] = (n_in, n_out)
-            self.shapes[f"{layer}.bias"] = (n_out,)
-        if self.n_linear:
-            self.shapes[self.linear] = (widths[0], self.n_linear)
-
-    def draw(self, generator: torch.Generator) -> Weights:
-        """Weights that about keep the variance of rows; all else is zero."""
-        weights = {}
-        for layer in self.names:
-            gain = _GAINS[self.activation] if layer != self.names[-1] else 1.0
-            shape = self.shapes[f"{layer}.weight"]
-            weights[f"{layer}.weight"] = _uniform(shape, gain, generator)
-            weights[f"{layer}.bias"] = _zeros(self.shapes[f"{layer}.bias"])
-        if self.n_linear:
-            weights[self.linear] = _zeros(self.shapes[self.linear])
-        return weights
-
-    def start_at(self, weights: Weights, weight: Floats, bias: Floats) -> None:
-        """Set the weights to those of an affine map to the first outputs."""
-        last = self.names[-1]
-        weights[f"{last}.weight"].zero_()
-        target = self.linear if self.n_linear else f"{last}.weight"
-        n_outputs = len(bias)
-        weights[target][:, :n_outputs] = _tensor(weight)
-        weights[f"{last}.bias"][:n_outputs] = _tensor(bias)
-
-    def __call__(self, weights: Weights, x: Tensor) -> Tensor:
-        """Map rows through the layers."""
-        first, last = x, self.names[-1]
-        for layer in self.names[:-1]:
-            x = _activate(dense(weights, layer, x), self.activation)
-        if not self.n_linear:
-            return dense(weights, last, x)
-        bias = weights[f"{last}.bias"][:, None, :]
-        beside = dense_map(bias, first, self._padded(weights))
-        return dense_map(beside, x, weights[f"{last}.weight"])
-
-    def _padded(self, weights: Weights) -> Tensor:
-        """The linear map to all outputs, zero to those that it does not lead to."""
-        from torch.nn.functional import pad
-
-        linear = weights[self.linear]
-        n_outputs = self.shapes[f"{self.names[-1]}.bias"][0]
-        if self.n_linear == n_outputs:
-            return linear
-        return pad(linear, (0, n_outputs - self.n_linear))
-
-
-class _Decoder(_Layers):
+class _Decoder(Layers):
     """Layers that can start at a linear decoder."""
 
     def init(
@@ -214,7 +141,7 @@ class _Decoder(_Layers):
         return weights
 
 
-class _Encoder:
+class _Encoder(Function):
     """Hidden layers below linear heads: posterior mean, log-variance, correlations."""
 
     def __init__(
@@ -232,7 +159,7 @@ class _Encoder:
         self.n_components = n_components
         self.is_linear = not hidden
         n_outputs = n_components if self.is_linear else 2 * n_components + n_below
-        self.layers = _Layers(
+        self.layers = Layers(
             "encoder",
             (n_inputs, *hidden, n_outputs),
             activation,
@@ -256,7 +183,7 @@ class _Encoder:
         """
         weights, last = self.layers.draw(generator), self.layers.names[-1]
         for name, shape in self.constants.items():
-            weights[name] = _zeros(shape)
+            weights[name] = zeros(shape)
         if self.is_linear:
             log_variance = weights["encoder.log_variance"]
         else:
@@ -265,64 +192,38 @@ class _Encoder:
             log_variance = weights[f"{last}.bias"][heads]
         if start is not None:
             self.layers.start_at(weights, start.encoder, -start.center @ start.encoder)
-            log_variance.copy_(_tensor(start.log_variance))
+            log_variance.copy_(float64(start.log_variance))
         return weights
 
     def __call__(self, weights: Weights, x: Tensor) -> Tensor:
         """Posterior mean, log-variance and any correlations side by side."""
-        output = self.layers(weights, x)
+        return self._with_constants(weights, self.layers(weights, x))
+
+    def vjp(
+        self, weights: Weights, x: Tensor, *, to_rows: bool
+    ) -> tuple[Tensor, Pullback]:
+        """Output, and its derivatives in closed form."""
+        output, from_layers = self.layers.vjp(weights, x, to_rows=to_rows)
+        if not self.is_linear:
+            return output, from_layers
+
+        def pullback(to_output: Tensor, gradients: Weights) -> Tensor | None:
+            start = self.n_components
+            for name, (size,) in self.constants.items():
+                part = to_output[..., start : start + size]
+                gradients[name].copy_(part.sum(dim=1))
+                start += size
+            to_mean = to_output[..., : self.n_components].contiguous()
+            return from_layers(to_mean, gradients)
+
+        return self._with_constants(weights, output), pullback
+
+    def _with_constants(self, weights: Weights, output: Tensor) -> Tensor:
+        """Output with what is the same for all rows of a linear encoder."""
+        import torch
+
         if not self.is_linear:
             return output
         constants = [weights[name][:, None, :] for name in self.constants]
-        return _side_by_side(
-            output,
-            *(part.expand(-1, output.shape[1], -1) for part in constants),
-        )
-
-
-def dense(weights: Weights, layer: str, x: Tensor) -> Tensor:
-    """Affine map of rows by each replica's weights.
-
-    Rows without a replica axis are the same for all replicas.
-    """
-    bias = weights[f"{layer}.bias"][:, None, :]
-    return dense_map(bias, x, weights[f"{layer}.weight"])
-
-
-def dense_map(beside: Tensor, x: Tensor, weight: Tensor) -> Tensor:
-    """Product of rows and each replica's weight, added to what stands beside it."""
-    if x.ndim == 2:
-        x = x.expand(len(weight), -1, -1)
-    return beside.baddbmm(x, weight)
-
-
-def _activate(x: Tensor, activation: str) -> Tensor:
-    from torch.nn import functional
-
-    return x.tanh() if activation == "tanh" else getattr(functional, activation)(x)
-
-
-def _side_by_side(*parts: Tensor) -> Tensor:
-    import torch
-
-    return torch.cat(parts, dim=-1)
-
-
-def _uniform(shape: tuple[int, ...], gain: float, generator: torch.Generator) -> Tensor:
-    import torch
-
-    bound = gain * math.sqrt(3.0 / shape[0])
-    unit = torch.rand(shape, dtype=torch.float64, generator=generator)
-    return bound * (2.0 * unit - 1.0)
-
-
-def _tensor(array: Floats) -> Tensor:
-    import torch
-
-    return torch.tensor(array, dtype=torch.float64)
-
-
-def _zeros(shape: tuple[int, ...]) -> Tensor:
-    import torch
-
-    return torch.zeros(shape, dtype=torch.float64)
+        beside = [part.expand(-1, output.shape[1], -1) for part in constants]
+        return torch.cat([output, *beside], dim=-1)

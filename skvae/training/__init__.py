@@ -6,15 +6,19 @@ from skvae.training._flat import views
 from skvae.training._plan import Plan
 from skvae.training._schedules import SCHEDULES
 from skvae.training._state import TrainingState, init
+from skvae.training._step import Batch, Differentiator, Step
 from skvae.training._train import Outcome, train
 
 __all__ = [
     "SCHEDULES",
+    "Batch",
     "Calibration",
+    "Differentiator",
     "Evaluation",
     "Outcome",
     "Plan",
     "Rows",
+    "Step",
     "TrainingState",
     "evaluate",
     "init",

@@ -8,10 +8,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-# The functional form: the optimiser classes import torch's compiler stack, which
-# takes longer than a small fit.
-from torch.optim.adamw import adamw
-
 # The second moment must forget within the last part of a schedule, or the final
 # steps are scaled by gradients of long ago: with 0.999 a full-batch linear model ends
 # a thousand times further from its optimum than with 0.99.
@@ -25,8 +21,8 @@ _ALIGNMENT = 16
 class Flat:
     """Weights of R replicas in one tensor of shape (n_replicas, n_weights).
 
-    Named weights are views into one buffer and their gradients are gathered in another,
-    so that clipping, the optimiser and keeping the best weights are one operation each.
+    Named weights are views into one buffer and their gradients views into another, so
+    that clipping, the optimiser and keeping the best weights are one operation each.
 
     Parameters
     ----------
@@ -50,32 +46,22 @@ class Flat:
         self.mean = torch.zeros_like(values)
         self.square = torch.zeros_like(values)
         self.n_steps = torch.zeros((), dtype=torch.float32, device=values.device)
-        self.n_weights = sum(math.prod(shape) for shape in shapes.values())
-        self.weights = {
-            name: weight.requires_grad_()
-            for name, weight in views(values, shapes).items()
-        }
-
-    def backward(self, objective: Tensor) -> None:
-        """Set the gradient to that of the objectives of all replicas."""
-        # Replicas share no weight, so the gradient of the sum is each one's own.
-        # Views as `.grad` would save the copy, but autograd warns of their layout.
-        gradients = torch.autograd.grad(
-            objective.sum(), list(self.weights.values()), materialize_grads=True
-        )
-        parts = [gradient.flatten(1) for gradient in gradients]
-        torch.cat(parts, dim=1, out=self.gradient[:, : self.n_weights])
+        self.weights = views(values, shapes)
+        self.gradients = views(self.gradient, shapes)
 
     def clip(self, max_norm: float) -> None:
         """Scale the gradient of each replica down to `max_norm`."""
         norm = torch.linalg.vector_norm(self.gradient, dim=1, keepdim=True)
         self.gradient.mul_(max_norm / norm.clamp(min=max_norm))
 
-    def step(self, learning_rate: float, weight_decay: float) -> None:
+    def step(self, learning_rate: float | Tensor, weight_decay: float) -> None:
         """Take one step of Adam with decoupled weight decay."""
         if weight_decay:
             self.decayed.mul_(1.0 - learning_rate * weight_decay)
-        adamw(
+        self.n_steps.add_(1.0)
+        # The kernel itself: the optimiser classes import torch's compiler stack, which
+        # takes longer than a small fit.
+        torch._fused_adamw_(
             [self.values],
             [self.gradient],
             [self.mean],
@@ -83,17 +69,12 @@ class Flat:
             [],
             [self.n_steps],
             lr=learning_rate,
-            weight_decay=0.0,
             beta1=_DECAY_MEAN,
             beta2=_DECAY_SQUARE,
+            weight_decay=0.0,
             eps=1e-8,
-            fused=True,
-            foreach=False,
-            capturable=False,
-            differentiable=False,
             amsgrad=False,
             maximize=False,
-            has_complex=False,
         )
 
 

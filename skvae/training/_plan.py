@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
+
+# Noise that is drawn at once, in cells: a megabyte.
+_NOISE_CELLS = 2**18
 
 
 class Plan(NamedTuple):
@@ -58,7 +62,7 @@ def noise_of(
 ) -> Tensor:
     """Standard normal noise, of shape (n_draws, n_rows, n_components).
 
-    Drawn in float64 on the CPU, so that the stream depends on neither precision nor
+    Drawn in float32 on the CPU, so that the stream depends on neither precision nor
     device. Of several draws for a row half are the others' opposites, which takes
     the odd part of the noise out of the gradient, unless the plan says otherwise.
     """
@@ -66,6 +70,24 @@ def noise_of(
     noise = torch.randn(
         (plan.n_draws // (1 + is_paired), n_rows, n_components),
         generator=generator,
-        dtype=torch.float64,
+        dtype=torch.float32,
     )
     return torch.cat([noise, -noise]) if is_paired else noise
+
+
+def steps_of(
+    n_rows: int, plan: Plan, n_components: int, generator: torch.Generator, like: Tensor
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Batches and noise of an epoch, on the device and in the precision of a tensor.
+
+    The noise of many steps is drawn and moved at once.
+    """
+    batches = batches_of(n_rows, plan, generator)
+    size = plan.batch_size
+    n_at_once = max(1, _NOISE_CELLS // (plan.n_draws * size * n_components))
+    for start in range(0, len(batches), n_at_once):
+        some = batches[start : start + n_at_once]
+        noise = noise_of(plan, len(some) * size, n_components, generator).to(like)
+        for i, index in enumerate(some):
+            rows = slice(i * size, (i + 1) * size)
+            yield index.to(like.device), noise[:, rows]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -13,18 +12,15 @@ import torch
 from torch import Tensor
 
 from skvae._module import Module
-from skvae.balance._base import BalancePolicy, map_state, pool
+from skvae.balance._base import BalancePolicy, pool
 from skvae.training._calibration import Calibration
+from skvae.training._captured import CapturedStepper
 from skvae.training._evaluate import Rows
-from skvae.training._flat import Flat
 from skvae.training._judge import Judge
-from skvae.training._plan import Plan, batches_of, noise_of
+from skvae.training._plan import Plan, steps_of
 from skvae.training._schedules import SCHEDULES
 from skvae.training._state import TrainingState
-
-# Gradients of summed nats grow with the number of features; what is clipped is a
-# gradient that is far out of the ordinary, not one of a wide table.
-_MAX_NORM_PER_FEATURE = 10.0
+from skvae.training._stepper import Stepper
 
 
 @dataclass
@@ -100,52 +96,33 @@ def train(
     """
     generator = torch.Generator()
     generator.set_state(state.generator)
-    n_decayed = sum(math.prod(shape) for shape in module.shapes.values())
-    flat = Flat(state.shapes, state.values.clone(), n_decayed)
-    if state.mean is not None and state.square is not None:
-        flat.mean.copy_(state.mean)
-        flat.square.copy_(state.square)
-        flat.n_steps.fill_(state.n_steps)
-    balance = state.balance
+    is_waiting = rows.x.device.type == "cuda"
+    stepper = (CapturedStepper if is_waiting else Stepper)(
+        module, policy, state, rows, plan
+    )
+    flat = stepper.flat
     schedule = SCHEDULES[plan.schedule]
-    max_norm = _MAX_NORM_PER_FEATURE * math.sqrt(module.n_features)
-    n_rows = len(rows.x)
-    # The weights of a batch then sum to 1 in the mean over batches.
-    weight_in_batch = rows.weight * (n_rows / plan.batch_size)
+    n_rows, n_components = len(rows.x), module.n_components
     judge = None
     if held_out is not None:
         judge = Judge(module, policy, state, held_out, calibration, plan, generator)
-        judge.start(state.n_epochs, flat, balance, rows)
-    n_steps, records = state.n_steps, []
+        judge.start(state.n_epochs, flat, stepper.balance, rows)
+    records = []
 
     for epoch in range(state.n_epochs, state.n_epochs + plan.n_epochs):
         totals = _Totals()
-        for i, index in enumerate(batches_of(n_rows, plan, generator)):
-            index = index.to(rows.x.device)
-            noise = noise_of(plan, len(index), module.n_components, generator)
+        steps = steps_of(n_rows, plan, n_components, generator, rows.x)
+        for i, (index, noise) in enumerate(steps):
             learning_rate = plan.learning_rate * schedule(plan.progress(epoch, i))
-            n_steps += 1
-            terms, moved, error = module.step_terms(
-                flat.weights,
-                rows.x.index_select(0, index),
-                weight_in_batch.index_select(0, index),
-                noise.to(rows.x),
-                policy,
-                balance,
-                state.floor,
-                n_rows,
+            step = stepper(index, noise, learning_rate, plan.progress(epoch, i + 1))
+            totals.add(
+                step.rate,
+                step.terms.distortion,
+                step.objective,
+                stepper.balance.variance,
+                step.error,
             )
-            objective = policy.objective(terms, moved)
-            flat.backward(objective)
-            flat.clip(max_norm)
-            flat.step(learning_rate, plan.weight_decay)
-            terms, moved = (
-                map_state(Tensor.detach, terms),
-                map_state(Tensor.detach, moved),
-            )
-            balance = policy.update(moved, terms, plan.progress(epoch, i + 1))
-            totals.add(terms.rate, terms.distortion, objective, balance.variance, error)
-
+        balance = stepper.balance
         rate, distortion, objective, variance, error = totals.over(plan.steps_per_epoch)
         record = {
             "rate": rate,
@@ -165,7 +142,7 @@ def train(
                 # Not below the floor: nothing may be left of the training error.
                 least = pool(state.floor[None], policy.scope)
                 ratio = judged / pool(error, policy.scope).maximum(least)
-                balance = policy.judged(balance, ratio)
+                balance = stepper.balance = policy.judged(balance, ratio)
         records.append(record)
         if on_epoch is not None:
             kept, elbo = flat.values, record["elbo"]
@@ -185,7 +162,7 @@ def train(
         generator=generator.get_state(),
         mean=flat.mean,
         square=flat.square,
-        n_steps=n_steps,
+        n_steps=stepper.n_steps,
         n_epochs=epoch + 1,
     )
     beta, elbo = balance.beta, -objective
@@ -222,13 +199,11 @@ class _Totals:
 
     def add(self, *values: Tensor | None) -> None:
         """Add the values of a step; what is None stays so."""
-        values = tuple(None if value is None else value.detach() for value in values)
-        if self.sums:
-            values = tuple(
-                None if value is None or total is None else total + value
-                for value, total in zip(values, self.sums, strict=True)
-            )
-        self.sums = list(values)
+        if not self.sums:
+            self.sums = [None if value is None else value.clone() for value in values]
+            return
+        sums = [total for total in self.sums if total is not None]
+        torch._foreach_add_(sums, [value for value in values if value is not None])
 
     def over(self, n_steps: int) -> list[Any]:
         """Means over the steps."""

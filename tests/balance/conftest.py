@@ -6,6 +6,7 @@ from skvae.balance import Sizes, Terms
 from skvae.divergences import KL
 from skvae.likelihoods import Gaussian
 from skvae.networks import MLP
+from skvae.training import Batch, Differentiator
 
 N_FEATURES, N_COMPONENTS, N_ROWS = 5, 3, 4
 
@@ -117,15 +118,14 @@ class TinyModel:
             variance=variance * ones[:1],
             data_variance=ones,
         )
-        weights = self.weights()
-        for name, value in policy.init_parameters(sizes).items():
-            weights[name] = value.requires_grad_()
+        trained = policy.init_parameters(sizes)
+        weights = {**self.values, **trained}
+        gradients = {name: torch.empty_like(value) for name, value in weights.items()}
         state = policy.init_state(torch.tensor([beta], dtype=torch.float64), sizes)
-        terms, state, _ = self.module.step_terms(
-            weights, self.x, self.weight, self.noise, policy, state, floor * ones
+        step = Differentiator(self.module, policy, floor * ones, list(trained))(
+            state, weights, gradients, Batch(self.x, self.weight, self.noise)
         )
-        objective = policy.objective(terms, state)
-        return objective, gradient(objective, weights), state
+        return step.objective, gradients, step.state
 
 
 def gradient(objective, weights):

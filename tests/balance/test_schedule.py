@@ -250,4 +250,4 @@ def test_binary_table_keeps_the_schedule():
 
 def test_curve_is_the_subclass_own():
     with pytest.raises(NotImplementedError):
-        Schedule().curve(0.5)
+        Schedule().curve(torch.tensor(0.5))

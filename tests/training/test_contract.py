@@ -143,7 +143,7 @@ def test_replicas_stop_when_each_alone_would(
         n_planned_epochs=n_epochs,
         steps_per_epoch=5,
         learning_rate=0.1,
-        patience=6,
+        patience=4,
         tolerance=1e-2,
     )
     together = problem.train(policy, BETAS, plan, judge=True)

@@ -71,7 +71,7 @@ def test_batches_follow_the_generator(make_plan):
 def test_noise_comes_in_opposite_pairs(n_draws, make_plan):
     noise = noise_of(make_plan(n_draws=n_draws), 300, 2, generator())
     assert noise.shape == (n_draws, 300, 2)
-    assert noise.dtype == torch.float64
+    assert noise.dtype == torch.float32
     half = n_draws // 2
     assert torch.equal(noise[:half], -noise[half:])
     # Rows and pairs have noise of their own, of variance 1.
@@ -322,7 +322,8 @@ def test_patience_is_armed_when_the_schedule_has_ended(
     ids=repr,
 )
 def test_annealed_epochs_are_not_the_best(policy, make_problem, long_plan):
-    problem = make_problem()
+    # Rows enough not to be overfitted, or what explains most is what explains nothing.
+    problem = make_problem(n_rows=400)
     outcome = problem.train(policy, [8.0], long_plan, judge=True)
     elbo = outcome.history["validation_elbo"][:, 0]
     # Below its final weight the model explains more, but is not the one asked for.
@@ -449,7 +450,7 @@ def test_divergence_is_not_hidden_by_a_good_start(trained, make_plan):
 
 def test_one_of_several_outcomes(make_problem, long_plan):
     problem = make_problem()
-    plan = long_plan._replace(patience=6, tolerance=1e-2)
+    plan = long_plan._replace(patience=3, tolerance=1e-2)
     outcome = problem.train(RunningAverage(), BETAS, plan, judge=True)
     assert len(set(outcome.n_epochs.tolist())) > 1
     for r in range(3):

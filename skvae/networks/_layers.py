@@ -1,0 +1,155 @@
+"""Dense layers with a leading replica axis, and their derivatives."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skvae.networks._activations import ACTIVATIONS
+from skvae.networks._base import Function, Pullback, Weights
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+Floats = NDArray[np.floating]
+
+
+class _Tape(NamedTuple):
+    """What the way back needs of each layer."""
+
+    rows: list[Tensor]
+    """That go into it, of shape (n_replicas, n_rows, n_in)."""
+    before: list[Tensor]
+    """What comes out of it, before the activation."""
+
+
+class Layers(Function):
+    """Dense layers with an activation between two, and a linear map beside them.
+
+    The linear map leads to the first `n_linear` outputs; a single layer needs none.
+    """
+
+    def __init__(
+        self, name: str, widths: tuple[int, ...], activation: str, n_linear: int
+    ) -> None:
+        self.activation = activation
+        self.n_linear = n_linear if len(widths) > 2 else 0
+        self.linear = f"{name}.linear"
+        self.names = [f"{name}.{i}" for i in range(len(widths) - 1)]
+        self.shapes: dict[str, tuple[int, ...]] = {}
+        for layer, n_in, n_out in zip(self.names, widths[:-1], widths[1:], strict=True):
+            self.shapes[f"{layer}.weight"] = (n_in, n_out)
+            self.shapes[f"{layer}.bias"] = (n_out,)
+        if self.n_linear:
+            self.shapes[self.linear] = (widths[0], self.n_linear)
+
+    def draw(self, generator: torch.Generator) -> Weights:
+        """Weights that about keep the variance of rows; all else is zero."""
+        weights = {}
+        for layer in self.names:
+            gain = ACTIVATIONS[self.activation].gain if layer != self.names[-1] else 1.0
+            shape = self.shapes[f"{layer}.weight"]
+            weights[f"{layer}.weight"] = _uniform(shape, gain, generator)
+            weights[f"{layer}.bias"] = zeros(self.shapes[f"{layer}.bias"])
+        if self.n_linear:
+            weights[self.linear] = zeros(self.shapes[self.linear])
+        return weights
+
+    def start_at(self, weights: Weights, weight: Floats, bias: Floats) -> None:
+        """Set the weights to those of an affine map to the first outputs."""
+        last = self.names[-1]
+        weights[f"{last}.weight"].zero_()
+        target = self.linear if self.n_linear else f"{last}.weight"
+        n_outputs = len(bias)
+        weights[target][:, :n_outputs] = float64(weight)
+        weights[f"{last}.bias"][:n_outputs] = float64(bias)
+
+    def __call__(self, weights: Weights, x: Tensor) -> Tensor:
+        """Map rows through the layers."""
+        return self._forward(weights, x)[0]
+
+    def vjp(
+        self, weights: Weights, x: Tensor, *, to_rows: bool
+    ) -> tuple[Tensor, Pullback]:
+        """Output, and its derivatives in closed form."""
+        output, tape = self._forward(weights, x)
+
+        def pullback(to_output: Tensor, gradients: Weights) -> Tensor | None:
+            return self._backward(weights, tape, to_output, gradients, to_rows)
+
+        return output, pullback
+
+    def _forward(self, weights: Weights, x: Tensor) -> tuple[Tensor, _Tape]:
+        """Output, and what the way back needs."""
+        activate = ACTIVATIONS[self.activation].forward
+        if x.ndim == 2:
+            # The same rows for all replicas.
+            x = x.expand(len(weights[f"{self.names[0]}.bias"]), -1, -1)
+        tape = _Tape([x], [])
+        for layer in self.names[:-1]:
+            tape.before.append(_dense(weights, layer, tape.rows[-1]))
+            tape.rows.append(activate(tape.before[-1]))
+        output = _dense(weights, self.names[-1], tape.rows[-1])
+        if self.n_linear:
+            output[..., : self.n_linear].baddbmm_(x, weights[self.linear])
+        return output, tape
+
+    def _backward(
+        self,
+        weights: Weights,
+        tape: _Tape,
+        to_output: Tensor,
+        gradients: Weights,
+        to_rows: bool,
+    ) -> Tensor | None:
+        """Write the gradients of the weights, and return that of the rows."""
+        import torch
+
+        backward = ACTIVATIONS[self.activation].backward
+        gradient = to_output
+        for i in range(len(self.names) - 1, -1, -1):
+            layer, rows = self.names[i], tape.rows[i]
+            torch.bmm(rows.mT, gradient, out=gradients[f"{layer}.weight"])
+            torch.sum(gradient, dim=1, out=gradients[f"{layer}.bias"])
+            if i > 0 or to_rows:
+                gradient = torch.bmm(gradient, weights[f"{layer}.weight"].mT)
+            if i > 0:
+                gradient = backward(gradient, tape.before[i - 1], rows)
+        if self.n_linear:
+            beside = to_output[..., : self.n_linear]
+            torch.bmm(tape.rows[0].mT, beside, out=gradients[self.linear])
+            if to_rows:
+                gradient.baddbmm_(beside, weights[self.linear].mT)
+        return gradient if to_rows else None
+
+
+def _dense(weights: Weights, layer: str, x: Tensor) -> Tensor:
+    """Affine map of rows by each replica's weights."""
+    bias = weights[f"{layer}.bias"][:, None, :]
+    return bias.baddbmm(x, weights[f"{layer}.weight"])
+
+
+def _uniform(shape: tuple[int, ...], gain: float, generator: torch.Generator) -> Tensor:
+    import torch
+
+    bound = gain * math.sqrt(3.0 / shape[0])
+    unit = torch.rand(shape, dtype=torch.float64, generator=generator)
+    return bound * (2.0 * unit - 1.0)
+
+
+def float64(array: Floats) -> Tensor:
+    """Tensor of an array, in float64 on the CPU."""
+    import torch
+
+    return torch.tensor(array, dtype=torch.float64)
+
+
+def zeros(shape: tuple[int, ...]) -> Tensor:
+    """Zeros in float64 on the CPU."""
+    import torch
+
+    return torch.zeros(shape, dtype=torch.float64)

@@ -1,0 +1,211 @@
+"""One step: the objective of a batch, and its gradient to every weight."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from skvae._module import Module, Sample
+from skvae.balance._base import BalancePolicy, Terms, map_state
+from skvae.divergences._posterior import POSTERIORS, Reparameterised
+from skvae.networks._base import Weights
+
+
+class Step(NamedTuple):
+    """What a step saw of a batch; nothing in it has a gradient."""
+
+    objective: Tensor
+    """Of shape (n_replicas,), like the next one."""
+    rate: Tensor
+    terms: Terms
+    state: Any
+    """State of the policy, with the variance that the distortion uses."""
+    error: Tensor | None
+    """Mean error of each feature, of shape (n_replicas, n_features)."""
+
+
+@dataclass
+class Batch:
+    """Rows of a step, and the noise that it draws latents with."""
+
+    x: Tensor
+    """Of shape (n_rows, n_features)."""
+    weight: Tensor
+    """Weight of each row in the mean over the batch, of shape (n_rows,)."""
+    noise: Tensor
+    """Standard normal, of shape (n_draws, n_rows, n_components)."""
+    n_rows_of_table: int | None = None
+    """Rows of the table that it is from; None if it is all of it."""
+
+
+class Differentiator:
+    """Objectives of batches, and their gradients to every weight.
+
+    The networks bring their derivatives in closed form. So do, in the usual case, the
+    latents, the likelihood and the objective: a diagonal posterior with its rate, a
+    likelihood whose errors say all, and a policy that weighs the terms. With anything
+    else automatic differentiation leads from the objective to what the networks give.
+
+    Parameters
+    ----------
+    module : Module
+        The model.
+    policy : BalancePolicy
+        What makes an objective of the terms.
+    floor : Tensor of shape (n_features,)
+        Smallest decoder variance.
+    trained : list of str
+        Names of the weights that are the policy's.
+    """
+
+    def __init__(
+        self,
+        module: Module,
+        policy: BalancePolicy,
+        floor: Tensor,
+        trained: list[str],
+    ) -> None:
+        self.module, self.policy, self.floor = module, policy, floor
+        self.trained = trained
+        self.is_closed = (
+            module.divergence.is_rate
+            and module.posterior is POSTERIORS["diagonal"]
+            and module.likelihood.has_pullback
+            and policy.is_weighted_sum
+            and not trained
+        )
+
+    @torch.no_grad()
+    def __call__(
+        self, state: Any, weights: Weights, gradients: Weights, batch: Batch
+    ) -> Step:
+        """Objective of a batch; writes its gradient.
+
+        Parameters
+        ----------
+        state : BalanceState or the like
+            State of the policy.
+        weights : dict of str to Tensor
+            Weights of the module and what the policy trains, replica axis first.
+        gradients : dict of str to Tensor
+            Where to write their gradients.
+        batch : Batch
+        """
+        encoder, decoder = self.module.encoder, self.module.decoder
+        encoded, from_encoded = encoder.vjp(weights, batch.x, to_rows=False)
+        latents = self._closed if self.is_closed else self._traced
+        z, go_on = latents(encoded, state, weights, gradients, batch)
+        decoded, from_decoded = decoder.vjp(weights, z.flatten(1, 2), to_rows=True)
+        step, to_decoded, from_z = go_on(decoded)
+        to_z = from_decoded(to_decoded, gradients)
+        assert to_z is not None
+        from_encoded(from_z(to_z.view_as(z)), gradients)
+        return step
+
+    def _closed(
+        self,
+        encoded: Tensor,
+        state: Any,
+        weights: Weights,
+        gradients: Weights,
+        batch: Batch,
+    ) -> tuple[Tensor, Callable[[Tensor], _Middle]]:
+        """Latents, and what goes on from the decoder's output, without a graph."""
+        weight, likelihood = batch.weight, self.module.likelihood
+        latents = Reparameterised.from_output(
+            encoded, self.module.n_components, batch.noise
+        )
+
+        def go_on(decoded: Tensor) -> _Middle:
+            x, drawn_weight = self.module.repeated(batch.x, weight, len(batch.noise))
+            error, from_variance = likelihood.error_vjp(x, decoded, drawn_weight)
+            moved = self._moved(state, error, weight, {})
+            rate = latents.kl.sum(dim=-1) @ weight
+            terms = Terms(
+                distortion=likelihood.distortion_from_error(error, moved.variance),
+                divergence=rate,
+                kl=latents.kl,
+                weight=weight,
+            )
+            objective = self.policy.objective(terms, moved)
+            # The objective is a weighted sum, so that these are its derivatives.
+            to_decoded = from_variance(moved.variance)
+            to_kl = moved.beta[:, None, None] * weight[:, None]
+            step = Step(objective, rate, terms, moved, error)
+            return step, to_decoded, lambda to_z: latents.pullback(to_z, to_kl)
+
+        return latents.z, go_on
+
+    def _traced(
+        self,
+        encoded: Tensor,
+        state: Any,
+        weights: Weights,
+        gradients: Weights,
+        batch: Batch,
+    ) -> tuple[Tensor, Callable[[Tensor], _Middle]]:
+        """Latents, and what goes on from the decoder's output, with a graph."""
+        module, noise = self.module, batch.noise
+        encoded.requires_grad_()
+        with torch.enable_grad():
+            posterior = module.posterior.from_output(encoded, module.n_components)
+            z = module.draw(posterior, noise)
+
+        def go_on(decoded: Tensor) -> _Middle:
+            x, drawn_weight = module.repeated(batch.x, batch.weight, len(noise))
+            decoded.requires_grad_()
+            trained = {
+                name: weights[name].detach().requires_grad_() for name in self.trained
+            }
+            with torch.enable_grad():
+                parameters = module.likelihood.unpack(decoded)
+                sample = Sample(posterior, z, noise, x, parameters, drawn_weight)
+                error, moved = module.error(sample), state
+                if error is not None:
+                    moved = self._moved(state, error.detach(), batch.weight, trained)
+                terms = module.terms(
+                    sample, error, moved.variance, batch.weight, batch.n_rows_of_table
+                )
+                objective = self.policy.objective(terms, moved)
+                # Replicas share nothing: the gradient of the sum is each one's own.
+                total = objective.sum()
+            to_decoded, to_encoded, *to_trained = torch.autograd.grad(
+                total,
+                [decoded, encoded, *trained.values()],
+                materialize_grads=True,
+                retain_graph=True,
+            )
+            for name, gradient in zip(trained, to_trained, strict=True):
+                gradients[name].copy_(gradient)
+
+            def from_z(to_z: Tensor) -> Tensor:
+                return torch.autograd.grad(z, encoded, to_z)[0].add_(to_encoded)
+
+            terms = map_state(Tensor.detach, terms)
+            step = Step(
+                objective.detach(),
+                terms.rate,
+                terms,
+                map_state(Tensor.detach, moved),
+                None if error is None else error.detach(),
+            )
+            return step, to_decoded, from_z
+
+        return z.detach(), go_on
+
+    def _moved(
+        self, state: Any, error: Tensor, weight: Tensor, trained: Weights
+    ) -> Any:
+        """State with the variance that the policy wants for the batch's errors."""
+        # The batch's own mean: its weights sum to 1 only in the mean of batches.
+        own = error / weight.sum()
+        return self.policy.move_variance(state, own, trained, self.floor)
+
+
+#: What was seen, the gradient of the decoder's output, and the way from the gradient
+#: of the latents to that of the encoder's output.
+_Middle = tuple[Step, Tensor, Callable[[Tensor], Tensor]]

@@ -1,0 +1,127 @@
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from skvae.balance import POLICIES, Constant, Linear, RunningAverage
+from skvae.balance._base import tensors_of
+from skvae.training._captured import CapturedStepper
+from skvae.training._plan import steps_of
+from skvae.training._stepper import Stepper
+
+
+class Pure(TorchDispatchMode):
+    """Refuses what a recorded step may not do: read numbers, or be given them."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        name = func.overloadpacket.__name__
+        if name in {"_local_scalar_dense", "nonzero", "is_nonzero", "lift_fresh"}:
+            # What a graph of a GPU raises then.
+            raise RuntimeError(f"{name} is not permitted while capturing")
+        return func(*args, **(kwargs or {}))
+
+
+class StandIn:
+    """Records like a graph: nothing has happened until it is replayed."""
+
+    def __init__(self, stepper):
+        self.stepper, self.n_recorded = stepper, 0
+
+    def __call__(self, function):
+        flat, static = self.stepper.flat, self.stepper._static
+        moved = flat.values, flat.mean, flat.square, flat.n_steps, *tensors_of(static)
+        before = [tensor.clone() for tensor in moved]
+        try:
+            with Pure():
+                found = function()
+        finally:
+            for tensor, old in zip(moved, before, strict=True):
+                tensor.copy_(old)
+        self.n_recorded += 1
+
+        def replay():
+            for place, new in zip(leaves(found), leaves(function()), strict=True):
+                place.copy_(new)
+
+        return found, replay
+
+
+def leaves(step):
+    """Tensors of a step; those of the policy's state are the stepper's."""
+    return [
+        step.objective,
+        step.rate,
+        *tensors_of(step.terms),
+        *([] if step.error is None else [step.error]),
+    ]
+
+
+def policy_of(name):
+    has_target = "target" in POLICIES[name]().get_params()
+    settings = {"target": 6.0 if name == "geco" else 1.5} if has_target else {}
+    return POLICIES[name](**settings)
+
+
+def steps(problem, plan, n_epochs=3):
+    generator = torch.Generator().manual_seed(0)
+    n_rows, n_components = len(problem.rows.x), problem.module.n_components
+    done = 0
+    for _ in range(n_epochs):
+        drawn = steps_of(n_rows, plan, n_components, generator, problem.rows.x)
+        for index, noise in drawn:
+            done += 1
+            yield index, noise, 0.01 / done, done / 30
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [*map(policy_of, POLICIES), Linear(warmup=0.5, policy=RunningAverage())],
+    ids=repr,
+)
+@pytest.mark.parametrize("likelihood", ["gaussian", "bernoulli"])
+def test_replayed_steps_are_the_steps(policy, likelihood, make_problem, make_plan):
+    if policy.moves_variance and likelihood == "bernoulli":
+        pytest.skip("the Bernoulli likelihood has no variance to move")
+    problem, plan = make_problem(likelihood), make_plan()
+    state = problem.start(policy, [0.5, 2.0])
+    arguments = problem.module, policy, state, problem.rows, plan
+    eager, captured = Stepper(*arguments), CapturedStepper(*arguments)
+    captured.record = StandIn(captured)
+    ratio = torch.full_like(state.balance.variance, 1.1)
+    for i, step in enumerate(steps(problem, plan)):
+        one, other = eager(*step), captured(*step)
+        for left, right in zip(leaves(one), leaves(other), strict=True):
+            torch.testing.assert_close(left, right, rtol=1e-12, atol=1e-12)
+        if i == 15:
+            # Between two epochs the held-out rows have their say.
+            for stepper in (eager, captured):
+                stepper.balance = policy.judged(stepper.balance, ratio)
+    assert captured.record.n_recorded == 1
+    assert eager.n_steps == captured.n_steps == 30
+    torch.testing.assert_close(eager.flat.values, captured.flat.values)
+    for left, right in zip(
+        tensors_of(eager.balance), tensors_of(captured.balance), strict=True
+    ):
+        torch.testing.assert_close(left, right)
+
+
+def test_policy_that_reads_numbers_goes_on_with_one_warning(make_problem, make_plan):
+    class Reading(Constant):
+        def update(self, state, terms, progress):
+            return state._replace(beta=state.beta + 1e-3 * float(terms.rate[0]))
+
+    problem, plan = make_problem(), make_plan()
+    state = problem.start(Reading(), [0.5, 2.0])
+    arguments = problem.module, Reading(), state, problem.rows, plan
+    eager, captured = Stepper(*arguments), CapturedStepper(*arguments)
+    captured.record = StandIn(captured)
+
+    def run():
+        for step in steps(problem, plan):
+            eager(*step)
+            captured(*step)
+
+    with pytest.warns(RuntimeWarning, match="cannot be recorded as a CUDA") as caught:
+        run()
+    assert len(caught) == 1
+    assert captured.n_steps == 30
+    torch.testing.assert_close(captured.flat.values, eager.flat.values)
