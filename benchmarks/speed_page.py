@@ -40,21 +40,21 @@ Seconds until new rows are explained as well as by the best of {epochs} epochs o
 tutorial's loop: hidden layers of {hidden}, Adam at 1e-3, batches of {batch}, a decoder
 variance that is trained. `BalancedVAE` is at its defaults, with as many latents. Both
 are judged on the same rows, which neither has seen, with decoder variances that are
-calibrated alike. The clock of the loop stops at its best epoch and does not run while it
-is judged; that of skvae includes its judging and what `fit` does after the last epoch.
-*Whole fit* is all of `fit` against all epochs of the loop. One thread, medians over
-{n_seeds} seeds."""
+calibrated alike. The clock of the loop stops at its best epoch and does not run while
+it is judged; that of skvae includes its judging and what `fit` does after the last
+epoch. *Whole fit* is all of `fit` against all epochs of the loop. One thread, medians
+over {n_seeds} seeds."""
 
 SCALING = """## A fit, a score, an import
 
 One thread, {n_features} columns, medians of {turns} turns."""
 
-THREADS = """## Threads and precision
+THREADS = """## Threads
 
-skvae changes no setting of the process: it takes the threads that torch has. A step of
-a small network is too short to be shared, so that a search has more of its cores with
-`n_jobs` workers of one thread each than with one fit at a time on all of them. Say so
-before Python starts, or to torch:
+skvae changes no setting of the process, neither threads nor the precision of matrix
+products: it takes what torch has. A step of a small network is too short to be shared,
+so that a search has more of its cores with `n_jobs` workers of one thread each than
+with one fit at a time on all of them. Say so before Python starts, or to torch:
 
 ```sh
 OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 python search.py
