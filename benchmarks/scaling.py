@@ -59,15 +59,19 @@ import {module}
 print(time.perf_counter() - start)
 """
 
-# Linux counts kilobytes, macOS bytes. The rows are drawn in place and the estimator
-# comes from a file, so that nothing but they and the imports are in memory before.
+# The rows are drawn in place and the estimator comes from a file, so that nothing but
+# they and the imports are in memory before. On Linux ru_maxrss starts at what the
+# parent had when it forked; VmHWM does not. (macOS has only the first, in bytes.)
 MEMORY = """
 import json, pickle, resource, sys, warnings
 import numpy as np, torch
+def peak():
+    if sys.platform == "darwin":
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with open("/proc/self/status") as lines:
+        return next(1024 * int(line.split()[1]) for line in lines if "VmHWM" in line)
 warnings.simplefilter("ignore")
 torch.set_num_threads(1)
-unit = 1 if sys.platform == "darwin" else 1024
-peak = lambda: unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 with open({path!r}, "rb") as file:
     vae = pickle.load(file)
 random = np.random.default_rng(0)

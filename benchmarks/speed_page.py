@@ -5,7 +5,7 @@ from collections import defaultdict
 from pathlib import Path
 
 import records
-from contenders import CONTENDERS, FLOOR, N_REPLICAS, REPLICAS
+from contenders import CONTENDERS, FLOOR, N_COMPONENTS, N_REPLICAS, REPLICAS
 from regret_page import table_of
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "guide" / "speed.md"
@@ -53,7 +53,7 @@ THREADS = """## Threads
 
 skvae changes no setting of the process, neither threads nor the precision of matrix
 products: it takes what torch has. A step of a small network is too short to be shared,
-so that a search has more of its cores with `n_jobs` workers of one thread each than
+so that a search makes more of its cores with `n_jobs` workers of one thread each than
 with one fit at a time on all of them. Say so before Python starts, or to torch:
 
 ```sh
@@ -163,7 +163,7 @@ def step_verdict(cases):
         ]
         if gains:
             text = (
-                f"Faster than {name} by {min(gains):.1f} to {max(gains):.1f} times, "
+                f"{name} takes {min(gains):.1f} to {max(gains):.1f} times as long, "
                 f"median {statistics.median(gains):.1f} (at least {bound})"
             )
             lines.append(goal(text, min(gains) >= bound))
@@ -393,7 +393,7 @@ def write_page():
     step, quality, scaling = map(records.load, ("step", "quality", "scaling"))
     if step:
         cases = step["cases"]
-        parts += [STEP.format(**step["settings"], n_components=8), _of(step)]
+        parts += [STEP.format(**step["settings"], n_components=N_COMPONENTS), _of(step)]
         parts += [step_verdict(cases), step_tables(cases)]
     if quality:
         runs = quality["runs"]
