@@ -24,9 +24,10 @@ import time
 import numpy as np
 import records
 import torch
+from quality_page import quality_tables
 from regret import DATA, load, split
 from sklearn.decomposition import PCA
-from speed_page import quality_tables, write_page
+from speed_page import write_page
 from textbook import Loop, kl
 
 from skvae import BalancedVAE, training

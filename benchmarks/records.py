@@ -55,3 +55,8 @@ def load(name):
     """Results from their file, or None."""
     path = FOLDER / f"{name}.json"
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+def goal(text, is_met):
+    """A line of the verdict."""
+    return f"- {text}: {'met' if is_met else 'not met'}."

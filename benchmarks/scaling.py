@@ -23,11 +23,12 @@ from pathlib import Path
 import numpy as np
 import records
 import torch
+from scaling_page import scaling_tables
 from scipy.optimize import least_squares
 from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer
 from sklearn.exceptions import ConvergenceWarning
-from speed_page import scaling_tables, write_page
+from speed_page import write_page
 
 from skvae import BalancedVAE, training
 

@@ -21,7 +21,8 @@ import numpy as np
 import records
 import torch
 from contenders import CONTENDERS, FLOOR, N_REPLICAS, PEERS, REPLICAS, build
-from speed_page import step_tables, write_page
+from speed_page import write_page
+from step_page import step_tables
 from threadpoolctl import threadpool_limits
 
 N_ROWS = 16_384
