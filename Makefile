@@ -14,8 +14,8 @@ PYTEST_ENV := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 PYTEST := python -m pytest -n 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-matrix lint format types docs bench regret wheel
-.PHONY: clean
+.PHONY: help demo test test-slow test-matrix lint format types docs bench bench-smoke
+.PHONY: regret wheel clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -49,8 +49,13 @@ types: .venv/.installed ## check the types
 docs: .venv/.installed ## build the documentation; a warning is an error
 	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
 
-bench: .venv/.installed ## time a training step
+bench: .venv/.bench ## time steps, fits and scores, against peers too (90 minutes)
 	$(BIN)/python benchmarks/step.py
+	$(BIN)/python benchmarks/quality.py
+	$(BIN)/python benchmarks/scaling.py
+
+bench-smoke: .venv/.installed ## check the main speed ratios with generous bounds
+	$(PYTEST_ENV) $(BIN)/python benchmarks/smoke.py
 
 regret: .venv/.installed ## compare all policies on real tables (an hour)
 	$(PYTEST_ENV) $(BIN)/python benchmarks/regret.py
@@ -77,6 +82,11 @@ endef
 .venv/.installed: pyproject.toml constraints.txt
 	$(call create-venv,.venv)
 	$(BIN)/python -m pip install -c constraints.txt -e ".[dev]"
+	@touch $@
+
+# The packages that are compared with: nothing else needs them.
+.venv/.bench: .venv/.installed
+	$(BIN)/python -m pip install -c constraints.txt -e ".[bench]"
 	@touch $@
 
 # The other pins suit every scikit-learn of the matrix; only its own gives way.

@@ -1,109 +1,141 @@
-"""Time a training step against the bare matrix products that it needs.
+"""Time a training step, of skvae and of its peers, against its matrix products.
 
-    make bench
+    python benchmarks/step.py           # all sizes; write results and page (20 minutes)
+    python benchmarks/step.py --quick   # three sizes; print only (a minute)
 
-The products are those of the same step: forward, gradients of the weights and gradients
-of the inputs, as `torch.mm` into memory that is there. One thread; each ratio is the
-median over repetitions that take turns, so that both see the same machine.
+The floor is the bare matrix products of the same step; `contenders.py` says who is
+timed and what is in it. All take turns, so that each turn's ratios are of the same
+machine; what is kept are medians over the turns, after one to warm up. Peers see the
+first rows only, where a whole epoch is more than `--peer-steps` steps.
+
+A peer that is not installed (they come with the extra `bench`) or that does not run is
+listed with the reason.
 """
 
 import argparse
 import itertools
-import platform
-import statistics
+import logging
 import time
 
 import numpy as np
+import records
 import torch
+from contenders import CONTENDERS, FLOOR, N_REPLICAS, PEERS, REPLICAS, build
+from speed_page import write_page
+from step_page import step_tables
+from threadpoolctl import threadpool_limits
 
-from skvae import __version__, training
-from skvae._module import Module
-from skvae.balance import LearnedVariance, Sizes
-from skvae.divergences import KL
-from skvae.likelihoods import Gaussian
-from skvae.networks import MLP
+N_ROWS = 16_384
+COLUMNS = [8, 30, 128]
+HIDDEN = [(64, 64), (128, 128), (256, 256)]
+BATCHES = [64, 256, 1024]
+THREADS = [1, 2]
+# The replicas are timed where many small models are trained.
+REPLICAS_HIDDEN = (64, 64)
 
-N_ROWS, N_COMPONENTS = 16_384, 8
-
-
-def make_step(n_features, hidden, batch_size, n_steps):
-    """Return a function that trains for `n_steps` steps."""
-    module = Module(MLP(hidden), Gaussian(), KL(), n_features, N_COMPONENTS)
-    ones = torch.ones(n_features)
-    policy = LearnedVariance()
-    sizes = Sizes(1, n_features, N_COMPONENTS, ones[:1], ones)
-    state = training.init(module, policy, sizes, torch.ones(1), 1e-6 * ones, seed=0)
-    x = torch.randn(N_ROWS, n_features)
-    rows = training.Rows(x, torch.full((N_ROWS,), 1.0 / N_ROWS))
-    plan = training.Plan(
-        n_epochs=1,
-        n_planned_epochs=1,
-        steps_per_epoch=n_steps,
-        batch_size=batch_size,
-        n_draws=1,
-        schedule="constant",
-        learning_rate=1e-3,
-        weight_decay=0.0,
-        patience=None,
-        tolerance=0.0,
-    )
-    return lambda: training.train(module, policy, state, rows, None, None, plan, None)
+QUICK = [(8, (64, 64), 64), (30, (128, 128), 256), (30, (64, 64), 1024)]
 
 
-def make_products(n_features, hidden, batch_size, n_steps):
-    """Return a function that multiplies the matrices of `n_steps` steps."""
-    encoder = [n_features, *hidden, 2 * N_COMPONENTS]
-    decoder = [N_COMPONENTS, *reversed(hidden), n_features]
-    products = []
-    for widths in (encoder, decoder):
-        for i, (n_in, n_out) in enumerate(itertools.pairwise(widths)):
-            x, w = torch.randn(batch_size, n_in), torch.randn(n_in, n_out)
-            y = torch.randn(batch_size, n_out)
-            products.append((x, w, torch.empty_like(y)))
-            products.append((x.T, y, torch.empty_like(w)))
-            # Nobody asks for the gradient of the rows themselves.
-            if widths is decoder or i > 0:
-                products.append((y, w.T, torch.empty_like(x)))
+def rows_of(name, x, batch_size, peer_steps):
+    """Rows that a contender sees: whole batches of them."""
+    n_steps = len(x) // batch_size
+    if name in PEERS:
+        n_steps = min(n_steps, peer_steps)
+    return x[: n_steps * batch_size]
 
-    def run():
-        for _ in range(n_steps):
-            for left, right, out in products:
-                torch.mm(left, right, out=out)
 
-    return run
+def take_turns(runs, n_turns):
+    """Seconds of each run at each turn."""
+    seconds = {name: [] for name in runs}
+    for _ in range(n_turns):
+        for name, run in runs.items():
+            start = time.perf_counter()
+            run()
+            seconds[name].append(time.perf_counter() - start)
+    return seconds
+
+
+def take_time(x, hidden, batch_size, n_turns, names, peer_steps=64):
+    """Microseconds a step and model, an array over turns, of each contender.
+
+    Of one that does not run, the reason as a string.
+    """
+    found, runs, n_models = {}, {}, {}
+    for name in names:
+        rows = rows_of(name, x, batch_size, peer_steps)
+        run, reason = build(name, rows, hidden, batch_size)
+        if run is None:
+            found[name] = reason
+            continue
+        replicas = N_REPLICAS if name == REPLICAS else 1
+        runs[name], n_models[name] = run, len(rows) // batch_size * replicas
+    for name, seconds in take_turns(runs, n_turns).items():
+        found[name] = 1e6 * np.array(seconds) / n_models[name]
+    return found
+
+
+def summary(spent):
+    """Medians over turns, and of the ratios to the floor of the same turn."""
+    return {
+        name: {"reason": microseconds}
+        if isinstance(microseconds, str)
+        else {
+            "microseconds": round(float(np.median(microseconds)), 1),
+            "ratio": round(float(np.median(microseconds / spent[FLOOR])), 3),
+        }
+        for name, microseconds in spent.items()
+    }
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--repetitions", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=100)
+    parser.add_argument("--turns", type=int, default=5)
+    parser.add_argument("--peer-steps", type=int, default=64)
+    parser.add_argument("--threads", type=int, nargs="*", default=THREADS)
+    parser.add_argument("--quick", action="store_true", help="print only")
+    parser.add_argument("--page", action="store_true", help="write the page only")
     args = parser.parse_args()
+    if args.page:
+        return write_page()
 
-    torch.set_num_threads(1)
+    # The log lines of peers are none of their training.
+    logging.disable(logging.INFO)
     torch.manual_seed(0)
-    print(
-        f"skvae {__version__}, torch {torch.__version__}, numpy {np.__version__}, "
-        f"Python {platform.python_version()}, {platform.machine()}, one thread\n"
-    )
-    print("| columns | hidden | batch | step / products |")
-    print("| ---: | ---: | ---: | ---: |")
-    for n_features in (8, 30, 128):
-        for hidden in ((64, 64), (128, 128), (256, 256)):
-            for batch_size in (64, 256, 1024):
-                case = (n_features, hidden, batch_size, args.steps)
-                runs = make_step(*case), make_products(*case)
-                ratios = []
-                for _ in range(args.repetitions + 1):
-                    spent = []
-                    for run in runs:
-                        start = time.perf_counter()
-                        run()
-                        spent.append(time.perf_counter() - start)
-                    ratios.append(spent[0] / spent[1])
-                # The first turn warms up.
-                ratio = statistics.median(ratios[1:])
-                widths = "-".join(map(str, hidden))
-                print(f"| {n_features} | {widths} | {batch_size} | {ratio:.1f} |")
+    sizes = list(itertools.product(COLUMNS, HIDDEN, BATCHES))
+    n_rows, threads = N_ROWS, args.threads
+    if args.quick:
+        sizes, n_rows, threads = QUICK, 4096, args.threads[:1]
+    cases = []
+    for n_threads in threads:
+        # Two libraries with threads of their own: numpy's products and torch.
+        with threadpool_limits(n_threads):
+            torch.set_num_threads(n_threads)
+            for n_features, hidden, batch_size in sizes:
+                x = np.random.default_rng(0).standard_normal(
+                    (n_rows, n_features), dtype=np.float32
+                )
+                names = [
+                    name
+                    for name in CONTENDERS
+                    if name != REPLICAS or hidden == REPLICAS_HIDDEN
+                ]
+                spent = take_time(
+                    x, hidden, batch_size, args.turns, names, args.peer_steps
+                )
+                case = {
+                    "threads": n_threads,
+                    "columns": n_features,
+                    "hidden": "-".join(map(str, hidden)),
+                    "batch": batch_size,
+                }
+                cases.append({**case, "contenders": summary(spent)})
+                print(*case.values(), flush=True)
+    settings = {"n_rows": n_rows, "turns": args.turns, "peer_steps": args.peer_steps}
+    if args.quick:
+        print("\n" + step_tables(cases))
+    else:
+        records.save("step", settings, cases=cases)
+        write_page()
 
 
 if __name__ == "__main__":
