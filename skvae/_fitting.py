@@ -18,11 +18,14 @@ from skvae._parts import Parts, fixed_variance, torch_device
 from skvae._planning import held_out, plan
 from skvae._rows import canonical_rows
 from skvae._start import linear_start
-from skvae._table import Table
+from skvae._table import Table, slices
 from skvae.balance._base import Sizes
 
 # Rows decoded to report on the training rows, so that a large table gets fewer nodes.
 _REPORTED_ROWS = 2**16
+
+# Rows from which on linear models are computed from means and covariances.
+_LINEAR_ROWS = 20_000
 
 
 class Fitting:
@@ -71,9 +74,7 @@ class Fitting:
         likelihood = self.parts.likelihood
         X = likelihood.admit(X, getattr(vae, "feature_names_in_", None))
         index, weight = canonical_rows(X, weight)
-        rows = X[index]
-
-        n_features = rows.shape[1]
+        n_features = X.shape[1]
         if self.resumes:
             self.n_components = vae.n_components_
         elif vae.n_components == "auto":
@@ -81,10 +82,11 @@ class Fitting:
         else:
             self.n_components = vae.n_components
         if goes_on:
-            self.table = vae._table.after(rows)
+            self.table = vae._table.after(X)
         else:
             self.table = Table.from_rows(
-                rows,
+                X,
+                index,
                 weight,
                 standardize=vae.standardize and likelihood.is_continuous,
                 container=container,
@@ -93,13 +95,13 @@ class Fitting:
         self.module = self.parts.module(n_features, self.n_components)
 
         seed = check_random_state(vae.random_state).randint(np.iinfo(np.int32).max)
-        is_held_out = np.zeros(len(rows), dtype=bool)
+        is_held_out = np.zeros(len(index), dtype=bool)
         if not is_partial:
-            is_held_out[held_out(vae, len(rows), seed)] = True
-        self.rows = self._rows(rows, weight, ~is_held_out)
+            is_held_out[held_out(vae, len(index), seed)] = True
+        self.rows = self._rows(X, index[~is_held_out], weight[~is_held_out])
         self.held_out = None
         if is_held_out.any():
-            self.held_out = self._rows(rows, weight, is_held_out)
+            self.held_out = self._rows(X, index[is_held_out], weight[is_held_out])
         self.plan = plan(
             vae, len(self.rows.x), self.parts.divergence, is_partial=is_partial
         )
@@ -140,14 +142,16 @@ class Fitting:
 
     def _rows(
         self,
-        rows: NDArray[np.floating],
+        X: NDArray[np.floating],
+        index: NDArray[np.intp],
         weight: NDArray[np.float64],
-        mask: NDArray[np.bool_],
     ) -> training.Rows:
         """Some of the rows, as the model sees them."""
-        share = weight[mask] / weight[mask].sum()
-        x = self.table.to_model(rows[mask])
-        return training.Rows(self._tensor(x), self._tensor(share))
+        shape = len(index), X.shape[1]
+        x = torch.empty(shape, dtype=self.dtype, device=self.device)
+        for part in slices(*shape):
+            x[part] = self._tensor(self.table.to_model(X[index[part]]))
+        return training.Rows(x, self._tensor(weight / weight.sum()))
 
     def _start(self, seed: int) -> training.TrainingState:
         """State to train from."""
@@ -335,9 +339,26 @@ class Fitting:
 
 
 def _arrays(rows: training.Rows) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Rows and their weights as arrays in float64."""
-    x, weight = (part.double().cpu().numpy() for part in rows)
-    return x, weight / weight.sum()
+    """Rows and their weights as arrays in float64.
+
+    Of many, a few with the same mean and covariance, which is all that a linear model
+    knows of them.
+    """
+    weight = rows.weight.double().cpu().numpy()
+    weight = weight / weight.sum()
+    n_rows, n_features = rows.x.shape
+    if n_rows <= max(_LINEAR_ROWS, 2 * n_features):
+        return rows.x.double().cpu().numpy(), weight
+    parts = slices(n_rows, n_features)
+    center = sum(weight[part] @ rows.x[part].double().cpu().numpy() for part in parts)
+    covariance = np.zeros((n_features, n_features))
+    for part in parts:
+        x = rows.x[part].double().cpu().numpy() - center
+        covariance += (x * weight[part, None]).T @ x
+    values, vectors = np.linalg.eigh(covariance)
+    axes = np.sqrt(n_features * values.clip(min=0.0))[:, None] * vectors.T
+    few = np.concatenate([center + axes, center - axes])
+    return few, np.full(len(few), 1.0 / len(few))
 
 
 def _number(values: NDArray[np.floating]) -> Any:

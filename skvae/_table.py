@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -44,6 +45,7 @@ class Table:
     def from_rows(
         cls,
         X: NDArray[np.floating],
+        index: NDArray[np.intp],
         weight: NDArray[np.float64],
         *,
         standardize: bool,
@@ -54,7 +56,9 @@ class Table:
 
         Parameters
         ----------
-        X : ndarray of shape (n_rows, n_features)
+        X : ndarray of shape (n_samples, n_features)
+        index : ndarray of shape (n_rows,)
+            Which of its rows, and in which order.
         weight : ndarray of shape (n_rows,)
         standardize : bool
             Whether to centre and scale at all.
@@ -63,17 +67,21 @@ class Table:
         names : array of str or None
         """
         weight = weight / weight.sum()
-        mean = weight @ X.astype(np.float64, copy=False)
+        parts = slices(len(index), X.shape[1])
+        mean = sum(weight[part] @ _float64(X[index[part]]) for part in parts)
+        low = functools.reduce(np.minimum, (X[index[p]].min(axis=0) for p in parts))
+        high = functools.reduce(np.maximum, (X[index[p]].max(axis=0) for p in parts))
         # Columns that differ by rounding alone are constant.
-        span = X.max(axis=0) - X.min(axis=0)
-        is_constant = span <= 4.0 * np.finfo(np.float64).eps * np.abs(mean)
-        center = np.where(is_constant, X[0], mean)
-        deviation = X - center
+        is_constant = high - low <= 4.0 * np.finfo(np.float64).eps * np.abs(mean)
+        center = np.where(is_constant, X[index[0]], mean)
         # Relative to the largest one, or squares of 1e-200 and 1e200 are lost.
-        largest = np.abs(deviation).max(axis=0)
+        largest = np.maximum(high - center, center - low)
         largest[is_constant] = 1.0
-        deviation /= largest
-        spread = largest * np.sqrt(weight @ np.square(deviation))
+        square = sum(
+            weight[part] @ np.square((X[index[part]] - center) / largest)
+            for part in parts
+        )
+        spread = largest * np.sqrt(square)
         spread[is_constant] = 1.0
         ones = np.ones_like(spread)
         if standardize:
@@ -115,6 +123,20 @@ class Table:
     def log_jacobian(self) -> NDArray[np.float64]:
         """Nats that each column's distortion gains in the units of X."""
         return np.log(self.scale)
+
+
+def slices(n_rows: int, n_features: int) -> list[slice]:
+    """Slices of rows that hold about a million cells each.
+
+    What is computed of a table is computed slice by slice, so that a large one is not
+    in memory twice.
+    """
+    size = max(1, 2**20 // n_features)
+    return [slice(start, start + size) for start in range(0, n_rows, size)]
+
+
+def _float64(X: NDArray[np.floating]) -> NDArray[np.float64]:
+    return X.astype(np.float64, copy=False)
 
 
 def container_of(X: Any) -> str:

@@ -1,11 +1,15 @@
 """The linear model that training starts at."""
 
+import warnings
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 from sklearn.datasets import load_breast_cancer, load_wine
 from sklearn.decomposition import PCA, FactorAnalysis
+from sklearn.exceptions import ConvergenceWarning
 
+from skvae import BalancedVAE
 from skvae._start import linear_start
 
 
@@ -188,3 +192,22 @@ def test_variance_is_optimal_together_with_beta(beta, variance):
     assert_allclose(
         np.exp(weights.log_variance[:n_active]), theta / eigenvalues[:n_active]
     )
+
+
+@pytest.mark.parametrize("k", [1, 3])
+def test_many_rows_start_where_all_of_them_would(k, monkeypatch):
+    X = np.random.RandomState(0).normal(size=(300, 2)) @ np.eye(2, 5) * 3.0
+    X = X + np.random.RandomState(1).normal(size=X.shape)
+    weight = np.arange(300) % 3 + 1.0
+    settings = {"precision": "float64", "max_iter": 1, "random_state": 0}
+    fits = []
+    for n_rows in (10_000, 100):
+        monkeypatch.setattr("skvae._fitting._LINEAR_ROWS", n_rows)
+        vae = BalancedVAE(k, hidden_layer_sizes=(4,), **settings)
+        vae.set_params(learning_rate_init=1e-12)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            fits.append(vae.fit(X, sample_weight=weight))
+    few, many = fits
+    assert few.score(X) == pytest.approx(many.score(X), abs=1e-7)
+    np.testing.assert_allclose(few.variance_, many.variance_, rtol=1e-6)

@@ -4,14 +4,19 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skvae._table import Table, container_of
+from skvae._table import Table, container_of, slices
 
 
 def table_of(X, weight=None, *, standardize=True, container="array", names=None):
     X = np.asarray(X)
     weight = np.ones(len(X)) if weight is None else np.asarray(weight, dtype=float)
     return Table.from_rows(
-        X, weight, standardize=standardize, container=container, names=names
+        X,
+        np.arange(len(X)),
+        weight,
+        standardize=standardize,
+        container=container,
+        names=names,
     )
 
 
@@ -181,3 +186,27 @@ def test_container_needs_no_frame_library(X, monkeypatch):
         # An import of it now fails.
         monkeypatch.setitem(sys.modules, library, None)
     assert container_of(X) == "array"
+
+
+@pytest.mark.parametrize("size", [1, 7, 39])
+def test_slices_make_no_difference(X, size, monkeypatch):
+    whole = table_of(X, np.arange(len(X)) % 4 + 1.0)
+    monkeypatch.setattr(
+        "skvae._table.slices",
+        lambda n_rows, n_features: [
+            slice(start, start + size) for start in range(0, n_rows, size)
+        ],
+    )
+    sliced = table_of(X, np.arange(len(X)) % 4 + 1.0)
+    for name in ("center", "scale", "variance", "is_constant"):
+        assert_allclose(getattr(sliced, name), getattr(whole, name), rtol=1e-13)
+
+
+def test_slices_cover_the_rows_with_about_a_million_cells_each():
+    found = slices(300_000, 30)
+    assert_array_equal(
+        np.concatenate([np.arange(300_000)[part] for part in found]),
+        np.arange(300_000),
+    )
+    assert max(part.stop - part.start for part in found) * 30 <= 2**20
+    assert len(slices(3, 2**21)) == 3
