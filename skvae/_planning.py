@@ -44,7 +44,7 @@ def plan(
     """How long and how fast to train on `n_rows` rows."""
     batch_size = vae.batch_size
     if batch_size == "auto":
-        batch_size = int(np.clip(n_rows // 64, 256, 1024))
+        batch_size = int(np.clip(n_rows // 64, 128, 1024))
     batch_size = min(batch_size, n_rows)
     if batch_size < divergence.min_rows:
         raise ValueError(

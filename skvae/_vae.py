@@ -112,7 +112,7 @@ class BalancedVAE(
 
     batch_size : int or "auto", default="auto"
         Rows in a batch, at least 1; never more than there are. "auto" takes a 64th
-        of the rows, between 256 and 1024.
+        of the rows, between 128 and 1024.
 
     max_iter : int, default=100
         Number of epochs, at least 1. An epoch visits each row once; on a table of
@@ -138,7 +138,7 @@ class BalancedVAE(
     validation_fraction : float, default=0.1
         Share of the distinct rows held out, in (0, 1).
 
-    n_iter_no_change : int, default=50
+    n_iter_no_change : int, default=15
         Epochs to wait for a better elbo, at least 1. Counted from the end of the
         schedule of `balance`.
 
@@ -296,7 +296,7 @@ class BalancedVAE(
         alpha=0.0,
         early_stopping="auto",
         validation_fraction=0.1,
-        n_iter_no_change=50,
+        n_iter_no_change=15,
         tol=1e-4,
         warm_start=False,
         device="auto",
