@@ -146,7 +146,8 @@ def test_objective_of_constant_beta(beta, likelihood):
 def test_objective_of_a_changing_beta():
     # One step an epoch, so that the epoch's entries are those of the step; beta is
     # the one that the step leaves behind.
-    vae = BalancedVAE(**{**SMALL, "max_iter": 8}, beta=3.0, balance=Linear(warmup=1.0))
+    settings = {**SMALL, "max_iter": 8, "batch_size": N_ROWS}
+    vae = BalancedVAE(**settings, beta=3.0, balance=Linear(warmup=1.0))
     for _ in range(8):
         vae.partial_fit(X)
     history = vae.history_
