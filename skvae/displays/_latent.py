@@ -16,28 +16,12 @@ from skvae.displays._axes import (
     montage,
 )
 from skvae.displays._model import Seen, seen_by_model
+from skvae.displays._scatter import draw_line, draw_plane
 from skvae.displays._traversal import draw_moves, draw_pictures
 
 Floats = NDArray[np.floating]
 
 KINDS = ("scatter", "rate", "traversal")
-
-# Of "tab10": the cycle of a style may have fewer, and give two classes the same.
-COLORS = [
-    f"tab:{name}"
-    for name in (
-        "blue",
-        "orange",
-        "green",
-        "red",
-        "purple",
-        "brown",
-        "pink",
-        "gray",
-        "olive",
-        "cyan",
-    )
-]
 
 
 class LatentDisplay:
@@ -234,10 +218,8 @@ class LatentDisplay:
             self._draw_rates(ax)
         elif kind == "traversal":
             self._draw_traversals(ax, image_shape)
-        elif len(self.components_) == 1:
-            self._draw_histogram(ax)
         else:
-            self._draw_scatter(ax)
+            self._draw_rows(ax)
         self.figure_ = self.ax_.figure
         return self
 
@@ -273,73 +255,18 @@ class LatentDisplay:
             return order[:8]
         return order
 
-    def _classes(self) -> list[tuple[Any, NDArray[np.bool_]]] | None:
-        """Rows of each class; None where the colour is a number."""
-        if self.color is None:
-            return [(None, np.ones(len(self.latents), dtype=bool))]
-        classes = np.unique(self.color)
-        is_number = self.color.dtype.kind == "f" or len(classes) > len(COLORS)
-        if is_number and self.color.dtype.kind in "buif":
-            return None
-        if len(classes) > len(COLORS):
-            raise ValueError(
-                f"color has {len(classes)} classes, more than the {len(COLORS)} that "
-                "can be told apart. Join the rare ones, or pass numbers."
-            )
-        return [(name, self.color == name) for name in classes]
-
-    def _draw_scatter(self, ax: Any) -> None:
-        """Draw rows in the plane of two latents."""
-        from matplotlib.patches import Circle
-
-        self.ax_ = ax = axes_or_new(ax, self, (5.6, 4.8))
-        first, second = self.components_
-        x, y = self.latents[:, first], self.latents[:, second]
-        size = float(np.clip(6000.0 / len(x), 8.0, 24.0))
-        # The edge keeps a dark point on black, and a bright one on white.
-        look = {"s": size, "linewidths": 0.3, "edgecolors": NEUTRAL, "alpha": 0.8}
-        classes = self._classes()
-        if classes is None:
-            self.artist_ = ax.scatter(x, y, c=self.color, cmap="viridis", **look)
-            self.colorbar_ = ax.figure.colorbar(self.artist_, ax=ax)
+    def _draw_rows(self, ax: Any) -> None:
+        """Draw rows along one latent, or in the plane of two."""
+        values = self.latents[:, self.components_]
+        labels = [self._label(latent) for latent in self.components_]
+        if values.shape[1] == 1:
+            self.ax_ = axes_or_new(ax, self, (5.6, 3.6))
+            self.artist_ = draw_line(self.ax_, values[:, 0], self.color)
         else:
-            self.artist_ = [
-                ax.scatter(x[rows], y[rows], c=COLORS[i], label=name, **look)
-                for i, (name, rows) in enumerate(classes)
-            ]
-            if self.color is not None:
-                # Beside the points, which fill the whole plane.
-                ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), markerscale=2)
-        for radius in (1.0, 2.0):
-            ring = Circle((0.0, 0.0), radius, fill=False, ec=NEUTRAL, lw=1, ls="--")
-            ax.add_patch(ring)
-        ax.set_aspect("equal", adjustable="datalim")
-        ax.set(xlabel=self._label(first), ylabel=self._label(second))
-
-    def _draw_histogram(self, ax: Any) -> None:
-        """Draw how rows lie along one latent."""
-        self.ax_ = ax = axes_or_new(ax, self, (5.6, 3.6))
-        (latent,) = self.components_
-        values = self.latents[:, latent]
-        classes = self._classes()
-        if classes is None:
-            self.artist_ = ax.scatter(
-                values, self.color, s=8, linewidths=0, alpha=0.75, color="C0"
-            )
-            ax.set_ylabel("color")
-        else:
-            names = [name for name, _ in classes]
-            self.artist_ = ax.hist(
-                [values[rows] for _, rows in classes],
-                bins=30,
-                stacked=True,
-                color=COLORS[: len(classes)],
-                label=None if self.color is None else [str(name) for name in names],
-            )[2]
-            ax.set_ylabel("rows")
-            if self.color is not None:
-                ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
-        ax.set_xlabel(self._label(latent))
+            self.ax_ = axes_or_new(ax, self, (5.6, 4.8))
+            self.artist_, self.colorbar_ = draw_plane(self.ax_, values, self.color)
+            self.ax_.set_ylabel(labels[1])
+        self.ax_.set_xlabel(labels[0])
 
     def _label(self, latent: int) -> str:
         """Name of a latent and what it says."""
