@@ -64,15 +64,16 @@ class LinearReference(NamedTuple):
             rows, weight, standardize=standardize, container="array", names=None
         )
         n_latents = min(n_samples, n_features, _MAX_LATENTS)
-        model = LinearModel.from_rows(table.to_model(rows), weight, n_latents)
+        x = table.to_model(rows)
+        model = LinearModel.from_rows(x, weight, n_latents)
         values, share = model.eigenvalues, np.square(model.vectors)
         if values[0] <= 0.0:
             raise ValueError(
                 "Linear models need rows that differ, but all rows of X are equal. "
                 "Pass the table that the models were trained or scored on."
             )
-        varies = ~table.is_constant & (table.variance > 0.0)
-        beyond = (table.variance * varies - values @ share).clip(min=0.0)
+        varies = np.ptp(rows, axis=0) > 0.0
+        beyond = (x.var(axis=0) - values @ share).clip(min=0.0)
         shift = float(table.log_jacobian.sum())
 
         def distortion(theta: float, n_used: int) -> float:
@@ -80,8 +81,8 @@ class LinearReference(NamedTuple):
             error = np.minimum(values, left) @ share + beyond
             if not per_feature:
                 error = np.full(n_features, error.mean())
-            # A constant column has no error; nor has it a say in what is compared.
-            error = error[error > 0.0]
+            # A constant column has no error, and so no density.
+            error = error[varies]
             return float(0.5 * np.log(2.0 * np.pi * np.e * error).sum()) + shift
 
         if n_components == "auto":
