@@ -196,7 +196,7 @@ class ReconstructionDisplay:
         n_shown, n_features = len(self.rows_), self.X.shape[1]
         size = (
             min(14.0, max(4.0, 2.2 + 0.25 * n_features)),
-            min(12.0, 2.2 + 0.18 * n_shown),
+            min(12.0, max(4.0, 2.2 + 0.18 * n_shown)),
         )
         self.ax_ = axes_or_new(ax, self, size)
         if kind == "cells":

@@ -104,3 +104,13 @@ def test_rows_become_images():
 def test_impossible_image_shapes(shape, message):
     with pytest.raises(ValueError, match=message):
         as_images(np.zeros((2, 12)), shape)
+
+
+def test_overlaps_are_found(overlaps):
+    figure, ax = plt.subplots()
+    ax.text(0.5, 0.5, "one")
+    assert overlaps(figure) == []
+    ax.text(0.51, 0.51, "another")
+    assert overlaps(figure) == [("another", "one")]
+    ax.texts[-1].set_position((2.0, 0.5))
+    assert overlaps(figure) == [("another", "the edge")]
