@@ -25,7 +25,7 @@ class HistoryDisplay:
     ----------
     history : dict of str to array-like of shape (n_epochs,)
         `history_` of a fitted estimator. "rate", "distortion", "elbo" and "beta" are
-        needed; "validation_..." and "theta" are drawn where they are there.
+        needed; those of held-out rows and "theta" are drawn where they are there.
 
     Attributes
     ----------
