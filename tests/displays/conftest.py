@@ -73,5 +73,8 @@ def _overlaps(figure):
 
 @pytest.fixture
 def overlaps():
-    """Pairs of texts of a figure that fall on each other, or on its edge."""
+    """Pairs of texts of a figure that fall on each other, or on its edge.
+
+    In the default style: dark ones have other colours, and texts in the same places.
+    """
     return lambda figure: list(_overlaps(figure))

@@ -101,14 +101,12 @@ def test_missing_entries_of_a_continued_fit():
     assert np.isfinite(display.ax_.get_ylim()).all()
 
 
-@pytest.mark.parametrize("style", ["default", "dark_background"])
 @pytest.mark.parametrize("max_iter", [1, 40])
-def test_texts_do_not_overlap(style, max_iter, frame, overlaps):
+def test_texts_do_not_overlap(max_iter, frame, overlaps):
     short = {name: values[:max_iter] for name, values in history().items()}
     theta = 0.5 / EPOCHS[:max_iter]
-    with plt.style.context(style):
-        display = HistoryDisplay({**short, "theta": theta, "variance": theta}).plot()
-        assert overlaps(display.figure_) == []
+    display = HistoryDisplay({**short, "theta": theta, "variance": theta}).plot()
+    assert overlaps(display.figure_) == []
 
 
 def test_a_single_epoch_is_a_point(frame):

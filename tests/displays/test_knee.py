@@ -20,6 +20,12 @@ def test_order_and_units_do_not_matter():
     assert knee_of(1e3 * RATE + 7.0, 1e-3 * DISTORTION - 7.0) == 2
 
 
+def test_curve_that_turns_up_at_its_end():
+    assert knee_of(np.array([0.0, 1.0, 2.0]), np.array([0.0, -1.0, 1.0])) == 1
+    worse = np.append(DISTORTION, 50.0)
+    assert knee_of(np.append(RATE, 9.0), worse) == 2
+
+
 @pytest.mark.parametrize(
     ("rate", "distortion"),
     [
@@ -27,7 +33,7 @@ def test_order_and_units_do_not_matter():
         ([0.0, 1.0], [1.0, 0.0]),
         ([0.0, 1.0, 2.0], [2.0, 1.0, 0.0]),  # straight
         ([0.0, 1.0, 2.0], [2.0, 1.9, 0.0]),  # above the chord
-        ([0.0, 1.0, 2.0], [0.0, -1.0, 1.0]),  # more rate does not help
+        ([0.0, 1.0, 2.0], [0.0, 1.0, 2.0]),  # more rate does not help
         ([1.0, 1.0, 1.0], [2.0, 1.0, 0.0]),  # all at one rate
     ],
 )

@@ -100,7 +100,6 @@ def test_colours():
 LONG_NAMES = [f"a very long name of a column, the {i}th of them" for i in range(40)]
 
 
-@pytest.mark.parametrize("style", ["default", "dark_background"])
 @pytest.mark.parametrize(
     ("kind", "n_samples", "n_features", "settings"),
     [
@@ -112,11 +111,10 @@ LONG_NAMES = [f"a very long name of a column, the {i}th of them" for i in range(
         ("images", 1, 40, {"image_shape": (5, 8)}),
     ],
 )
-def test_texts_do_not_overlap(style, kind, n_samples, n_features, settings, overlaps):
+def test_texts_do_not_overlap(kind, n_samples, n_features, settings, overlaps):
     names = LONG_NAMES[:n_features]
-    with plt.style.context(style):
-        display = made(n_samples, n_features, feature_names=names)
-        assert overlaps(display.plot(kind=kind, **settings).figure_) == []
+    display = made(n_samples, n_features, feature_names=names)
+    assert overlaps(display.plot(kind=kind, **settings).figure_) == []
 
 
 @pytest.mark.parametrize("kind", ["cells", "images"])
