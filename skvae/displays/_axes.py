@@ -53,6 +53,17 @@ def shortened(name: Any) -> str:
     return f"{name[: kept - kept // 2]}…{name[-(kept // 2) :]}"
 
 
+def short_number(value: float) -> str:
+    """Two significant digits, without an exponent where that is no longer.
+
+    >>> short_number(0.00312), short_number(1.0), short_number(561.0)
+    ('0.0031', '1', '560')
+    """
+    if value != 0.0 and not 1e-3 <= abs(value) < 1e5:
+        return f"{value:.2g}"
+    return np.format_float_positional(float(f"{value:.2g}"), trim="-")
+
+
 def label_ticks(
     axis: Any, labels: Sequence[Any] | NDArray[Any], max_labels: int
 ) -> None:

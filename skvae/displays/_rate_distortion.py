@@ -9,7 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from skvae.displays._axes import NEUTRAL, annotate_apart, axes_or_new, limits_kept
+from skvae.displays._axes import (
+    NEUTRAL,
+    annotate_apart,
+    axes_or_new,
+    limits_kept,
+    short_number,
+)
 from skvae.displays._knee import knee_of
 from skvae.displays._linear_reference import linear_models
 from skvae.displays._model import seen_by_model
@@ -313,7 +319,7 @@ class RateDistortionDisplay:
         if at_knee is not None:
             label = "knee"
             if betas is not None:
-                label += f", beta = {betas[at_knee]:.3g}"
+                label += f", beta = {short_number(betas[at_knee])}"
             (self.knee_,) = ax.plot(
                 rate[at_knee],
                 distortion[at_knee],
@@ -326,7 +332,7 @@ class RateDistortionDisplay:
             )
         self.annotations_ = []
         if betas is not None:
-            texts = [f"{beta:.2g}" for beta in betas]
+            texts = [short_number(beta) for beta in betas]
             places = np.column_stack([rate, distortion])
             self.annotations_ = annotate_apart(ax, places, texts, at_knee or 0)
         ax.set(xlabel="rate (nats per row)", ylabel="distortion (nats per row)")

@@ -13,6 +13,7 @@ from skvae.displays._axes import (
     label_ticks,
     limits_kept,
     montage,
+    short_number,
     shortened,
 )
 
@@ -26,6 +27,22 @@ def test_long_names_keep_both_ends():
     assert name.startswith(start)
     assert name.endswith(end)
     assert shortened(3) == "3"
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (0.0, "0"),
+        (0.00123, "0.0012"),
+        (0.999, "1"),
+        (10.0, "10"),
+        (1234.0, "1200"),
+        (2e5, "2e+05"),
+        (1.234e-7, "1.2e-07"),
+    ],
+)
+def test_numbers_are_short(value, expected):
+    assert short_number(value) == expected
 
 
 @pytest.mark.parametrize(("n_labels", "expected"), [(5, 5), (40, 40), (41, 21)])

@@ -11,6 +11,7 @@ from sklearn.preprocessing import StandardScaler
 
 from skvae import BalancedVAE
 from skvae.displays import RateDistortionDisplay
+from skvae.displays._axes import short_number
 
 # A path as `beta_path` returns it: more beta, less rate.
 BETAS = np.geomspace(0.1, 10.0, 20)
@@ -177,8 +178,8 @@ def test_knee_is_ringed_and_named():
     ((x,), (y,)) = display.knee_.get_data()
     (i,) = np.flatnonzero(np.isclose(RATE, x))
     assert y == pytest.approx(DISTORTION[i])
-    assert display.knee_.get_label() == f"knee, beta = {BETAS[i]:.3g}"
-    assert f"{BETAS[i]:.2g}" in {note.get_text() for note in display.annotations_}
+    assert display.knee_.get_label() == f"knee, beta = {short_number(BETAS[i])}"
+    assert short_number(BETAS[i]) in {note.get_text() for note in display.annotations_}
     assert RateDistortionDisplay.from_path(path()).plot(knee=False).knee_ is None
 
 
