@@ -68,7 +68,7 @@ wheel: .venv/.installed ## build the wheel and run the quickstart in an empty en
 	cd .venvs && wheel/bin/python -m doctest -o ELLIPSIS ../docs/quickstart.md
 
 clean: ## remove the environments and everything built
-	rm -rf .venv .venvs build dist docs/_build docs/generated
+	rm -rf .venv .venvs build dist docs/_build docs/auto_examples docs/generated
 	rm -rf .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
 

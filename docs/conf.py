@@ -17,8 +17,10 @@ extensions = [
     "sphinx.ext.mathjax",
     "myst_parser",
     "numpydoc",
+    "sphinx_gallery.gen_gallery",
 ]
-exclude_patterns = ["_build"]
+# The gallery writes its own pages from the examples.
+exclude_patterns = ["_build", "examples"]
 templates_path = ["_templates"]
 
 myst_enable_extensions = ["colon_fence", "dollarmath"]
@@ -28,6 +30,19 @@ autosummary_generate = True
 autodoc_member_order = "groupwise"
 # The class template lists the members; numpydoc would list them a second time.
 numpydoc_show_class_members = False
+
+sphinx_gallery_conf = {
+    "examples_dirs": "examples",
+    "gallery_dirs": "auto_examples",
+    "within_subsection_order": "FileNameSortKey",
+    # Pictures and what is printed; not the value of a block's last line.
+    "capture_repr": (),
+    "download_all_examples": False,
+    "show_signature": False,
+    "write_computation_times": False,
+    # A broken example breaks the build.
+    "abort_on_example_error": True,
+}
 
 html_theme = "furo"
 html_title = f"skvae {release}"

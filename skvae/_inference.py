@@ -74,6 +74,15 @@ class Model:
         return Z
 
     @torch.no_grad()
+    def rate_of_each(self, X: Floats) -> Floats:
+        """Rate of each row and latent in nats, of shape (n_samples, n_components)."""
+        rate = np.empty((len(X), self.module.n_components), X.dtype)
+        for rows in self._chunks(len(X)):
+            x = self._tensor(self.table.to_model(X[rows]))
+            rate[rows] = self.module.encode(self.weights, x).kl()[0].cpu().numpy()
+        return rate
+
+    @torch.no_grad()
     def decode(self, Z: Floats) -> Floats:
         """Decoder means in the units of X, of shape (n_samples, n_features)."""
         X = np.empty((len(Z), self.module.n_features), Z.dtype)

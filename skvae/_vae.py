@@ -161,7 +161,8 @@ class BalancedVAE(
         None takes a seed from numpy's global generator, as all of scikit-learn does.
 
     verbose : int, default=0
-        0 is quiet; n prints a line after each (10 * n)-th part of `max_iter`.
+        0 is quiet; n prints a line after each (10 * n)-th part of `max_iter`, and at
+        least one a minute, with the time that is left.
 
     Attributes
     ----------

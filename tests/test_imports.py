@@ -91,7 +91,16 @@ MAY_IMPORT = {
     "path": ("compat", "leaf", "family", "module", "training", "estimator"),
     "cv": ("compat", "leaf", "estimator", "path"),
     "tools": ("compat", "leaf"),
-    "displays": ("compat", "leaf", "tools", "estimator", "path", "cv"),
+    "displays": (
+        "compat",
+        "leaf",
+        "theory",
+        "tools",
+        "estimator",
+        "path",
+        "cv",
+        "displays",
+    ),
     "package": ("estimator", "path", "cv"),
 }
 KINDS = {
