@@ -294,6 +294,8 @@ def test_active_units(early_stopping):
         network=MLP((), linear_path=False),
         learning_rate_init=0.05,
         max_iter=25,
+        n_iter_no_change=50,
+        batch_size=N_ROWS,
         balance="constant",
         beta=2.0,
         early_stopping=early_stopping,
@@ -396,8 +398,9 @@ def test_number_of_steps_of_partial_fit(n_steps, n_rows, batch_size, expected):
 
 
 def test_learning_rate(one_step_an_epoch):
+    settings = {"max_iter": 20, "n_iter_no_change": 20, "batch_size": N_ROWS}
     rates = {
-        name: fit(learning_rate=name, max_iter=20).history_["learning_rate"]
+        name: fit(learning_rate=name, **settings).history_["learning_rate"]
         for name in ("constant", "cosine", "cyclical", "one_cycle")
     }
     assert_allclose(rates["constant"], 0.003, rtol=1e-6)
@@ -428,11 +431,11 @@ OVERFIT = {
 
 @pytest.mark.filterwarnings("error")
 def test_early_stopping_keeps_the_best_weights():
-    params = {**OVERFIT, "balance": "learned_variance"}
-    vae = BalancedVAE(max_iter=60, n_iter_no_change=8, **params).fit(X)
+    params = {**OVERFIT, "balance": "learned_variance", "batch_size": N_ROWS}
+    vae = BalancedVAE(max_iter=60, n_iter_no_change=20, **params).fit(X)
     elbo = vae.history_["validation_elbo"]
     best = int(elbo.argmax())
-    assert vae.n_iter_ == best + 1 + 8 < 60
+    assert vae.n_iter_ == best + 1 + 20 < 60
     assert len(elbo) == vae.n_iter_
     # Judged with other noise, and the variance of all epochs to that of the best one.
     assert vae.elbo_ == pytest.approx(elbo[best], abs=0.2)
@@ -545,6 +548,7 @@ def test_converged_fit_is_silent(early_stopping):
             hidden_layer_sizes=(),
             learning_rate_init=0.05,
             max_iter=30,
+            n_iter_no_change=30,
             early_stopping=early_stopping,
             random_state=0,
         ).fit(X)
