@@ -1,0 +1,133 @@
+"""From tables of all kinds to numbers, and back."""
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from numpy.testing import assert_array_equal
+
+from skvae._columns import UNKNOWN, Columns, holds_numbers_alone
+
+FRAMES = {
+    "numpy types": pd.DataFrame(
+        {
+            "real": [1.5, np.nan, 3.0],
+            "whole": np.array([3, 1, 2], dtype=np.int32),
+            "flag": [True, False, True],
+            "text": ["b", "a", None],
+        }
+    ),
+    "nullable": pd.DataFrame(
+        {
+            "real": pd.array([1.5, None, 3.0], dtype="Float64"),
+            "whole": pd.array([3, None, 2], dtype="Int64"),
+            "flag": pd.array([True, None, False], dtype="boolean"),
+            "text": pd.array(["b", None, "a"], dtype="string"),
+        }
+    ),
+    "categorical": pd.DataFrame(
+        {
+            "letter": pd.Categorical(["x", "y", None], categories=["y", "x", "z"]),
+            "number": pd.Categorical([10, 20, 10]),
+        }
+    ),
+    "arrow": pd.DataFrame(
+        {
+            "real": pd.array([1.5, None, 3.0], dtype="float64[pyarrow]"),
+            "whole": pd.array([3, None, 2], dtype="int64[pyarrow]"),
+            "text": pd.array(["b", None, "a"], dtype="string[pyarrow]"),
+        }
+    ),
+    "polars": pl.DataFrame(
+        {
+            "real": [1.5, None, 3.0],
+            "whole": [3, 1, None],
+            "flag": [True, None, False],
+            "text": ["b", "a", None],
+        }
+    ),
+    "polars categorical": pl.DataFrame(
+        {"letter": pl.Series(["b", "a", None], dtype=pl.Categorical)}
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FRAMES)
+def test_there_and_back(name):
+    frame = FRAMES[name]
+    columns = Columns.of(frame)
+    numbers = columns.to_numbers(frame)
+    assert numbers.dtype == np.float64
+    again = columns.to_table(numbers)
+    if isinstance(frame, pl.DataFrame):
+        assert again.equals(frame)
+        assert again.schema == frame.schema
+    else:
+        pd.testing.assert_frame_equal(again, frame)
+
+
+def test_numbers_of_each_kind():
+    frame = FRAMES["numpy types"]
+    columns = Columns.of(frame)
+    assert_array_equal(
+        columns.to_numbers(frame),
+        [[1.5, 3, 1, 1], [np.nan, 1, 0, 0], [3, 2, 1, np.nan]],
+    )
+    assert_array_equal(columns.is_category, [False, False, False, True])
+    assert_array_equal(columns.is_boolean, [False, False, True, False])
+    assert_array_equal(columns.is_integer, [False, True, False, False])
+    assert list(columns.categories[3]) == ["a", "b"]
+
+
+def test_what_is_drawn_becomes_whole_and_true():
+    columns = Columns.of(FRAMES["numpy types"])
+    drawn = columns.to_table(np.array([[0.1, 2.7, 0.9, 1.0], [0.2, -1.2, 0.1, 0.0]]))
+    assert drawn["whole"].tolist() == [3, -1]
+    assert drawn["whole"].dtype == np.int32
+    assert drawn["flag"].tolist() == [True, False]
+    assert drawn["text"].tolist() == ["b", "a"]
+
+
+def test_integers_that_are_missing_come_back_as_floats():
+    columns = Columns.of(FRAMES["numpy types"])
+    numbers = np.array([[0.1, np.nan, 0.9, 1.0], [0.2, 2.0, 0.1, 0.0]])
+    whole = columns.to_table(numbers)["whole"]
+    assert np.isnan(whole[0])
+    assert whole[1] == 2.0
+
+
+def test_array_of_objects():
+    X = np.array([[1.5, "a"], [None, "b"], [2.5, None]], dtype=object)
+    columns = Columns.of(X)
+    numbers = columns.to_numbers(X)
+    assert_array_equal(numbers, [[1.5, 0], [np.nan, 1], [2.5, np.nan]])
+    again = columns.to_table(numbers)
+    assert again.dtype == object
+    assert again[0, 1] == "a"
+    assert again[2, 1] is None
+
+
+def test_new_category_is_marked_and_can_be_named():
+    columns = Columns.of(FRAMES["numpy types"])
+    later = FRAMES["numpy types"].assign(text=["a", "new", None])
+    assert_array_equal(columns.to_numbers(later)[:, 3], [0, UNKNOWN, np.nan])
+    assert columns.unknown(later, 3) == "new"
+
+
+@pytest.mark.parametrize(
+    ("table", "expected"),
+    [
+        (np.zeros((3, 2)), True),
+        ([[1.0, 2.0], [3.0, 4.0]], True),
+        (np.array([[1.0, 2.0]], dtype=object), True),
+        (np.array([["a", 2.0]], dtype=object), False),
+        (pd.DataFrame({"a": [1.0], "b": [2]}), True),
+        (pd.DataFrame({"a": ["x"]}), False),
+        (pd.DataFrame({"a": [True]}), False),
+        (pl.DataFrame({"a": [1.0], "b": [2]}), True),
+        (pl.DataFrame({"a": ["x"]}), False),
+    ],
+    ids=str,
+)
+def test_tables_of_numbers_are_left_to_scikit_learn(table, expected):
+    assert holds_numbers_alone(table) == expected
