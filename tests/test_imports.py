@@ -90,13 +90,15 @@ MAY_IMPORT = {
     "estimator": ("compat", "leaf", "family", "parts", "fitting", "inference"),
     "path": ("compat", "leaf", "family", "module", "training", "estimator"),
     "cv": ("compat", "leaf", "estimator", "path"),
-    "tools": ("compat", "leaf"),
+    "tools": ("compat", "leaf", "tools"),
     "displays": ("compat", "leaf", "tools", "estimator", "path", "cv"),
     "package": ("estimator", "path", "cv"),
 }
 KINDS = {
     "_sklearn_compat": "compat",
+    "_sklearn_scorer": "compat",
     "_optional": "leaf",
+    "_candidates": "leaf",
     "_linear_model": "theory",
     "_rows": "leaf",
     "_table": "leaf",
