@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -17,6 +18,17 @@ from skvae.training._evaluate import chunks, quadrature
 from skvae.training._flat import views
 
 Floats = NDArray[np.floating]
+
+
+class Scored(NamedTuple):
+    """What one encoding says of rows, in nats but for the latents."""
+
+    rate: Floats
+    """Of each row, shape (n_samples,)."""
+    cells: Floats
+    """Distortion of each cell in the units of X, shape (n_samples, n_features)."""
+    mean: Floats
+    """Posterior mean, shape (n_samples, n_components)."""
 
 
 @dataclass
@@ -108,21 +120,16 @@ class Model:
         return X
 
     @torch.no_grad()
-    def score(self, X: Floats) -> tuple[Floats, Floats]:
-        """Rate of each row and distortion of each cell, in nats.
+    def score(self, X: Floats) -> Scored:
+        """Rate, posterior mean and distortion of rows.
 
         The expectation under the posterior is a fixed quadrature, the same for all
         rows, so that a row's score depends on nothing but the row.
-
-        Returns
-        -------
-        rate : ndarray of shape (n_samples,)
-        cells : ndarray of shape (n_samples, n_features)
-            In the units of X: rows sum to their distortion.
         """
         noise = self._tensor(quadrature(self.module.n_components))[:, None]
         rate = np.empty(len(X), X.dtype)
         cells = np.empty(X.shape, X.dtype)
+        mean = np.empty((len(X), self.module.n_components), X.dtype)
         for rows in self._chunks(len(X), len(noise)):
             x = self._tensor(self.table.to_model(X[rows]))
             sample = self.module.sample(self.weights, x, x.new_ones(len(x)), noise)
@@ -132,7 +139,8 @@ class Model:
             nats = -log_prob[0].unflatten(0, (len(noise), len(x))).mean(dim=0)
             cells[rows] = nats.cpu().numpy() + self.table.log_jacobian
             rate[rows] = sample.posterior.kl()[0].sum(dim=-1).cpu().numpy()
-        return rate, cells
+            mean[rows] = sample.posterior.mean[0].cpu().numpy()
+        return Scored(rate, cells, mean)
 
     @torch.no_grad()
     def log_likelihood(self, X: Floats, n_importance_samples: int) -> Floats:

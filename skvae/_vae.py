@@ -455,6 +455,11 @@ class BalancedVAE(
             device=torch_device(self.device, or_cpu=True),
         )
 
+    def _scored(self, X):
+        """Rate, distortion of each cell and posterior mean, from one encoding."""
+        X = self._rows(X)
+        return self._model(X.dtype).score(X)
+
     def transform(self, X):
         """Posterior mean of each row.
 
@@ -536,9 +541,8 @@ class BalancedVAE(
         distortion : ndarray of shape (n_samples,)
             E_q[-log p(x given z)] with all constants, in nats and in the units of X.
         """
-        X = self._rows(X)
-        rate, cells = self._model(X.dtype).score(X)
-        return rate, cells.sum(axis=1)
+        scored = self._scored(X)
+        return scored.rate, scored.cells.sum(axis=1)
 
     def score_cells(self, X):
         """Negative log-likelihood of each cell: which one makes a row odd.
@@ -553,8 +557,7 @@ class BalancedVAE(
         cells : ndarray of shape (n_samples, n_features)
             E_q[-log p(x_d given z)], in nats; a row sums to its distortion.
         """
-        X = self._rows(X)
-        return self._model(X.dtype).score(X)[1]
+        return self._scored(X).cells
 
     def score_samples(self, X):
         """Evidence lower bound of each row, a bound on its log-likelihood.

@@ -90,7 +90,7 @@ MAY_IMPORT = {
     "estimator": ("compat", "leaf", "family", "parts", "fitting", "inference"),
     "path": ("compat", "leaf", "family", "module", "training", "estimator"),
     "cv": ("compat", "leaf", "estimator", "path"),
-    "tools": ("compat", "leaf"),
+    "tools": ("compat", "leaf", "tools"),
     "displays": (
         "compat",
         "leaf",
@@ -105,7 +105,9 @@ MAY_IMPORT = {
 }
 KINDS = {
     "_sklearn_compat": "compat",
+    "_sklearn_scorer": "compat",
     "_optional": "leaf",
+    "_candidates": "leaf",
     "_linear_model": "theory",
     "_rows": "leaf",
     "_table": "leaf",

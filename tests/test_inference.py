@@ -1,9 +1,13 @@
 """What a fitted model says of rows and of latents, against closed forms."""
 
 import math
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
+import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import expit, logsumexp
 from scipy.stats import multivariate_normal
@@ -212,6 +216,40 @@ def test_more_importance_samples_are_a_tighter_bound(vae):
     assert many.mean() >= vae.score(X)
     # One draw says little of a row, but is not far from the elbo on average.
     assert abs(single.mean() - vae.score(X)) < 3.0
+
+
+def log_weights(vae, X, n_samples):
+    """Log importance weight of each draw, of shape (n_samples, n_rows)."""
+    model = vae._model(np.float64)
+    x = model._tensor(model.table.to_model(X))
+    draws = np.random.RandomState(0).standard_normal((n_samples, vae.n_components_))
+    nats = torch.stack(
+        [model._log_weights(x, model._tensor(z[None, None])) for z in draws]
+    )
+    return nats.numpy() - model.table.log_jacobian.sum()
+
+
+@pytest.mark.parametrize("n_samples", [1, 2, 7, 64])
+def test_fewer_importance_samples_are_the_first_of_more(deep, n_samples):
+    nats = log_weights(deep, X, 64)[:n_samples]
+    expected = logsumexp(nats, axis=0) - np.log(n_samples)
+    assert_allclose(deep.log_likelihood(X, n_samples), expected, rtol=1e-10)
+
+
+def test_bound_never_falls_as_samples_are_added(deep):
+    # The log is concave: the bound from 2k draws is at least the mean of the bounds
+    # from their two halves. So it is for each row, draws being what they may, and the
+    # mean over all blocks of k draws never falls as k grows.
+    nats = log_weights(deep, X, 64)
+    bounds = []
+    for size in (1, 2, 4, 8, 16, 32, 64):
+        blocks = nats.reshape(64 // size, size, len(X))
+        bounds.append((logsumexp(blocks, axis=1) - np.log(size)).mean(axis=0))
+    rises = np.diff(bounds, axis=0)
+    assert (rises >= -1e-9).all()
+    # The encoder is not exact here, so that each doubling is worth something.
+    assert (rises.mean(axis=1) > 1e-4).all()
+    assert_allclose(deep.log_likelihood(X, 64), bounds[-1], rtol=1e-10)
 
 
 def test_bounds_stay_below_the_exact_log_likelihood(linear):
@@ -434,3 +472,36 @@ def test_memory_is_bounded_by_the_widest_layer(method, monkeypatch):
     cells.clear()
     vae.log_likelihood(X[:1], n_importance_samples=20_000)
     assert max(cells) <= 2_000_000
+
+
+# Without chunks, the layer of the score alone would take 800 MB, and several are alive.
+MEASURE_PEAK = """
+import resource
+import numpy as np
+from skvae import BalancedVAE
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+X = np.random.default_rng(0).normal(size=(100_000, 3))
+vae = BalancedVAE(2, hidden_layer_sizes=(32,), max_iter=2, tol=1e3, random_state=0)
+vae.set_params(balance="constant", early_stopping=False).fit(X[:50])
+vae.score_samples(X[:10]), vae.log_likelihood(X[:10], 20)
+before = peak()
+vae.score_samples(X), vae.log_likelihood(X, 20)
+print(peak() - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="units of the peak are those here")
+def test_memory_of_many_rows():
+    grown = subprocess.run(
+        [sys.executable, "-c", MEASURE_PEAK],
+        env={
+            **os.environ,
+            "OMP_NUM_THREADS": "1",
+            "PYTHONPATH": os.pathsep.join(sys.path),
+        },
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    # In MiB.
+    assert float(grown) < 300.0

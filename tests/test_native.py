@@ -123,16 +123,20 @@ def test_check_of_its_own(check, vae):
 # --- Docstrings ----------------------------------------------------------------------
 
 PUBLIC = {
-    f"{module}.{name}": getattr(importlib.import_module(module), name)
+    f"{module}.{name}": thing
     for module in (
         "skvae",
         "skvae.balance",
         "skvae.divergences",
         "skvae.likelihoods",
+        "skvae.metrics",
+        "skvae.model_selection",
         "skvae.networks",
     )
-    for name in importlib.import_module(module).__all__
-    if callable(getattr(importlib.import_module(module), name))
+    for name, thing in vars(importlib.import_module(module)).items()
+    if name in importlib.import_module(module).__all__
+    # Tables and scorers are instances; what they are is documented with their class.
+    and (inspect.isclass(thing) or inspect.isfunction(thing))
 }
 
 # Nobody makes an instance of these; what they define is documented with them.
@@ -847,6 +851,7 @@ from sklearn.utils import estimator_html_repr
 
 import skvae
 from skvae import BalancedVAE, balance, divergences, likelihoods, networks
+from skvae import metrics, model_selection
 
 families = [
     balance.POLICIES,

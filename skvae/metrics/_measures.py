@@ -1,0 +1,112 @@
+"""From a fitted model and rows to the numbers that a scorer returns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
+
+from skvae._sklearn_compat import check_sample_weight
+
+Floats = NDArray[np.floating]
+
+# A latent whose posterior mean varies less over rows carries nothing (Burda et al.).
+MIN_ACTIVITY = 0.01
+
+
+@dataclass
+class Seen:
+    """Rows under a fitted model, encoded when they are first needed, and once."""
+
+    vae: Any
+    """The model."""
+    X: Any
+    """Rows as they reach it."""
+
+    @cached_property
+    def scored(self) -> Any:
+        """Rate, distortion of each cell and posterior mean."""
+        return self.vae._scored(self.X)
+
+    @property
+    def rate(self) -> Floats:
+        """Of each row, shape (n_samples,)."""
+        return self.scored.rate
+
+    @property
+    def distortion(self) -> Floats:
+        """Of each row, shape (n_samples,)."""
+        return self.scored.cells.sum(axis=1)
+
+
+def seen_by(estimator: Any, X: Any) -> Seen:
+    """Find the model in an estimator, and bring rows to it.
+
+    Parameters
+    ----------
+    estimator : object
+        A fitted BalancedVAE, a Pipeline that ends in one, or a search over either.
+    X : array-like of shape (n_samples, n_features)
+        Rows as the estimator takes them.
+    """
+    outermost = estimator
+    while not hasattr(estimator, "rate_distortion"):
+        if isinstance(estimator, Pipeline):
+            check_is_fitted(estimator)
+            # A pipeline of no steps cannot be asked to transform.
+            if len(estimator) > 1:
+                X = estimator[:-1].transform(X)
+            estimator = estimator[-1]
+        elif hasattr(estimator, "best_estimator_"):
+            estimator = estimator.best_estimator_
+        else:
+            raise TypeError(
+                "The scorers of skvae take a fitted BalancedVAE, a Pipeline that ends "
+                "in one, or a search over either that has a best_estimator_, got "
+                f"{outermost!r}."
+            )
+    return Seen(estimator, X)
+
+
+def _mean(nats: Floats, sample_weight: ArrayLike | None) -> float:
+    weight = check_sample_weight(sample_weight, nats)
+    return float(np.average(nats.astype(np.float64), weights=weight))
+
+
+def elbo(seen: Seen, sample_weight: ArrayLike | None = None) -> float:
+    """Mean evidence lower bound, with weight 1."""
+    return _mean(-(seen.rate + seen.distortion), sample_weight)
+
+
+def neg_rate(seen: Seen, sample_weight: ArrayLike | None = None) -> float:
+    """Minus the mean rate."""
+    return _mean(-seen.rate, sample_weight)
+
+
+def neg_distortion(seen: Seen, sample_weight: ArrayLike | None = None) -> float:
+    """Minus the mean distortion."""
+    return _mean(-seen.distortion, sample_weight)
+
+
+def log_likelihood(
+    seen: Seen,
+    sample_weight: ArrayLike | None = None,
+    n_importance_samples: int = 100,
+) -> float:
+    """Mean importance-weighted bound on the log-likelihood."""
+    bound = seen.vae.log_likelihood(seen.X, n_importance_samples)
+    return _mean(bound, sample_weight)
+
+
+def active_units(seen: Seen, sample_weight: ArrayLike | None = None) -> float:
+    """Latents whose posterior mean varies over the rows."""
+    mean = seen.scored.mean.astype(np.float64)
+    weight = check_sample_weight(sample_weight, mean)
+    deviation = mean - np.average(mean, axis=0, weights=weight)
+    activity = np.average(deviation**2, axis=0, weights=weight)
+    return float((activity > MIN_ACTIVITY).sum())
