@@ -197,21 +197,22 @@ class LatentReport:
 
     def _sentences(self) -> list[str]:
         """What there is to say of the model."""
+        rate, distortion, elbo = map(_text, (self.rate, self.distortion, self.elbo))
         said = [
-            f"rate {self.rate:z.3f} = mutual information {self.mutual_information:z.3f} "
-            f"(at most {self.max_information:z.3f}) + mismatch of the aggregate "
-            f"posterior {self.mismatch:z.3f}",
-            f"distortion {self.distortion:z.3f}, elbo {self.elbo:z.3f}; without latents "
-            f"the distortion is {self.explained:z.3f} higher",
+            f"rate {rate} = mutual information {_text(self.mutual_information)} "
+            f"(at most {_text(self.max_information)}) + mismatch of the aggregate "
+            f"posterior {_text(self.mismatch)}",
+            f"distortion {distortion}, elbo {elbo}; without latents the distortion is "
+            f"{_text(self.explained)} higher",
         ]
         if self.pca is not None:
-            rate, distortion, elbo = self.pca
+            rate, distortion, elbo = map(_text, self.pca)
             said.append(
-                f"PCA of the same size: rate {rate:z.3f}, distortion {distortion:z.3f}, "
-                f"elbo {elbo:z.3f}"
+                f"PCA of the same size: rate {rate}, distortion {distortion}, "
+                f"elbo {elbo}"
             )
-        law = 1.0 + self.variance_deviation
-        said.append(f"variance law: {law:z.3f} (1 where posterior and prior agree)")
+        law = _text(1.0 + self.variance_deviation)
+        said.append(f"variance law: {law} (1 where posterior and prior agree)")
         return said
 
     def _title(self) -> str:
