@@ -41,8 +41,9 @@ MIN_RATE, RARE = 0.01, 0.01
 # Nats of distortion that are nothing.
 MIN_EXPLAINED = 0.1
 
-# Rows that are looked at after a fit: a share of them is what counts.
-MAX_ROWS = 2000
+# Rows that are looked at after a fit. Fewer may well have nothing to say that could be
+# told from noise, which is no fault of the model; of more, a share is what counts.
+MIN_ROWS, MAX_ROWS = 50, 2000
 
 
 class LinearBound(NamedTuple):
@@ -61,8 +62,12 @@ class LinearBound(NamedTuple):
 
     @property
     def collapses(self) -> bool:
-        """Whether no latent is active."""
-        return self.theta >= self.largest
+        """Whether no latent is active.
+
+        A tie is left to what the training makes of it: columns that are not
+        correlated at all are one at a beta of 1.
+        """
+        return self.theta > self.largest * (1.0 + 1e-6)
 
 
 def linear_bound(
@@ -198,8 +203,7 @@ def warn_after_fit(vae: Any, X: ArrayLike, sample_weight: ArrayLike | None) -> N
     rows = vae._rows(X)
     weight = check_sample_weight(sample_weight, rows)
     rows, weight = rows[weight > 0], weight[weight > 0]
-    if (rows == rows[0]).all():
-        # There is nothing to say of equal rows.
+    if len(rows) < MIN_ROWS or (rows == rows[0]).all():
         return
     index = subsample(len(rows), MAX_ROWS, seed=0)
     rows, weight = rows[index], weight[index] / weight[index].sum()

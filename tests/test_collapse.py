@@ -8,7 +8,7 @@ import pytest
 from numpy.testing import assert_array_equal
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_wine
 
-from skvae import BalancedVAE, _collapse
+from skvae import BalancedVAE
 from skvae._collapse import collapsed, linear_bound, subsample
 from skvae._linear_model import LinearModel
 from skvae.balance import (
@@ -384,12 +384,24 @@ def test_most_latents():
     assert warned(WINE, n_components=4, beta=beta, **params)[0] == []
 
 
-def test_rows_of_weight_zero_do_not_count(monkeypatch):
+def test_few_rows_may_have_nothing_to_say():
+    grid = np.stack(np.meshgrid(np.arange(4.0), np.arange(3.0)), axis=-1).reshape(-1, 2)
+    messages, vae = warned(grid, n_components=1)
+    assert vae.rate_ < 0.01
+    assert messages == []
+    messages, vae = warned(np.tile(grid, (5, 1)), n_components=1)
+    assert vae.rate_ < 0.01
+    assert len(messages) == 1
+
+
+def test_rows_of_weight_zero_do_not_count():
+    rows = np.concatenate([WINE, np.tile(WINE[0], (60, 1))])
+    equal = np.arange(len(rows)) >= len(WINE)
     vae = BalancedVAE(3, beta=50.0, balance="constant", **SMALL)
-    weight = (np.arange(len(WINE)) == 0).astype(float)
-    monkeypatch.setattr(_collapse, "linear_bound", lambda *args: None)
     # All that is left are equal rows.
-    assert vae.fit(WINE, sample_weight=weight).rate_ < 0.01
+    assert vae.fit(rows, sample_weight=equal).rate_ < 0.01
+    messages, _ = warned(rows, n_components=3, beta=50.0, balance="constant")
+    assert AFTER in messages[1]
 
 
 REMEDIES = {

@@ -478,7 +478,6 @@ def test_last_weights_are_kept_without_held_out_rows():
     ("n_rows", "early_stopping", "held_out"),
     [(49, "auto", False), (50, "auto", True), (2, True, True), (60, False, False)],
 )
-@may_collapse
 def test_when_rows_are_held_out(n_rows, early_stopping, held_out):
     vae = fit(X[:n_rows], early_stopping=early_stopping)
     assert (set(vae.history_) >= VALIDATION) == held_out
