@@ -206,33 +206,34 @@ def warn_after_fit(vae: Any, X: ArrayLike, sample_weight: ArrayLike | None) -> N
     if len(rows) < MIN_ROWS or (rows == rows[0]).all():
         return
     index = subsample(len(rows), MAX_ROWS, seed=0)
-    rows, weight = rows[index], weight[index] / weight[index].sum()
+    found = _found(vae, rows[index], weight[index] / weight[index].sum())
+    if found:
+        warnings.warn(
+            f"{found} {remedy(vae)} skvae.metrics.latent_report shows each latent.",
+            PosteriorCollapseWarning,
+            stacklevel=2,
+        )
+
+
+def _found(vae: Any, rows: Floats, weight: Floats) -> str:
+    """What has collapsed, as a sentence; empty where nothing has."""
     model = vae._model(np.float64)
     kl = model.posterior(rows).kl()[0].numpy()
-    is_collapsed = collapsed(kl, weight)
-    n_left = int((~is_collapsed).sum())
-    # Latents beyond the rank of the rows have nothing to say, and do no harm.
-    x = vae._table.to_model(rows)
-    values = LinearModel.from_rows(x, weight, vae.n_components_).eigenvalues
-    n_usable = _n_usable(values)
     explained = float(weight @ model.explained(rows)[:, -1])
     if has_collapsed(float(weight @ kl.sum(axis=1)), explained):
-        found = (
-            "The model has collapsed to the prior: its rate is below "
-            f"{MIN_RATE} nats per row, and transform gives next to the same for all."
+        return (
+            f"The model has collapsed to the prior: its rate is below {MIN_RATE} nats "
+            "per row, and transform gives next to the same for all rows."
         )
-    elif 2 * n_left < n_usable:
-        found = (
-            f"Most latents have collapsed to the prior, {is_collapsed.sum()} of "
-            f"{vae.n_components_}: their rate is below {MIN_RATE} nats on "
-            f"{1.0 - RARE:.0%} of the rows."
-        )
-    else:
-        return
-    warnings.warn(
-        f"{found} {remedy(vae)} skvae.metrics.latent_report shows each latent.",
-        PosteriorCollapseWarning,
-        stacklevel=2,
+    is_collapsed = collapsed(kl, weight)
+    # Latents beyond the rank of the rows have nothing to say, and do no harm.
+    linear = LinearModel.from_rows(vae._table.to_model(rows), weight, vae.n_components_)
+    if 2 * (~is_collapsed).sum() >= _n_usable(linear.eigenvalues):
+        return ""
+    return (
+        f"Most latents have collapsed to the prior, {is_collapsed.sum()} of "
+        f"{vae.n_components_}: their rate is below {MIN_RATE} nats on "
+        f"{1.0 - RARE:.0%} of the rows."
     )
 
 
