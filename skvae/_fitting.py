@@ -187,7 +187,7 @@ class Fitting:
             per_feature = self._tensor(
                 [float(scope == "feature") for _, scope in self.replicas]
             )
-        sizes = Sizes(
+        self.sizes = sizes = Sizes(
             n_replicas=len(self.replicas),
             n_features=len(table.scale),
             n_components=self.n_components,

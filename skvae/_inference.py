@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from skvae._module import Module
 from skvae._table import Table
-from skvae.divergences._posterior import log_prior
+from skvae.divergences._posterior import FullPosterior, Posterior, log_prior
 from skvae.training._evaluate import chunks, quadrature
 from skvae.training._flat import views
 
@@ -95,6 +95,16 @@ class Model:
         return rate
 
     @torch.no_grad()
+    def posterior(self, X: Floats) -> Posterior | FullPosterior:
+        """Posterior of every row, of one replica, on the CPU."""
+        found = []
+        for rows in self._chunks(len(X)):
+            x = self._tensor(self.table.to_model(X[rows]))
+            found.append(self.module.encode(self.weights, x))
+        fields = (torch.cat(parts, dim=1).cpu() for parts in zip(*found, strict=True))
+        return type(found[0])(*fields)
+
+    @torch.no_grad()
     def decode(self, Z: Floats) -> Floats:
         """Decoder means in the units of X, of shape (n_samples, n_features)."""
         X = np.empty((len(Z), self.module.n_features), Z.dtype)
@@ -141,6 +151,36 @@ class Model:
             rate[rows] = sample.posterior.kl()[0].sum(dim=-1).cpu().numpy()
             mean[rows] = sample.posterior.mean[0].cpu().numpy()
         return Scored(rate, cells, mean)
+
+    @torch.no_grad()
+    def explained(self, X: Floats) -> Floats:
+        """Nats by which the distortion of each row rises without its latents.
+
+        A latent that is taken away is put to 0, its mean under the prior, while the
+        others are drawn from the posterior as before. The decoder stays as it is.
+
+        Returns
+        -------
+        nats : ndarray of shape (n_samples, n_components + 1)
+            Without each of the latents, and, last, without all of them.
+        """
+        n_components = self.module.n_components
+        noise = self._tensor(quadrature(n_components))[:, None]
+        nats = np.empty((len(X), n_components + 1), X.dtype)
+        # What is kept: all but one of the latents, or none.
+        kept = 1.0 - torch.eye(n_components + 1, n_components)
+        kept[-1] = 0.0
+        for rows in self._chunks(len(X), len(noise)):
+            x = self._tensor(self.table.to_model(X[rows]))
+            sample = self.module.sample(self.weights, x, x.new_ones(len(x)), noise)
+            whole = self.module.log_likelihood(sample, self.scored_variance)
+            for column, mask in enumerate(kept.to(x)):
+                z = sample.z * mask
+                parameters = self.module.decode(self.weights, z.flatten(1, 2))
+                less = replace(sample, z=z, parameters=parameters)
+                without = self.module.log_likelihood(less, self.scored_variance)
+                nats[rows, column] = (whole - without)[0].mean(dim=0).cpu().numpy()
+        return nats
 
     @torch.no_grad()
     def log_likelihood(self, X: Floats, n_importance_samples: int) -> Floats:

@@ -15,6 +15,7 @@ from sklearn.utils import check_array, check_random_state
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from skvae._collapse import warn_after_fit, warn_before_fit
 from skvae._parts import torch_device
 from skvae._report import Report
 from skvae._sklearn_compat import (
@@ -353,11 +354,13 @@ class BalancedVAE(
             The fitted estimator.
         """
         fitting = self._fitting(X, sample_weight, goes_on=self.warm_start)
+        warn_before_fit(fitting.parts, self.beta, fitting.sizes)
         report = Report(self, X, fitting.attributes)
         vars(self).update(*fitting.train(report))
         report.close()
         if self.n_iter_ == self.max_iter:
             self._warn_if_rising()
+        warn_after_fit(self, X, sample_weight)
         return self
 
     @_all_or_nothing

@@ -21,7 +21,8 @@ SMALL = {"hidden_layer_sizes": (4,), "max_iter": 2, "tol": 1e3}
 
 # Settings beside the balance that change how a fit runs.
 BESIDE = {
-    "normalized": {"n_components": 3, "precision": "float64"},
+    # A weight of 1 would be one of n_features / n_components.
+    "normalized": {"n_components": 3, "precision": "float64", "beta": 0.1},
     "linear": {"hidden_layer_sizes": ()},
     "learned_variance": {"batch_size": 3, "balance": LearnedVariance(scope="feature")},
     # Two models side by side.

@@ -61,6 +61,10 @@ class Posterior(NamedTuple):
         marginal = _log_normal(_distance(z, self.mean), self.log_variance)
         return marginal.sum(dim=-1), marginal
 
+    def marginal(self) -> Posterior:
+        """Each latent by itself."""
+        return self
+
     def mean_covariance(self, weight: Tensor) -> Tensor:
         """Weighted mean over rows, (n_replicas, n_components, n_components)."""
         return (weight @ self.log_variance.exp()).diag_embed()
@@ -208,8 +212,12 @@ class FullPosterior(NamedTuple):
         )
         white = torch.einsum("rjab,rsijb->rsija", inverse, distance)
         nats = white.square() + self.log_variance[:, None, None] + _LOG_2_PI
-        log_variance = self.log_variance + self._excess.log1p()
+        log_variance = self.marginal().log_variance
         return -0.5 * nats.sum(dim=-1), _log_normal(distance, log_variance)
+
+    def marginal(self) -> Posterior:
+        """Each latent by itself, whatever the others are."""
+        return Posterior(self.mean, self.log_variance + self._excess.log1p())
 
     def mean_covariance(self, weight: Tensor) -> Tensor:
         """Weighted mean over rows, (n_replicas, n_components, n_components)."""

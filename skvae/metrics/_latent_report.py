@@ -1,0 +1,156 @@
+"""What each latent of a fitted model says, and what to change."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
+
+from skvae._collapse import collapsed, subsample
+from skvae._linear_model import LinearModel
+from skvae._sklearn_compat import check_sample_weight
+from skvae.likelihoods import Gaussian
+from skvae.metrics._diagnostics import (
+    MIN_ACTIVITY,
+    activity,
+    aggregate_variance,
+    mutual_information,
+)
+from skvae.metrics._report import LatentReport, PCABaseline
+from skvae.metrics._verdict import verdict_on
+
+Floats = NDArray[np.floating]
+
+
+def latent_report(
+    est: Any,
+    X: ArrayLike,
+    sample_weight: ArrayLike | None = None,
+    *,
+    max_rows: int = 2000,
+    random_state: int = 0,
+) -> LatentReport:
+    """Report what each latent of a fitted model says, and what to change.
+
+    Parameters
+    ----------
+    est : BalancedVAE or Pipeline that ends in one
+        Fitted.
+
+    X : array-like of shape (n_samples, n_features)
+        Rows as `est` takes them; those that it was fitted on, or new ones. The steps
+        of a pipeline before the model transform them, and all nats are in the units
+        of what they give.
+
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weight of each row, at least 0 and not all 0.
+
+    max_rows : int, default=2000
+        Most rows that are compared with each other, at least 1. Time grows with its
+        square. Mutual information, mismatch and explained nats of a larger table come
+        from so many of its rows; all else from all.
+
+    random_state : int, default=0
+        Seed of the draws and of which rows these are. Reports of the same seed are
+        equal.
+
+    Returns
+    -------
+    report : LatentReport
+        Arrays over the latents, numbers for the model, and a verdict in words.
+
+    See Also
+    --------
+    LatentReport : Says what each number is.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_wine
+    >>> from skvae import BalancedVAE
+    >>> from skvae.metrics import latent_report
+    >>> X = load_wine().data
+    >>> vae = BalancedVAE(3, max_iter=10, tol=10.0, random_state=0).fit(X)
+    >>> print(latent_report(vae, X).verdict)
+    Healthy: all 3 latents are active.
+    """
+    vae, X = _model_and_rows(est, X)
+    rows = vae._rows(X).astype(np.float64, copy=False)
+    weight = check_sample_weight(sample_weight, rows)
+    rows, weight = rows[weight > 0], weight[weight > 0]
+    if max_rows < 1:
+        raise ValueError(f"max_rows must be at least 1, got {max_rows!r}.")
+    weight = weight / weight.sum()
+    model = vae._model(np.float64)
+    posterior = model.posterior(rows)
+    kl = posterior.kl()[0].numpy()
+    latent_rate = weight @ kl
+    rate = float(latent_rate.sum())
+    distortion = float(weight @ model.score(rows)[1].sum(axis=1))
+    spread = activity(posterior.mean[0].numpy(), weight)
+    variance = aggregate_variance(posterior, weight)
+
+    index = subsample(len(rows), max_rows, random_state)
+    part = type(posterior)(*(field[:, index] for field in posterior))
+    share = weight[index] / weight[index].sum()
+    information = mutual_information(part, share, random_state)
+    explained = share @ model.explained(rows[index])
+    # The rate of each latent by itself, of the same rows as its information.
+    marginal = part.marginal().kl()[0].numpy()
+    numbers = {
+        "names": np.asarray(vae.get_feature_names_out(), dtype=str),
+        "latent_rate": latent_rate,
+        "latent_activity": spread,
+        "active_units": spread > MIN_ACTIVITY,
+        "collapsed_units": collapsed(kl, weight),
+        "latent_explained": explained[:-1],
+        "latent_mutual_information": information.latent,
+        "latent_mismatch": share @ marginal - information.latent,
+        "latent_variance": variance,
+        "rate": rate,
+        "distortion": distortion,
+        "elbo": -(rate + distortion),
+        "explained": float(explained[-1]),
+        "mutual_information": information.joint,
+        "mismatch": rate - information.joint,
+        "max_information": float(-(share @ np.log(share))) + 0.0,
+        "variance_deviation": float(variance.mean()) - 1.0,
+        "pca": _pca(vae, rows, weight),
+        "n_samples": len(rows),
+        "n_mixture_rows": len(index),
+    }
+    n_effective = 1.0 / float(weight @ weight)
+    return LatentReport(**numbers, verdict=verdict_on(vae, numbers, n_effective))
+
+
+def _model_and_rows(est: Any, X: Any) -> tuple[Any, Any]:
+    """Return the model in an estimator, and rows as the steps before leave them."""
+    vae = est[-1] if isinstance(est, Pipeline) else est
+    if not hasattr(vae, "rate_distortion"):
+        raise TypeError(
+            "latent_report takes a fitted BalancedVAE, or a Pipeline that ends in one, "
+            f"got {est!r}."
+        )
+    check_is_fitted(vae)
+    if vae is not est and len(est) > 1:
+        X = est[:-1].transform(X)
+    return vae, X
+
+
+def _pca(vae: Any, rows: Floats, weight: Floats) -> PCABaseline | None:
+    """Probabilistic PCA of as many latents, in the units of X."""
+    likelihood, table = vae._parts.likelihood, vae._table
+    if not isinstance(likelihood, Gaussian):
+        return None
+    model = LinearModel.from_rows(table.to_model(rows), weight, vae.n_components_)
+    # No variance below the one that the model itself may have at most.
+    noise = max(model.noise_variance, likelihood.floor * float(table.variance.mean()))
+    rate = model.rate(noise)
+    distortion = 0.5 * (
+        model.n_features * np.log(2.0 * np.pi * noise)
+        + model.squared_error(noise) / noise
+    )
+    distortion = float(distortion + table.log_jacobian.sum())
+    return PCABaseline(rate, distortion, -(rate + distortion))

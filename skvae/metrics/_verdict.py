@@ -1,0 +1,114 @@
+"""From the numbers of a report to what to change."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from skvae._collapse import has_collapsed, remedy
+
+# Deviation from the variance law that hints at a fit that is not done.
+_MAX_DEVIATION = 0.2
+
+# Share of a latent's rate, and nats, of a mismatch that samples suffer from.
+_MAX_MISMATCH, _MIN_MISMATCH = 0.5, 0.5
+
+
+def verdict_on(vae: Any, found: dict[str, Any], n_effective: float) -> str:
+    """Sentences on a model, each with what to change.
+
+    Parameters
+    ----------
+    vae : BalancedVAE
+        The fitted model.
+    found : dict of str to object
+        What a `LatentReport` has, by its name.
+    n_effective : float
+        Rows of equal weight that are worth as much as those of the report.
+    """
+    if has_collapsed(found["rate"], found["explained"]):
+        return (
+            f"Collapsed: the latents say next to nothing, {found['rate']:.2g} nats per "
+            f"row. {remedy(vae)}"
+        )
+    said = [
+        _on_latents(vae, found),
+        _on_pca(vae, found, n_effective),
+        _on_variance(vae, found),
+        _on_mismatch(vae, found),
+    ]
+    said = [sentence for sentence in said if sentence]
+    if said:
+        return " ".join(said)
+    n_active, n_latents = int(found["active_units"].sum()), vae.n_components_
+    if n_latents == 1:
+        return "Healthy: the latent carries what it should."
+    of_all = "all" if n_active == n_latents else f"{n_active} of"
+    return f"Healthy: {of_all} {n_latents} latents are active."
+
+
+def _on_latents(vae: Any, found: dict[str, Any]) -> str:
+    """Return what to say of latents that have collapsed."""
+    is_collapsed, n_latents = found["collapsed_units"], vae.n_components_
+    n_collapsed = int(is_collapsed.sum())
+    if not n_collapsed:
+        return ""
+    count = f"{n_collapsed} of {n_latents} latents"
+    if 2 * n_collapsed > n_latents:
+        return f"Mostly collapsed: {count} say nothing. {remedy(vae)}"
+    names = ", ".join(found["names"][is_collapsed])
+    return (
+        f"{count} ({names}) say nothing: n_components={n_latents - n_collapsed} "
+        "suffices."
+    )
+
+
+def _on_pca(vae: Any, found: dict[str, Any], n_effective: float) -> str:
+    """Return what to say of a model that is worse than a linear one."""
+    pca = found["pca"]
+    if pca is None:
+        return ""
+    n_features, n_latents = (
+        vae.n_features_in_,
+        min(vae.n_components_, vae.n_features_in_),
+    )
+    # PCA was fitted to these very rows. On new ones it loses, on average, a nat for
+    # each of its parameters, divided by the rows.
+    n_parameters = n_features * (n_latents + 2) - n_latents * (n_latents - 1) / 2
+    lack = pca.elbo - n_parameters / n_effective - found["elbo"]
+    if lack <= 0.0:
+        return ""
+    return (
+        f"Explains these rows by {lack:.2g} nats less than PCA of the same size would: "
+        f"raise max_iter (now {vae.max_iter}), or use the default balance with beta=1."
+    )
+
+
+def _on_variance(vae: Any, found: dict[str, Any]) -> str:
+    """Return what to say of latents that are not as wide as the prior."""
+    deviation = found["variance_deviation"]
+    if abs(deviation) <= _MAX_DEVIATION:
+        return ""
+    return (
+        f"The variance of the latents is {1.0 + deviation:.2f} on average and not 1: "
+        f"raise max_iter (now {vae.max_iter}) or beta (now {vae.beta:.4g}). On new "
+        "rows it may also mean that they differ from those of fit."
+    )
+
+
+def _on_mismatch(vae: Any, found: dict[str, Any]) -> str:
+    """Return what to say of latents that lie elsewhere than under the prior."""
+    # That of all latents together is mostly the limit of a mixture of so few rows.
+    mismatch = found["latent_mismatch"]
+    rate = mismatch + found["latent_mutual_information"]
+    is_large = mismatch > np.maximum(_MAX_MISMATCH * rate, _MIN_MISMATCH)
+    if not is_large.any():
+        return ""
+    names = ", ".join(found["names"][is_large])
+    return (
+        f"Most nats of {names} only say how far the latents of these rows are from the "
+        "prior, so that sample draws other ones: transform skewed columns, or raise "
+        "max_iter "
+        f"(now {vae.max_iter}) or beta (now {vae.beta:.4g})."
+    )
