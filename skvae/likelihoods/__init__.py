@@ -2,11 +2,48 @@
 
 from skvae.likelihoods._base import Likelihood
 from skvae.likelihoods._bernoulli import Bernoulli
+from skvae.likelihoods._beta import Beta
+from skvae.likelihoods._categorical import Categorical
+from skvae.likelihoods._continuous_bernoulli import ContinuousBernoulli
 from skvae.likelihoods._gaussian import Gaussian
+from skvae.likelihoods._laplace import Laplace
+from skvae.likelihoods._log_normal import LogNormal
+from skvae.likelihoods._negative_binomial import NegativeBinomial
+from skvae.likelihoods._ordinal import Ordinal
+from skvae.likelihoods._poisson import Poisson
+from skvae.likelihoods._student_t import StudentT
+from skvae.likelihoods._zero_inflated_negative_binomial import (
+    ZeroInflatedNegativeBinomial,
+)
 
 LIKELIHOODS: dict[str, type[Likelihood]] = {
     "gaussian": Gaussian,
+    "student_t": StudentT,
+    "laplace": Laplace,
+    "log_normal": LogNormal,
     "bernoulli": Bernoulli,
+    "continuous_bernoulli": ContinuousBernoulli,
+    "beta": Beta,
+    "categorical": Categorical,
+    "ordinal": Ordinal,
+    "poisson": Poisson,
+    "negative_binomial": NegativeBinomial,
+    "zero_inflated_negative_binomial": ZeroInflatedNegativeBinomial,
 }
 
-__all__ = ["LIKELIHOODS", "Bernoulli", "Gaussian", "Likelihood"]
+__all__ = [
+    "LIKELIHOODS",
+    "Bernoulli",
+    "Beta",
+    "Categorical",
+    "ContinuousBernoulli",
+    "Gaussian",
+    "Laplace",
+    "Likelihood",
+    "LogNormal",
+    "NegativeBinomial",
+    "Ordinal",
+    "Poisson",
+    "StudentT",
+    "ZeroInflatedNegativeBinomial",
+]

@@ -2,49 +2,100 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import Self, TypeAlias
 
     from numpy.typing import ArrayLike, NDArray
     from torch import Tensor
     from torch.distributions import Distribution
 
+    Floats: TypeAlias = NDArray[np.floating]
+    PerColumn: TypeAlias = Floats | float
+
 
 class Likelihood(BaseEstimator):
-    """Base of the likelihoods p(x given z).
+    r"""Base of the likelihoods p(x given z).
 
     A likelihood declares how many numbers the decoder has to give for each feature,
     and turns those into a distribution. Log-probability, mean and samples follow
-    from that. A likelihood whose variance is one number for all rows also says how
-    the mean error of each feature over a batch, which is all there is to know of the
-    batch, becomes its distortion.
+    from that.
+
+    What it has to know of a table, such as the levels of its columns, it learns in
+    `fit`, before training. The model then sees ``to_model(X)``, centred and scaled by
+    the table where `is_continuous`, and the encoder what `inputs` makes of that. In
+    the units of X a cell costs :math:`-\log p(x) + \log s + J` nats, with the scale
+    s of the table and J from `log_jacobian`.
+
+    Some families have a *dispersion* that is one number for all rows and that a
+    balance policy may move, such as the variance of a Gaussian. It is called
+    `variance` throughout. They say how the mean error of each feature over a batch,
+    which is all there is to know of the batch, becomes its distortion; the mean error
+    is the maximum-likelihood dispersion. Other numbers that are the same for all rows,
+    such as the thresholds of an ordinal column, are `feature_parameters`, which are
+    trained by gradient beside the networks.
+
+    In a table that is handed to a likelihood, NaN is a missing cell: it passes `admit`
+    and counts in no statistic. In a tensor a missing cell holds 0, at which every
+    log-probability is finite, and gets the weight 0.
     """
 
     _parameter_constraints: dict[str, list] = {}
 
-    #: Names of the distribution's parameters, each one number a feature and row.
+    #: Names of the numbers that the decoder gives for each cell.
     parameter_names: Sequence[str] = ()
 
     #: Whether columns are centred and scaled before the model sees them.
     is_continuous = False
 
-    #: Whether the distribution has a variance that is one number for all rows, which
-    #: a balance policy may move and `fit` calibrates.
+    #: Whether there is a dispersion that is one number for all rows, which a balance
+    #: policy may move and `fit` of the estimator calibrates.
     has_variance = False
 
     #: Whether `error_vjp` gives the derivatives of its errors in closed form.
     has_pullback = False
 
-    #: The variance that the user fixed, in squared units of the scaled columns.
+    #: The dispersion that the user fixed, in the units that the model sees.
     variance: float | ArrayLike | None = None
 
-    #: Smallest variance that may be learned, relative to that of the column.
+    #: Smallest dispersion that may be learned, as the variance of a cell relative to
+    #: that of the column.
     floor: float = 0.0
+
+    def fit(
+        self,
+        X: Floats,
+        names: Sequence[str] | None = None,
+        weight: Floats | None = None,
+    ) -> Self:
+        """Learn what is not a setting from the rows of a table.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n_samples, n_features)
+            In the user's units; NaN where a cell is missing.
+        names : array of str or None, default=None
+            Names of the columns, for messages.
+        weight : ndarray of shape (n_samples,) or None, default=None
+            Weight of each row; a weight of 2 is the same as the row twice.
+
+        Returns
+        -------
+        self : Likelihood
+            With what was learned in attributes that end in an underscore.
+        """
+        self._tensors: dict[tuple, Tensor] = {}
+        self.learn(self.admit(X, names), weight)
+        return self
+
+    def learn(self, X: Floats, weight: Floats | None) -> None:
+        """Set the attributes of `fit` from admitted rows; by default there are none."""
 
     def n_parameters(self, n_features: int) -> int:
         """Width of the decoder's output."""
@@ -64,6 +115,82 @@ class Likelihood(BaseEstimator):
         parts = output.chunk(len(self.parameter_names), dim=-1)
         return dict(zip(self.parameter_names, parts, strict=True))
 
+    def start(
+        self,
+        n_features: int,
+        center: PerColumn = 0.0,
+        scale: PerColumn = 1.0,
+    ) -> Floats:
+        """Decoder output that is best, or nearly, where nothing is known of a row.
+
+        Together with `feature_parameters` it makes the null model: each column's own
+        distribution over the rows of `fit`.
+
+        Parameters
+        ----------
+        n_features : int
+        center : ndarray of shape (n_features,) or float, default=0.0
+        scale : ndarray of shape (n_features,) or float, default=1.0
+            What the table takes out of columns that are continuous.
+
+        Returns
+        -------
+        output : ndarray of shape (n_parameters,)
+            In the order that `unpack` reads.
+        """
+        return np.zeros(self.n_parameters(n_features))
+
+    def feature_parameters(
+        self,
+        center: PerColumn = 0.0,
+        scale: PerColumn = 1.0,
+    ) -> dict[str, Floats]:
+        """Start values of the parameters that are the same for all rows.
+
+        They are unconstrained, for an optimiser to move. `distribution` finds them
+        among its `parameters`, with shape (n_replicas, 1, n_features) or
+        (n_replicas, 1, n_features, k).
+
+        Parameters
+        ----------
+        center : ndarray of shape (n_features,) or float, default=0.0
+        scale : ndarray of shape (n_features,) or float, default=1.0
+            As in `start`.
+
+        Returns
+        -------
+        parameters : dict of str to ndarray of shape (n_features,) or (n_features, k)
+        """
+        return {}
+
+    def to_model(self, X: Floats) -> Floats:
+        """Return admitted rows in the units of the distribution."""
+        return X
+
+    def to_user(self, x: Floats) -> Floats:
+        """Return rows in the units of X: the inverse of `to_model`."""
+        return x
+
+    def log_jacobian(self, X: Floats) -> Floats:
+        """Nats that each cell's distortion gains in the units of X, for `to_model`."""
+        return np.zeros(X.shape, X.dtype)
+
+    def n_inputs(self, n_features: int) -> int:
+        """Width of what the encoder sees of a row."""
+        return n_features
+
+    def inputs(self, x: Tensor, observed: Tensor | None = None) -> Tensor:
+        """Return what the encoder sees of rows, of shape (n_rows, n_inputs).
+
+        Parameters
+        ----------
+        x : Tensor of shape (n_rows, n_features)
+            As the model sees them.
+        observed : Tensor of the same shape, dtype=bool, or None, default=None
+            Cells that are not missing, which give zeros; None says all.
+        """
+        return x if observed is None else x * observed
+
     def distribution(
         self, parameters: dict[str, Tensor], variance: Tensor
     ) -> Distribution:
@@ -72,9 +199,9 @@ class Likelihood(BaseEstimator):
         Parameters
         ----------
         parameters : dict of str to Tensor of shape (n_replicas, n_rows, n_features)
-            As `unpack` returns them.
+            As `unpack` returns them, together with the `feature_parameters`.
         variance : Tensor of shape (n_replicas, 1 or n_features)
-            Used only where `has_variance`.
+            The dispersion. Used only where `has_variance`.
 
         Returns
         -------
@@ -90,8 +217,27 @@ class Likelihood(BaseEstimator):
         return self.distribution(parameters, variance).log_prob(x)
 
     def mean(self, parameters: dict[str, Tensor], variance: Tensor) -> Tensor:
-        """Mean of every cell."""
+        """Mean of every cell, as the model sees it."""
         return self.distribution(parameters, variance).mean
+
+    def mode(self, parameters: dict[str, Tensor], variance: Tensor) -> Tensor:
+        """Most probable value of every cell, as the model sees it."""
+        return self.distribution(parameters, variance).mode
+
+    def reconstruction(
+        self,
+        parameters: dict[str, Tensor],
+        variance: Tensor,
+        center: PerColumn = 0.0,
+        scale: PerColumn = 1.0,
+    ) -> Floats:
+        """Value that stands for each cell, in the units of X, as an array.
+
+        That is its mean, or the most probable value where X holds levels. What the
+        arguments are, `distribution` and `start` say.
+        """
+        mean = self.mean(parameters, variance).detach().cpu().numpy()
+        return self.to_user(mean * scale + center)
 
     def sample(
         self, parameters: dict[str, Tensor], variance: Tensor, seed: int
@@ -107,25 +253,35 @@ class Likelihood(BaseEstimator):
             torch.default_generator.manual_seed(seed)
             return distribution.sample()
 
+    def error(self, x: Tensor, parameters: dict[str, Tensor]) -> Tensor:
+        """Error of every cell, whose mean is the dispersion, where `has_variance`."""
+        raise NotImplementedError
+
     def expected_error(
         self, x: Tensor, parameters: dict[str, Tensor], weight: Tensor
     ) -> Tensor | None:
-        """Weighted mean error of each feature: its maximum-likelihood variance.
+        """Weighted mean error of each feature: its maximum-likelihood dispersion.
 
         Parameters
         ----------
         x : Tensor of shape (n_replicas, n_rows, n_features)
         parameters : dict of str to Tensor of the same shape
-        weight : Tensor of shape (n_rows,)
-            Sums to about 1.
+        weight : Tensor of shape (n_rows,) or (n_rows, n_features)
+            Sums over rows to about 1; with a column for each feature, which is zero
+            where a cell is missing, to the share of what is observed.
 
         Returns
         -------
         error : Tensor of shape (n_replicas, n_features), or None without a variance
         """
-        return None
+        if not self.has_variance:
+            return None
+        error = self.error(x, parameters)
+        return weight @ error if weight.ndim == 1 else (weight * error).sum(dim=-2)
 
-    def distortion_from_error(self, error: Tensor, variance: Tensor) -> Tensor:
+    def distortion_from_error(
+        self, error: Tensor, variance: Tensor, share: Tensor | float = 1.0
+    ) -> Tensor:
         """Distortion of each replica from its mean errors, where `has_variance`.
 
         Parameters
@@ -133,6 +289,9 @@ class Likelihood(BaseEstimator):
         error : Tensor of shape (n_replicas, n_features)
             As `expected_error` returns it.
         variance : Tensor of shape (n_replicas, 1 or n_features)
+            The dispersion.
+        share : Tensor of shape (n_features,) or float, default=1.0
+            Weighted share of rows in which the feature is observed.
 
         Returns
         -------
@@ -173,7 +332,8 @@ class Likelihood(BaseEstimator):
         ----------
         x : Tensor of shape (n_replicas, n_rows, n_features)
         parameters : dict of str to Tensor of the same shape
-        weight : Tensor of shape (n_rows,)
+        weight : Tensor of shape (n_rows,) or (n_rows, n_features)
+            As in `expected_error`.
 
         Returns
         -------
@@ -181,21 +341,30 @@ class Likelihood(BaseEstimator):
             In nats per row.
         """
         log_prob = self.log_prob(x, parameters, weight)
-        return -(log_prob.sum(dim=-1) @ weight)
+        if weight.ndim == 1:
+            return -(log_prob.sum(dim=-1) @ weight)
+        return -(log_prob * weight).sum(dim=(-2, -1))
+
+    def dispersion_of(self, variance: Floats) -> Floats:
+        """Dispersion at which a cell has some variance, where `has_variance`.
+
+        From the noise variance of a linear model comes the dispersion to start with,
+        and from `floor` times a column's variance the smallest that may be learned.
+        """
+        return variance
 
     @property
     def has_free_variance(self) -> bool:
-        """Whether there is a variance that the user did not fix."""
+        """Whether there is a dispersion that the user did not fix."""
         return self.has_variance and self.variance is None
 
-    def admit(
-        self, X: NDArray[np.floating], names: Sequence[str] | None = None
-    ) -> NDArray[np.floating]:
+    def admit(self, X: Floats, names: Sequence[str] | None = None) -> Floats:
         """Return X as the likelihood sees it.
 
         Parameters
         ----------
         X : ndarray of shape (n_samples, n_features)
+            NaN where a cell is missing.
         names : array of str or None, default=None
             Names of the columns.
 
@@ -209,6 +378,46 @@ class Likelihood(BaseEstimator):
             If a value is impossible; the message names a column and the value.
         """
         return X
+
+    def _refuse(
+        self,
+        is_impossible: NDArray[np.bool_],
+        X: Floats,
+        names: Sequence[str] | None,
+        needed: str,
+        remedy: str,
+    ) -> None:
+        """Raise ValueError about the first impossible value, if there is one."""
+        if is_impossible.any():
+            row, column = np.argwhere(is_impossible)[0]
+            raise ValueError(
+                f"The {type(self).__name__} likelihood needs {needed}, but "
+                f"{column_name(int(column), names)} holds {X[row, column]:g}. {remedy}"
+            )
+
+    def _tensor(self, name: str, beside: Tensor) -> Tensor:
+        """What `fit` learned, on the device of a tensor and copied there once.
+
+        A copy at every step would make the device wait, and cannot be recorded in a
+        graph of its operations.
+        """
+        import torch
+
+        if "_tensors" not in vars(self):
+            check_is_fitted(self)
+        array = getattr(self, name)
+        dtype = beside.dtype if array.dtype.kind == "f" else torch.int64
+        key = name, beside.device, dtype
+        if key not in self._tensors:
+            self._tensors[key] = torch.as_tensor(
+                array, dtype=dtype, device=beside.device
+            )
+        return self._tensors[key]
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Tensors on a device that may not be there where the object goes.
+        state = dict(super().__getstate__())
+        return {**state, "_tensors": {}} if "_tensors" in state else state
 
 
 def column_name(column: int, names: Sequence[str] | None) -> str:

@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from skvae.likelihoods._base import Likelihood, column_name
+from skvae.likelihoods._base import Likelihood
+from skvae.likelihoods._weighted import mean_and_variance
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
     from torch import Tensor
     from torch.distributions import Distribution
+
+    from skvae.likelihoods._base import Floats, PerColumn
 
 
 class Bernoulli(Likelihood):
@@ -34,6 +36,8 @@ class Bernoulli(Likelihood):
 
     See Also
     --------
+    ContinuousBernoulli : For values between 0 and 1.
+    Categorical : For columns of more than two levels.
     Gaussian : For columns of real numbers.
 
     Examples
@@ -58,19 +62,34 @@ class Bernoulli(Likelihood):
 
         return TorchBernoulli(logits=parameters["logits"], validate_args=False)
 
-    def admit(
-        self, X: NDArray[np.floating], names: Sequence[str] | None = None
-    ) -> NDArray[np.floating]:
+    def learn(self, X: Floats, weight: Floats | None) -> None:
+        """Learn the share of ones in each column."""
+        self.share_, _ = mean_and_variance(X, weight)
+
+    def start(
+        self,
+        n_features: int,
+        center: PerColumn = 0.0,
+        scale: PerColumn = 1.0,
+    ) -> Floats:
+        """Logit of each column's share of ones, within those of one in a million."""
+        share = np.clip(self.share_, 1e-6, 1.0 - 1e-6)
+        return np.log(share) - np.log1p(-share)
+
+    def mode(self, parameters: dict[str, Tensor], variance: Tensor) -> Tensor:
+        """Return the more probable of zero and one."""
+        return (parameters["logits"] > 0.0).to(parameters["logits"].dtype)
+
+    def admit(self, X: Floats, names: Sequence[str] | None = None) -> Floats:
         """Return X as zeros and ones, or raise ValueError."""
         if self.threshold is not None:
-            return (self.threshold < X).astype(X.dtype)
-        possible = (X == 0) | (X == 1)
-        if not possible.all():
-            row, column = np.argwhere(~possible)[0]
-            raise ValueError(
-                "The Bernoulli likelihood needs columns of zeros and ones, but "
-                f"{column_name(int(column), names)} holds {X[row, column]:g}. Use "
-                "likelihood='gaussian', or Bernoulli(threshold=...) to split values "
-                "in two."
-            )
+            return np.where(np.isnan(X), X, (self.threshold < X).astype(X.dtype))
+        self._refuse(
+            ~((X == 0) | (X == 1) | np.isnan(X)),
+            X,
+            names,
+            needed="columns of zeros and ones",
+            remedy="Use likelihood='gaussian', or Bernoulli(threshold=...) to split "
+            "values in two.",
+        )
         return X

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from skvae._sklearn_compat import Interval
 from skvae.likelihoods._base import Likelihood
+from skvae.likelihoods._weighted import mean_and_variance
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
     from torch import Tensor
     from torch.distributions import Distribution
+
+    from skvae.likelihoods._base import Floats, PerColumn
 
 
 class Gaussian(Likelihood):
@@ -41,6 +44,8 @@ class Gaussian(Likelihood):
 
     See Also
     --------
+    StudentT : For columns with outliers.
+    LogNormal : For positive columns with a long tail.
     Bernoulli : For columns of zeros and ones.
 
     Examples
@@ -66,6 +71,19 @@ class Gaussian(Likelihood):
         self.variance = variance
         self.floor = floor
 
+    def learn(self, X: Floats, weight: Floats | None) -> None:
+        """Learn the mean of each column."""
+        self.mean_, _ = mean_and_variance(self.to_model(X), weight)
+
+    def start(
+        self,
+        n_features: int,
+        center: PerColumn = 0.0,
+        scale: PerColumn = 1.0,
+    ) -> Floats:
+        """Mean of each column: nearly zero where the table takes it out."""
+        return (self.mean_ - center) / scale
+
     def distribution(
         self, parameters: dict[str, Tensor], variance: Tensor
     ) -> Distribution:
@@ -75,11 +93,9 @@ class Gaussian(Likelihood):
         scale = variance.sqrt()[:, None, :].expand_as(parameters["mean"])
         return Normal(parameters["mean"], scale, validate_args=False)
 
-    def expected_error(
-        self, x: Tensor, parameters: dict[str, Tensor], weight: Tensor
-    ) -> Tensor:
-        """Weighted mean squared error of each feature."""
-        return weight @ (x - parameters["mean"]).square()
+    def error(self, x: Tensor, parameters: dict[str, Tensor]) -> Tensor:
+        """Squared error of every cell."""
+        return (x - parameters["mean"]).square()
 
     def error_vjp(
         self, x: Tensor, output: Tensor, weight: Tensor
@@ -96,7 +112,9 @@ class Gaussian(Likelihood):
 
         return error, pullback
 
-    def distortion_from_error(self, error: Tensor, variance: Tensor) -> Tensor:
+    def distortion_from_error(
+        self, error: Tensor, variance: Tensor, share: Tensor | float = 1.0
+    ) -> Tensor:
         """Distortion from the mean squared errors, which are sufficient for it."""
-        nats = error / variance + variance.log() + math.log(2.0 * math.pi)
+        nats = error / variance + share * (variance.log() + math.log(2.0 * math.pi))
         return 0.5 * nats.sum(dim=-1)

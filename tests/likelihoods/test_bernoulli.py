@@ -67,9 +67,22 @@ def test_refuses_what_is_neither_zero_nor_one(names, column, value, shown):
         Bernoulli().admit(X, names)
 
 
-def test_missing_value_is_neither_zero_nor_one():
-    with pytest.raises(ValueError, match="column 0 holds nan"):
-        Bernoulli().admit(np.array([[np.nan]]))
+def test_missing_value_stays_missing():
+    X = np.array([[np.nan, 1.0], [0.0, np.nan]])
+    assert Bernoulli().admit(X) is X
+    expected = np.array([[np.nan, 1.0], [1.0, np.nan]])
+    np.testing.assert_array_equal(Bernoulli(threshold=-1.0).admit(X), expected)
+
+
+def test_start_is_the_logit_of_the_share_and_bounded_without_one():
+    X = np.array([[1.0, 0.0], [0.0, 0.0], [1.0, 0.0], [1.0, 0.0]])
+    start = Bernoulli().fit(X).start(2)
+    np.testing.assert_allclose(start, [np.log(3.0), -np.log(1e6 - 1.0)], rtol=1e-9)
+
+
+def test_mode_is_the_more_probable_value():
+    logits = torch.tensor([[[-0.1, 0.1, 0.0]]])
+    assert Bernoulli().mode({"logits": logits}, NO_VARIANCE).tolist() == [[[0, 1, 0]]]
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -1,0 +1,96 @@
+"""Categorical likelihood."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from skvae.likelihoods._levels import Levels
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from torch.distributions import Distribution
+
+    from skvae.likelihoods._base import Floats, PerColumn
+
+
+class Categorical(Levels):
+    r"""Distribution of columns that hold levels without an order.
+
+    .. math:: \log p(x = k \mid z) = l_k(z) - \log \sum_j e^{l_j(z)}
+
+    The decoder gives a logit l for each level of each column; a column of K levels
+    counts as one feature, not as K. Columns stand side by side in one block of logits,
+    however many there are and whatever their numbers of levels. The encoder sees an
+    indicator of each level, made batch by batch.
+
+    Parameters
+    ----------
+    n_levels : int, array-like of shape (n_features,) or None, default=None
+        Number of levels of each column, whose values are then the codes 0 to
+        ``n_levels - 1``. None takes the distinct values that `fit` finds.
+
+    See Also
+    --------
+    Ordinal : For levels with an order.
+    Bernoulli : For two levels, in half of the logits.
+
+    Notes
+    -----
+    The logarithm of a sum is over the segments of the block, relative to the largest
+    logit of each. Categories have no mean: a row is reconstructed as the most probable
+    ones.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skvae.likelihoods import Categorical
+    >>> X = np.array([[0.0, 5.0], [1.0, 7.0], [2.0, 5.0]])
+    >>> categorical = Categorical().fit(X)
+    >>> categorical.n_parameters(2)
+    5
+    >>> categorical.to_model(X)
+    array([[0., 0.],
+           [1., 1.],
+           [2., 0.]])
+    """
+
+    parameter_names = ("logits",)
+
+    def n_parameters(self, n_features: int) -> int:
+        """Width of the decoder's output: all levels of all columns."""
+        check_is_fitted(self)
+        return len(self.column_)
+
+    def n_inputs(self, n_features: int) -> int:
+        """Width of what the encoder sees: all levels of all columns."""
+        return len(self.column_)
+
+    def inputs(self, x: Tensor, observed: Tensor | None = None) -> Tensor:
+        """Indicators of levels; none is set where a cell is missing."""
+        place = x.long() + self._tensor("offset_", x)
+        source = x.new_ones(()).expand_as(x) if observed is None else observed.to(x)
+        width = self.n_inputs(x.shape[-1])
+        return x.new_zeros((*x.shape[:-1], width)).scatter(-1, place, source)
+
+    def start(
+        self,
+        n_features: int,
+        center: PerColumn = 0.0,
+        scale: PerColumn = 1.0,
+    ) -> Floats:
+        """Logarithm of each level's share of the rows."""
+        return np.log(self.share_)
+
+    def distribution(
+        self, parameters: dict[str, Tensor], variance: Tensor
+    ) -> Distribution:
+        """Categorical distribution of every cell."""
+        from skvae.likelihoods._level_distributions import SegmentedCategorical
+
+        logits = parameters["logits"]
+        return SegmentedCategorical(
+            logits, self._tensor("offset_", logits), self._tensor("column_", logits)
+        )

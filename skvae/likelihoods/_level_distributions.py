@@ -1,0 +1,148 @@
+"""Distributions of levels, as codes, for many columns at once."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+from torch.nn.functional import logsigmoid, softplus
+from torch.types import _size
+
+
+class SegmentedCategorical(Distribution):
+    """Categorical distributions whose logits stand side by side.
+
+    Parameters
+    ----------
+    logits : Tensor of shape (..., n_logits)
+    offset : Tensor of shape (n_columns,)
+        Where each column's logits begin.
+    column : Tensor of shape (n_logits,)
+        Which column each logit belongs to.
+    """
+
+    def __init__(self, logits: Tensor, offset: Tensor, column: Tensor) -> None:
+        self.logits = logits
+        self.offset = offset
+        self.column = column
+        shape = torch.Size((*logits.shape[:-1], len(offset)))
+        super().__init__(shape, validate_args=False)
+
+    def _reduce(self, values: Tensor, reduction: str) -> Tensor:
+        """Largest value or sum of each segment."""
+        column = self.column.expand(values.shape)
+        reduced = values.new_zeros((*values.shape[:-1], len(self.offset)))
+        return reduced.scatter_reduce(-1, column, values, reduction, include_self=False)
+
+    def _highest(self, values: Tensor) -> Tensor:
+        """Code of the largest value of each segment, the first of equal ones."""
+        largest = self._reduce(values, "amax")[..., self.column]
+        code = torch.arange(len(self.column), device=values.device)
+        code = (code - self.offset[self.column]).to(values.dtype)
+        return self._reduce(torch.where(values == largest, code, torch.inf), "amin")
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        largest = self._reduce(self.logits.detach(), "amax")
+        shifted = self.logits - largest[..., self.column]
+        column = self.column.expand(shifted.shape)
+        total = torch.zeros_like(largest).scatter_add(-1, column, shifted.exp())
+        place = (value.long() + self.offset).expand(self.batch_shape)
+        return shifted.gather(-1, place) - total.log()
+
+    @property
+    def mean(self) -> Tensor:
+        # Codes of levels without an order have none.
+        return torch.full_like(self.mode, torch.nan)
+
+    @property
+    def mode(self) -> Tensor:
+        return self._highest(self.logits)
+
+    def sample(self, sample_shape: _size = ()) -> Tensor:
+        # Logits with Gumbel noise are largest as often as their probability says.
+        noise = torch.empty(
+            (*sample_shape, *self.logits.shape),
+            dtype=self.logits.dtype,
+            device=self.logits.device,
+        ).exponential_()
+        return self._highest(self.logits - noise.log())
+
+
+class CumulativeLogit(Distribution):
+    """Levels by which of rising thresholds a logistic variable lies between.
+
+    Parameters
+    ----------
+    location : Tensor of shape (n_replicas, n_rows, n_columns)
+    thresholds : Tensor of shape (n_replicas, 1, n_columns, n_thresholds)
+        The first one, and the distances as inverses of the softplus function.
+    n_levels : Tensor of shape (n_columns,)
+        Of each column; what it has no use for are the last thresholds.
+    """
+
+    def __init__(self, location: Tensor, thresholds: Tensor, n_levels: Tensor) -> None:
+        self.location = location
+        self.n_levels = n_levels
+        smallest = torch.finfo(location.dtype).tiny
+        self._distance = softplus(thresholds[..., 1:]).clamp_min(smallest)
+        self._threshold = torch.cat(
+            [thresholds[..., :1], thresholds[..., :1] + self._distance.cumsum(-1)], -1
+        )
+        super().__init__(location.shape, validate_args=False)
+
+    def _pick(self, per_column: Tensor, code: Tensor) -> Tensor:
+        """One of a column's numbers for each cell."""
+        n_columns, width = per_column.shape[-2:]
+        if not width:
+            return torch.ones_like(self.location)
+        # Every column's numbers in one line: expanded to all cells instead, their
+        # gradient would be a tensor of that size.
+        line = per_column.flatten(-3).expand(len(self.location), -1)
+        first = width * torch.arange(n_columns, device=code.device)
+        place = (first + code.clamp(0, width - 1)).flatten(1)
+        return line.gather(-1, place).view_as(self.location)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        code = value.long().expand(self.location.shape)
+        has_upper, has_lower = code < self.n_levels - 1, code > 0
+        below_upper = logsigmoid(self._pick(self._threshold, code) - self.location)
+        above_lower = logsigmoid(self.location - self._pick(self._threshold, code - 1))
+        distance = self._pick(self._distance, code - 1)
+        # s(b) - s(a) is s(b) s(-a) (1 - exp(a - b)), of which nothing cancels.
+        between = torch.log(-torch.expm1(-distance))
+        return (
+            torch.where(has_upper, below_upper, 0.0)
+            + torch.where(has_lower, above_lower, 0.0)
+            + torch.where(has_upper & has_lower, between, 0.0)
+        )
+
+    @property
+    def _is_used(self) -> Tensor:
+        """Which thresholds a column has, of shape (n_columns, n_thresholds)."""
+        code = torch.arange(self._threshold.shape[-1], device=self.location.device)
+        return code < self.n_levels[:, None] - 1
+
+    @property
+    def mean(self) -> Tensor:
+        """Mean code: the sum of the probabilities to be above each threshold."""
+        above = (self.location[..., None] - self._threshold).sigmoid()
+        return (above * self._is_used).sum(dim=-1)
+
+    @property
+    def mode(self) -> Tensor:
+        codes = range(int(self.n_levels.max()))
+        log_prob = torch.stack(
+            [self.log_prob(torch.full_like(self.location, code)) for code in codes], -1
+        )
+        code = torch.arange(len(codes), device=self.location.device)
+        log_prob = log_prob.masked_fill(code >= self.n_levels[:, None], -torch.inf)
+        return log_prob.argmax(dim=-1).to(self.location.dtype)
+
+    def sample(self, sample_shape: _size = ()) -> Tensor:
+        shape = self._extended_shape(sample_shape)
+        uniform = torch.rand(
+            shape, dtype=self.location.dtype, device=self.location.device
+        )
+        variable = (self.location + torch.logit(uniform, eps=1e-7))[..., None]
+        is_above = (variable > self._threshold) & self._is_used
+        return is_above.sum(dim=-1).to(self.location.dtype)

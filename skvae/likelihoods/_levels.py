@@ -1,0 +1,112 @@
+"""Base of the likelihoods of columns that hold a few levels."""
+
+from __future__ import annotations
+
+from numbers import Integral
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from skvae._sklearn_compat import Interval
+from skvae.likelihoods._base import Likelihood, column_name
+from skvae.likelihoods._weighted import cell_weights
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import ArrayLike
+    from torch import Tensor
+
+    from skvae.likelihoods._base import Floats, PerColumn
+
+
+class Levels(Likelihood):
+    """Likelihood of columns that hold levels, which the model sees as codes from 0.
+
+    Columns may differ in the number of their levels.
+    """
+
+    _parameter_constraints = {
+        "n_levels": [Interval(Integral, 1, None, closed="left"), "array-like", None]
+    }
+
+    def __init__(self, n_levels: int | ArrayLike | None = None) -> None:
+        self.n_levels = n_levels
+
+    def fit(
+        self,
+        X: Floats,
+        names: Sequence[str] | None = None,
+        weight: Floats | None = None,
+    ) -> Levels:
+        """Learn the levels of each column, sorted, and their shares of the rows."""
+        if self.n_levels is None:
+            # A column that is missing altogether has one level nevertheless.
+            found = [np.unique(column[~np.isnan(column)]) for column in X.T]
+            self.levels_ = [each if len(each) else np.zeros(1) for each in found]
+        else:
+            n_levels = np.asarray(self.n_levels)
+            if n_levels.shape not in {(), (X.shape[1],)} or (n_levels < 1).any():
+                raise ValueError(
+                    f"n_levels of {type(self).__name__} must be a number from 1 or one "
+                    f"for each of the {X.shape[1]} features, got {self.n_levels!r}."
+                )
+            n_levels = np.broadcast_to(n_levels, X.shape[1])
+            self.levels_ = [np.arange(float(n)) for n in n_levels]
+        self.n_levels_ = np.array([len(levels) for levels in self.levels_])
+        # Where each column's block begins, and which column each place belongs to.
+        self.offset_ = np.cumsum(self.n_levels_) - self.n_levels_
+        self.column_ = np.repeat(np.arange(len(self.n_levels_)), self.n_levels_)
+        super().fit(X, names, weight)
+        return self
+
+    def learn(self, X: Floats, weight: Floats | None) -> None:
+        """Learn the share of each level, half a row for one that no row holds."""
+        cells = cell_weights(X, weight)
+        place = (np.nan_to_num(self.to_model(X)) + self.offset_).astype(np.intp)
+        count = np.bincount(
+            place.ravel(), weights=cells.ravel(), minlength=len(self.column_)
+        )
+        count = np.maximum(count, 0.5)
+        self.share_ = count / np.bincount(self.column_, weights=count)[self.column_]
+
+    def to_model(self, X: Floats) -> Floats:
+        """Codes of levels."""
+        codes = np.empty_like(X)
+        for d, levels in enumerate(self.levels_):
+            code = np.searchsorted(levels, X[:, d])
+            codes[:, d] = np.where(np.isnan(X[:, d]), np.nan, code)
+        return codes
+
+    def to_user(self, x: Floats) -> Floats:
+        """Levels of codes, of shape (..., n_features)."""
+        levels = np.concatenate(self.levels_)
+        is_missing = np.isnan(x)
+        place = (np.where(is_missing, 0.0, x) + self.offset_).astype(np.intp)
+        return np.where(is_missing, np.nan, levels[place]).astype(x.dtype)
+
+    def reconstruction(
+        self,
+        parameters: dict[str, Tensor],
+        variance: Tensor,
+        center: PerColumn = 0.0,
+        scale: PerColumn = 1.0,
+    ) -> Floats:
+        """Most probable level of each cell."""
+        return self.to_user(self.mode(parameters, variance).detach().cpu().numpy())
+
+    def admit(self, X: Floats, names: Sequence[str] | None = None) -> Floats:
+        """Return X, or raise ValueError where a level was not seen by `fit`."""
+        for d, (levels, column) in enumerate(zip(self.levels_, X.T, strict=True)):
+            place = np.minimum(np.searchsorted(levels, column), len(levels) - 1)
+            is_new = (levels[place] != column) & ~np.isnan(column)
+            if is_new.any():
+                known = ", ".join(f"{level:g}" for level in levels[:5])
+                more = ", ..." if len(levels) > 5 else ""
+                raise ValueError(
+                    f"The {type(self).__name__} likelihood knows the levels {known}"
+                    f"{more} of {column_name(d, names)}, which now holds "
+                    f"{column[is_new][0]:g}. Fit on rows that hold all levels, or "
+                    "mark the value as missing (NaN)."
+                )
+        return X

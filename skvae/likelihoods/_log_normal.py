@@ -1,0 +1,96 @@
+"""Log-normal likelihood."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from skvae.likelihoods._gaussian import Gaussian
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
+    from skvae.likelihoods._base import Floats, PerColumn
+
+
+class LogNormal(Gaussian):
+    r"""Positive numbers whose logarithm is Gaussian.
+
+    .. math:: -\log p(x \mid z) = \sum_d \frac{1}{2} \left(
+              \frac{(\log x_d - m_d(z))^2}{\sigma_d^2} + \log \sigma_d^2
+              + \log 2\pi \right) + \log x_d
+
+    The model sees log x, centred and scaled by the table, and everything that holds
+    for a Gaussian holds there: the variance is the balance policy's to move, and the
+    training may start at a linear model. The last term, the Jacobian of the
+    logarithm, makes the distortion one of x, so that it compares with that of a
+    Gaussian on x itself.
+
+    Parameters
+    ----------
+    variance : float, array-like of shape (n_features,) or None, default=None
+        Variance of log x that nobody may move, above 0, in squared units of the
+        columns as the model sees them. None leaves it to the balance policy and to
+        the calibration.
+
+    floor : float, default=1e-6
+        Smallest variance that may be learned, relative to the variance of the
+        column's logarithm, above 0.
+
+    See Also
+    --------
+    Gaussian : For columns of any sign.
+    NegativeBinomial : For counts, which may be zero.
+
+    Notes
+    -----
+    Where the model says mean m and variance v of :math:`(\log x - c) / s`, with the
+    table's centre c and scale s, the mean of x is
+    :math:`\exp(c + s m + s^2 v / 2)`. That is what rows are reconstructed as; the
+    median is :math:`\exp(c + s m)`.
+
+    Examples
+    --------
+    >>> from skvae.likelihoods import LogNormal
+    >>> LogNormal()
+    LogNormal()
+    """
+
+    def to_model(self, X: Floats) -> Floats:
+        """Logarithm of rows."""
+        return np.log(X)
+
+    def to_user(self, x: Floats) -> Floats:
+        """Exponential of rows."""
+        return np.exp(x)
+
+    def log_jacobian(self, X: Floats) -> Floats:
+        """Logarithm of X."""
+        return np.log(X)
+
+    def reconstruction(
+        self,
+        parameters: dict[str, Tensor],
+        variance: Tensor,
+        center: PerColumn = 0.0,
+        scale: PerColumn = 1.0,
+    ) -> Floats:
+        """Mean of each cell in the units of X, which is above its median."""
+        mean = self.mean(parameters, variance).detach().cpu().numpy()
+        spread = scale**2 * variance.detach().cpu().numpy()[:, None, :]
+        return self.to_user(mean * scale + center + 0.5 * spread)
+
+    def admit(self, X: Floats, names: Sequence[str] | None = None) -> Floats:
+        """Return X, or raise ValueError where it is not above zero."""
+        self._refuse(
+            X <= 0,
+            X,
+            names,
+            needed="values above 0",
+            remedy="Use likelihood='gaussian', or add to the column what makes it "
+            "positive.",
+        )
+        return X

@@ -1,0 +1,39 @@
+"""Base of likelihoods that the table does not scale."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from skvae.likelihoods._base import Likelihood
+from skvae.likelihoods._weighted import mean_and_variance
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from skvae.likelihoods._base import Floats
+
+
+class ScaledInputs(Likelihood):
+    """Likelihood of values whose unit means something, such as counts.
+
+    The model sees them as they are, but an encoder learns best from columns of mean
+    zero and variance one, so its inputs are centred and scaled here.
+    """
+
+    def learn(self, X: Floats, weight: Floats | None) -> None:
+        """Learn centre and scale of the encoder's inputs."""
+        bent = self.bend(self.to_model(X))
+        self.input_center_, variance = mean_and_variance(bent, weight)
+        self.input_scale_ = np.where(variance > 0.0, np.sqrt(variance), 1.0)
+
+    def bend(self, x: Any) -> Any:
+        """What of an array or tensor is centred and scaled: by default itself."""
+        return x
+
+    def inputs(self, x: Tensor, observed: Tensor | None = None) -> Tensor:
+        """Values of mean zero and variance one over the rows of `fit`."""
+        center = self._tensor("input_center_", x)
+        scaled = (self.bend(x) - center) / self._tensor("input_scale_", x)
+        return super().inputs(scaled, observed)

@@ -1,0 +1,28 @@
+"""Base of the likelihoods of values between 0 and 1."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from skvae.likelihoods._scaled_inputs import ScaledInputs
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from skvae.likelihoods._base import Floats
+
+
+class UnitInterval(ScaledInputs):
+    """Likelihood of values between 0 and 1, such as shares."""
+
+    def admit(self, X: Floats, names: Sequence[str] | None = None) -> Floats:
+        """Return X, or raise ValueError where it is not between 0 and 1."""
+        self._refuse(
+            (X < 0) | (X > 1),
+            X,
+            names,
+            needed="values from 0 to 1",
+            remedy="Divide the column by the largest value that is possible, or use "
+            "likelihood='gaussian'.",
+        )
+        return X

@@ -1,0 +1,46 @@
+"""Statistics of the columns of a table with weighted rows and missing cells."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def cell_weights(
+    X: NDArray[np.floating], weight: NDArray[np.floating] | None
+) -> NDArray[np.float64]:
+    """Weight of each cell: that of its row, and zero where it is missing."""
+    rows = np.ones(len(X)) if weight is None else np.asarray(weight, float)
+    return np.where(np.isnan(X), 0.0, rows[:, None])
+
+
+def mean_and_variance(
+    X: NDArray[np.floating], weight: NDArray[np.floating] | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and variance of each column; 0 of one that is missing altogether."""
+    cells = cell_weights(X, weight)
+    total = cells.sum(axis=0)
+    cells /= np.where(total > 0.0, total, 1.0)
+    filled = np.nan_to_num(X.astype(np.float64, copy=False))
+    mean = (cells * filled).sum(axis=0)
+    return mean, (cells * np.square(filled - mean)).sum(axis=0)
+
+
+def quantile(
+    X: NDArray[np.floating], weight: NDArray[np.floating] | None, share: float
+) -> NDArray[np.float64]:
+    """Smallest value of each column that a share of its weight does not exceed.
+
+    It is 0 for a column that is missing altogether.
+    """
+    # Missing cells are sorted to the end.
+    order = np.argsort(X, axis=0, kind="stable")
+    below = np.cumsum(np.take_along_axis(cell_weights(X, weight), order, 0), axis=0)
+    # Sums in another order may differ by rounding.
+    reached = below >= share * below[-1] * (1.0 - 1e-12)
+    row = np.take_along_axis(order, reached.argmax(axis=0)[None], 0)
+    return np.nan_to_num(np.take_along_axis(X, row, 0)[0].astype(np.float64))
