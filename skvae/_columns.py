@@ -184,7 +184,7 @@ def _is_nullable(dtype: Any) -> bool:
 
 
 def _kind(column: Any, container: str) -> str:
-    """ "number", "integer", "boolean" or "category"."""
+    """Whether it holds a "number", "integer", "boolean" or "category"."""
     if container == "polars":
         dtype = column.dtype
         if dtype.is_integer():
@@ -202,7 +202,7 @@ def _kind(column: Any, container: str) -> str:
             return "integer"
         if types.is_numeric_dtype(dtype):
             return "number"
-        if dtype != object:
+        if dtype.kind != "O" or not isinstance(dtype, np.dtype):
             return "category"
     values, is_missing = _as_objects(column)
     there = [value for value, gap in zip(values, is_missing, strict=True) if not gap]

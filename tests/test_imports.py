@@ -121,6 +121,7 @@ KINDS = {
     "_collapse": "collapse",
     "_linear_model": "theory",
     "_rows": "leaf",
+    "_columns": "leaf",
     "_table": "leaf",
     "_module": "module",
     "training": "training",
