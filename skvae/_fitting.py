@@ -13,6 +13,8 @@ from sklearn.utils import check_random_state
 from torch import Tensor
 
 from skvae import training
+from skvae._attributes import attributes_of, number
+from skvae._curve import Curve
 from skvae._linear_model import LinearModel, LinearWeights
 from skvae._parts import Parts, fixed_variance, torch_device
 from skvae._planning import held_out, plan
@@ -92,7 +94,10 @@ class Fitting:
                 container=container,
                 names=columns,
             )
-        self.module = self.parts.module(n_features, self.n_components)
+        self.module = self.parts.training_module(n_features, self.n_components)
+        if not self.resumes:
+            for beta in self.betas:
+                self.parts.policy.weight_of(beta, n_features, self.n_components)
 
         seed = check_random_state(vae.random_state).randint(np.iinfo(np.int32).max)
         is_held_out = np.zeros(len(index), dtype=bool)
@@ -224,7 +229,7 @@ class Fitting:
         held_out = None if self.held_out is None else _arrays(self.held_out)
         found = []
         for beta, scope in self.replicas:
-            beta = policy.weight_of(beta, n_features, self.n_components)
+            beta = policy.starts_at(beta, n_features, self.n_components)
             if policy.moves_variance:
                 found.append(
                     linear_start(
@@ -240,21 +245,25 @@ class Fitting:
 
     def _last_values(self, shapes: dict[str, tuple[int, ...]]) -> Tensor:
         """Weights of the last fit, for a warm start."""
-        last = self.vae._parts.likelihood
+        # A model for a range of betas goes on from what holds for all of them.
+        last, curve = self.vae._parts.likelihood, self.vae._curve
+        known, values = self.vae._shapes, self.vae._values
+        if self.module.is_gated and curve is not None:
+            known, values = curve.shapes, curve.values
         if type(self.parts.likelihood) is not type(last):
             raise ValueError(
                 "warm_start=True goes on from the weights of the last fit, whose "
                 f"likelihood was {last} and is now {self.parts.likelihood}. Keep the "
                 "likelihood, or set warm_start=False."
             )
-        if shapes != self.vae._shapes:
+        if shapes != known:
             raise ValueError(
                 "warm_start=True goes on from the weights of the last fit, but their "
-                f"shapes are {self.vae._shapes} and the parameters now ask for "
+                f"shapes are {known} and the parameters now ask for "
                 f"{shapes}. Keep n_components, hidden_layer_sizes, network, "
                 "likelihood and the scope of balance, or set warm_start=False."
             )
-        return self._tensor(self.vae._values).repeat(len(self.replicas), 1)
+        return self._tensor(values).repeat(len(self.replicas), 1)
 
     def train(self, on_epoch: Callable[..., bool] | None) -> list[dict[str, Any]]:
         """Train, and return the fitted attributes for each beta."""
@@ -281,7 +290,7 @@ class Fitting:
                 "standardize=True if the columns differ in scale."
             )
         attributes = self.attributes(r, outcome.values)
-        beta = _number(outcome.beta.cpu().numpy())
+        beta = number(outcome.beta.cpu().numpy())
         variance = outcome.variance[0].cpu().numpy()
         if attributes["_variance"].shape[1] == 1:
             # With scope="auto", one for all may have come once for each feature.
@@ -292,7 +301,7 @@ class Fitting:
         return {
             **attributes,
             "beta_": beta,
-            "theta_": beta * _number(variance) if self._has_variance else None,
+            "theta_": beta * number(variance) if self._has_variance else None,
             "n_iter_": int(outcome.n_epochs[0]),
             "history_": history,
             "_state": outcome.state.to_numpy(),
@@ -304,38 +313,43 @@ class Fitting:
 
     def attributes(self, r: int, values: Tensor) -> dict[str, Any]:
         """Fitted attributes that follow from the weights of a replica."""
+        variance = self.state.balance.variance[r : r + 1]
+        calibration = self.calibration
+        if calibration is not None:
+            prior = calibration.prior[r : r + 1]
+            calibration = calibration._replace(prior=prior)
+        if self.module.is_gated:
+            curve = Curve.from_rows(
+                self.parts,
+                self.table,
+                self.n_components,
+                values,
+                self.state.shapes,
+                self.rows,
+                self.held_out,
+                calibration,
+                variance,
+            )
+            return curve.at(number(self.state.balance.beta[r : r + 1].cpu().numpy()))
         weights = training.views(values, self.state.shapes)
         n_nodes = int(np.clip(_REPORTED_ROWS // len(self.rows.x), 2, 32))
         nodes = training.quadrature(self.n_components, n_nodes)
         noise = self._tensor(nodes)[:, None]
         seen = training.evaluate(self.module, weights, self.rows, noise)
-        judged, new_error = seen, None
+        held_out = None
         if self.held_out is not None:
-            judged = training.evaluate(self.module, weights, self.held_out, noise)
-            new_error = judged.error
-        variance = self.state.balance.variance[r : r + 1]
-        if self.calibration is not None:
-            assert seen.error is not None
-            prior = self.calibration.prior[r : r + 1]
-            calibration = self.calibration._replace(prior=prior)
-            variance = calibration(seen.error, new_error)
-        rate = float(judged.rate[0])
-        distortion = float(judged.distortion(self.module, variance)[0])
-        distortion += float(self.table.log_jacobian.sum())
-        scored = variance.cpu().numpy()
-        return {
-            "n_components_": self.n_components,
-            "variance_": _number(scored[0]) if self._has_variance else None,
-            "active_units_": (seen.spread[0] > 0.01).cpu().numpy(),
-            "rate_": rate,
-            "distortion_": distortion,
-            "elbo_": -(rate + distortion),
-            "_parts": self.parts,
-            "_table": self.table,
-            "_shapes": self.state.shapes,
-            "_values": values.cpu().numpy(),
-            "_variance": scored,
-        }
+            held_out = training.evaluate(self.module, weights, self.held_out, noise)
+        return attributes_of(
+            self.parts,
+            self.table,
+            values.cpu().numpy(),
+            self.state.shapes,
+            self.n_components,
+            seen,
+            held_out,
+            calibration,
+            variance,
+        )
 
 
 def _arrays(rows: training.Rows) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -359,14 +373,6 @@ def _arrays(rows: training.Rows) -> tuple[NDArray[np.float64], NDArray[np.float6
     axes = np.sqrt(n_features * values.clip(min=0.0))[:, None] * vectors.T
     few = np.concatenate([center + axes, center - axes])
     return few, np.full(len(few), 1.0 / len(few))
-
-
-def _number(values: NDArray[np.floating]) -> Any:
-    """Float where there is one value, else the values in float64."""
-    if len(values) > 1:
-        return values.astype(np.float64)
-    # By way of its shortest decimal: 0.1 in float32 is 0.1, not 0.10000000149.
-    return float(str(values[0]))
 
 
 def _joined(

@@ -16,6 +16,7 @@ from skvae.balance import (
     ClosedFormVariance,
     Constant,
     Geco,
+    MultiRate,
     Normalized,
     Wrapper,
 )
@@ -68,6 +69,7 @@ class Parts(NamedTuple):
                     "real numbers."
                 )
             policy = _without_variance(policy)
+        _check_gates(policy, network)
         _check_divergence(vae, policy, divergence)
         return cls(policy, likelihood, divergence, network)
 
@@ -81,11 +83,41 @@ class Parts(NamedTuple):
         return self._replace(policy=policy)
 
     def module(self, n_features: int, n_components: int) -> Module:
-        """Module that the parts make up."""
+        """Module that the parts make up, at one beta."""
+        return self._module(self.network, n_features, n_components)
+
+    def training_module(self, n_features: int, n_components: int) -> Module:
+        """Module that is trained: one with gates where rows have a beta each."""
+        network: Network | None = self.network
+        if isinstance(self.policy, MultiRate):
+            network = self.network.gated(self.policy.slope)
+            assert network is not None
+        return self._module(network, n_features, n_components)
+
+    def _module(self, network: Network, n_features: int, n_components: int) -> Module:
         from skvae._module import Module
 
         return Module(
-            self.network, self.likelihood, self.divergence, n_features, n_components
+            network, self.likelihood, self.divergence, n_features, n_components
+        )
+
+
+def _check_gates(policy: BalancePolicy, network: Network) -> None:
+    """Raise ValueError where rows cannot have a beta each."""
+    inner = next((p for p in _with_inner(policy) if isinstance(p, MultiRate)), None)
+    if inner is None:
+        return
+    if policy is not inner:
+        raise ValueError(
+            f"balance={policy} is wrapped around {inner}, which trains all betas of "
+            "its range at once, so that there is none to move. Use "
+            f"balance={inner}, or wrap another policy, such as Constant()."
+        )
+    if network.gated(inner.slope) is None:
+        raise ValueError(
+            f"balance={policy} needs a network with gates that move with beta, but "
+            f"network={network} has no such form. Use network=MLP(), or a balance for "
+            "one beta, such as 'constant'."
         )
 
 

@@ -91,9 +91,9 @@ class Layers(Function):
             x = x.expand(len(weights[f"{self.names[0]}.bias"]), -1, -1)
         tape = _Tape([x], [])
         for layer in self.names[:-1]:
-            tape.before.append(_dense(weights, layer, tape.rows[-1]))
+            tape.before.append(dense(weights, layer, tape.rows[-1]))
             tape.rows.append(activate(tape.before[-1]))
-        output = _dense(weights, self.names[-1], tape.rows[-1])
+        output = dense(weights, self.names[-1], tape.rows[-1])
         if self.n_linear:
             output[..., : self.n_linear].baddbmm_(x, weights[self.linear])
         return output, tape
@@ -127,7 +127,7 @@ class Layers(Function):
         return gradient if to_rows else None
 
 
-def _dense(weights: Weights, layer: str, x: Tensor) -> Tensor:
+def dense(weights: Weights, layer: str, x: Tensor) -> Tensor:
     """Affine map of rows by each replica's weights."""
     bias = weights[f"{layer}.bias"][:, None, :]
     return bias.baddbmm(x, weights[f"{layer}.weight"])

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from skvae._sklearn_compat import StrOptions
 from skvae.networks._activations import ACTIVATIONS
 from skvae.networks._base import Function, Network, Pullback, Weights
+from skvae.networks._gated import GatedMLP
 from skvae.networks._layers import Layers, float64, zeros
 
 if TYPE_CHECKING:
@@ -97,7 +98,11 @@ class MLP(Network):
         """Whether training starts at a linear model where the likelihood has one."""
         return self.linear_path
 
-    def _widths(self) -> tuple[int, ...]:
+    def gated(self, slope: float) -> Network:
+        """The network for a range of betas, with gates that move with beta."""
+        return GatedMLP(self, slope)
+
+    def widths(self) -> tuple[int, ...]:
         """Hidden widths, or ValueError."""
         widths: tuple[Any, ...] = tuple(self.hidden_layer_sizes)
         if not all(isinstance(width, Integral) and int(width) > 0 for width in widths):
@@ -114,7 +119,7 @@ class MLP(Network):
             n_below = n_components * (n_components - 1) // 2
         return _Encoder(
             n_inputs,
-            self._widths(),
+            self.widths(),
             n_components,
             self.activation,
             self.linear_path,
@@ -123,7 +128,7 @@ class MLP(Network):
 
     def decoder(self, n_components: int, n_outputs: int) -> Function:
         """Build the decoder."""
-        widths = (n_components, *reversed(self._widths()), n_outputs)
+        widths = (n_components, *reversed(self.widths()), n_outputs)
         n_linear = n_outputs if self.linear_path else 0
         return _Decoder("decoder", widths, self.activation, n_linear)
 

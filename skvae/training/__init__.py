@@ -1,8 +1,8 @@
 """Training: plain functions on tensors, and the only epoch loop of the package."""
 
 from skvae.training._calibration import Calibration
-from skvae.training._evaluate import Evaluation, Rows, evaluate, quadrature
-from skvae.training._flat import views
+from skvae.training._evaluate import Evaluation, Rows, etas, evaluate, quadrature
+from skvae.training._flat import flatten, views
 from skvae.training._plan import Plan
 from skvae.training._schedules import SCHEDULES
 from skvae.training._state import TrainingState, init
@@ -20,7 +20,9 @@ __all__ = [
     "Rows",
     "Step",
     "TrainingState",
+    "etas",
     "evaluate",
+    "flatten",
     "init",
     "quadrature",
     "train",

@@ -26,6 +26,9 @@ _START_ROWS = 2**16
 class Judge:
     """The best weights on held-out rows, and when there will be no better ones."""
 
+    #: Models that each replica is judged as.
+    n_models = 1
+
     def __init__(
         self,
         module: Module,
@@ -39,7 +42,7 @@ class Judge:
         self.module, self.policy, self.calibration = module, policy, calibration
         self.held_out, self.plan = held_out, plan
         n_rows = len(held_out.x)
-        n_draws = 2 * max(1, min(8, _JUDGED_ROWS // (2 * n_rows)))
+        n_draws = 2 * max(1, min(8, _JUDGED_ROWS // (2 * n_rows * self.n_models)))
         # The same noise every epoch, or the best epoch would be the luckiest.
         noise = noise_of(
             plan._replace(n_draws=n_draws), n_rows, module.n_components, generator
@@ -87,12 +90,8 @@ class Judge:
 
         Returns its entries of the history and the variance that it was judged with.
         """
-        judged = evaluate(self.module, flat.weights, self.held_out, self.noise)
-        variance = variance_used
-        if self.calibration is not None and train_error is not None:
-            variance = self.calibration(train_error, judged.error)
-        distortion = judged.distortion(self.module, variance)
-        elbo = -(judged.rate + distortion)
+        rate, distortion, variance = self._judged(flat, variance_used, train_error)
+        elbo = -(rate + distortion)
         # Below its final beta a model is not the one that was asked for.
         done = self.plan.progress(epoch, self.plan.steps_per_epoch)
         is_settled = done >= self.policy.settled_at
@@ -114,11 +113,21 @@ class Judge:
             ends = runs & (self.waited >= self.plan.patience)
             self.stopped_at = torch.where(ends, epoch + 1, self.stopped_at)
         record = {
-            "validation_rate": judged.rate,
+            "validation_rate": rate,
             "validation_distortion": distortion,
             "validation_elbo": elbo,
         }
         return record, variance
+
+    def _judged(
+        self, flat: Flat, variance_used: Tensor, train_error: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Rate and distortion of held-out rows, and the variance of the latter."""
+        judged = evaluate(self.module, flat.weights, self.held_out, self.noise)
+        variance = variance_used
+        if self.calibration is not None and train_error is not None:
+            variance = self.calibration(train_error, judged.error)
+        return judged.rate, judged.distortion(self.module, variance), variance
 
     def is_done(self) -> bool:
         """Whether all replicas have stopped: the one number read in an epoch."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -59,6 +60,11 @@ class TrainingState:
         one = self.map(lambda tensor: tensor[r : r + 1])
         # What does not differ between replicas has no axis for them.
         return replace(one, floor=self.floor)
+
+    def at_beta(self, beta: float) -> TrainingState:
+        """Copy of a state as arrays with another beta in force, for what trains all."""
+        in_force = np.full_like(self.balance.beta, beta)
+        return replace(self, balance=self.balance._replace(beta=in_force))
 
     def to_numpy(self) -> TrainingState:
         """Copy with arrays in place of tensors, which can be pickled anywhere."""

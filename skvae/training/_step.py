@@ -96,10 +96,17 @@ class Differentiator:
         batch : Batch
         """
         encoder, decoder = self.module.encoder, self.module.decoder
-        encoded, from_encoded = encoder.vjp(weights, batch.x, to_rows=False)
+        x, eta = batch.x, None
+        if self.module.is_gated:
+            eta = self.policy.eta(state, len(x))
+            x = _with_eta(x, eta)
+        encoded, from_encoded = encoder.vjp(weights, x, to_rows=False)
         latents = self._closed if self.is_closed else self._traced
         z, go_on = latents(encoded, state, weights, gradients, batch)
-        decoded, from_decoded = decoder.vjp(weights, z.flatten(1, 2), to_rows=True)
+        rows = z.flatten(1, 2)
+        if eta is not None:
+            rows = _with_eta(rows, eta.repeat(1, len(batch.noise)))
+        decoded, from_decoded = decoder.vjp(weights, rows, to_rows=True)
         step, to_decoded, from_z = go_on(decoded)
         to_z = from_decoded(to_decoded, gradients)
         assert to_z is not None
@@ -134,7 +141,7 @@ class Differentiator:
             objective = self.policy.objective(terms, moved)
             # The objective is a weighted sum, so that these are its derivatives.
             to_decoded = from_variance(moved.variance)
-            to_kl = moved.beta[:, None, None] * weight[:, None]
+            to_kl = (self.policy.price(moved, len(weight)) * weight)[..., None]
             step = Step(objective, rate, terms, moved, error)
             return step, to_decoded, lambda to_z: latents.pullback(to_z, to_kl)
 
@@ -204,6 +211,12 @@ class Differentiator:
         # The batch's own mean: its weights sum to 1 only in the mean of batches.
         own = error / weight.sum()
         return self.policy.move_variance(state, own, trained, self.floor)
+
+
+def _with_eta(rows: Tensor, eta: Tensor) -> Tensor:
+    """Rows of each replica with eta as their last column."""
+    rows = rows.expand(len(eta), -1, -1)
+    return torch.cat([rows, eta[..., None]], dim=-1)
 
 
 #: What was seen, the gradient of the decoder's output, and the way from the gradient

@@ -47,8 +47,7 @@ class Stepper:
     ) -> None:
         self.policy, self.rows, self.plan = policy, rows, plan
         self.balance: Any = state.balance
-        n_decayed = sum(math.prod(shape) for shape in module.shapes.values())
-        self.flat = Flat(state.shapes, state.values.clone(), n_decayed)
+        self.flat = Flat(state.shapes, state.values.clone(), module.n_decayed)
         if state.mean is not None and state.square is not None:
             self.flat.mean.copy_(state.mean)
             self.flat.square.copy_(state.square)

@@ -15,6 +15,7 @@ from skvae._module import Module
 from skvae.balance._base import BalancePolicy, pool
 from skvae.training._calibration import Calibration
 from skvae.training._captured import CapturedStepper
+from skvae.training._curve_judge import CurveJudge
 from skvae.training._evaluate import Rows
 from skvae.training._judge import Judge
 from skvae.training._plan import Plan, steps_of
@@ -105,7 +106,8 @@ def train(
     n_rows, n_components = len(rows.x), module.n_components
     judge = None
     if held_out is not None:
-        judge = Judge(module, policy, state, held_out, calibration, plan, generator)
+        kind = CurveJudge if module.is_gated else Judge
+        judge = kind(module, policy, state, held_out, calibration, plan, generator)
         judge.start(state.n_epochs, flat, stepper.balance, rows)
     records = []
 

@@ -1,0 +1,81 @@
+"""What a fitted estimator says of itself, from weights and what rows make of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from skvae import training
+from skvae._parts import Parts
+from skvae._table import Table
+
+
+def attributes_of(
+    parts: Parts,
+    table: Table,
+    values: NDArray[np.floating],
+    shapes: dict[str, tuple[int, ...]],
+    n_components: int,
+    seen: training.Evaluation,
+    held_out: training.Evaluation | None,
+    calibration: training.Calibration | None,
+    variance: torch.Tensor,
+) -> dict[str, Any]:
+    """Fitted attributes of one model.
+
+    Parameters
+    ----------
+    parts : Parts
+        What it is made of.
+    table : Table
+        Between X and what it sees.
+    values : ndarray of shape (1, n_weights)
+        Its weights.
+    shapes : dict of str to tuple of int
+        Their shapes.
+    n_components : int
+        Number of latents.
+    seen, held_out : Evaluation
+        Of the training rows and, if there are any, the held-out rows.
+    calibration : Calibration or None
+        How the decoder variance follows from them; None where it is fixed.
+    variance : Tensor of shape (1, 1 or n_features)
+        The fixed one.
+    """
+    judged = seen if held_out is None else held_out
+    if calibration is not None:
+        assert seen.error is not None
+        new_error = None if held_out is None else held_out.error
+        variance = calibration(seen.error, new_error)
+    module = parts.module(len(table.scale), n_components)
+    rate = float(judged.rate[0])
+    distortion = float(judged.distortion(module, variance)[0])
+    distortion += float(table.log_jacobian.sum())
+    scored = variance.cpu().numpy().astype(values.dtype, copy=False)
+    has_variance = parts.likelihood.has_variance
+    return {
+        "n_components_": n_components,
+        "variance_": number(scored[0]) if has_variance else None,
+        "active_units_": (seen.spread[0] > 0.01).cpu().numpy(),
+        "rate_": rate,
+        "distortion_": distortion,
+        "elbo_": -(rate + distortion),
+        "_parts": parts,
+        "_table": table,
+        "_shapes": shapes,
+        "_values": values,
+        "_variance": scored,
+        # Only of a model for a range of betas.
+        "_curve": None,
+    }
+
+
+def number(values: NDArray[np.floating]) -> Any:
+    """Float where there is one value, else the values in float64."""
+    if len(values) > 1:
+        return values.astype(np.float64)
+    # By way of its shortest decimal: 0.1 in float32 is 0.1, not 0.10000000149.
+    return float(str(values[0]))
