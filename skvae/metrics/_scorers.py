@@ -61,7 +61,8 @@ class Scorer(BaseScorer):
     >>> from sklearn.model_selection import cross_val_score
     >>> from skvae import BalancedVAE
     >>> from skvae.metrics import active_units_scorer
-    >>> vae = BalancedVAE(2, max_iter=20, tol=10.0, random_state=0)
+    >>> vae = BalancedVAE(2, hidden_layer_sizes=(), max_iter=5, tol=10.0)
+    >>> vae = vae.set_params(random_state=0)
     >>> cross_val_score(vae, load_wine().data, cv=3, scoring=active_units_scorer)
     array([2., 2., 2.])
     """

@@ -28,7 +28,8 @@ class RateDistortionScoring(BaseEstimator):
     >>> from skvae import BalancedVAE
     >>> from skvae.metrics import RateDistortionScoring
     >>> X = load_wine().data
-    >>> vae = BalancedVAE(2, max_iter=20, tol=10.0, random_state=0).fit(X)
+    >>> vae = BalancedVAE(2, hidden_layer_sizes=(8,), max_iter=5, tol=10.0)
+    >>> vae = vae.set_params(random_state=0).fit(X)
     >>> scores = RateDistortionScoring(n_importance_samples=10)(vae, X)
     >>> scores["log_likelihood"] > scores["elbo"]
     True
@@ -134,7 +135,8 @@ def rate_distortion_scoring(
     >>> from sklearn.model_selection import cross_validate
     >>> from skvae import BalancedVAE
     >>> from skvae.metrics import rate_distortion_scoring
-    >>> vae = BalancedVAE(2, max_iter=20, tol=10.0, random_state=0)
+    >>> vae = BalancedVAE(2, hidden_layer_sizes=(), max_iter=5, tol=10.0)
+    >>> vae = vae.set_params(random_state=0)
     >>> scoring = rate_distortion_scoring()
     >>> scores = cross_validate(vae, load_wine().data, cv=3, scoring=scoring)
     >>> [name for name in scores if name.startswith("test_")]
