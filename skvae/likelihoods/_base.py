@@ -359,18 +359,7 @@ class Likelihood(BaseEstimator):
         return self.has_variance and self.variance is None
 
     def admit(self, X: Floats, names: Sequence[str] | None = None) -> Floats:
-        """Return X as the likelihood sees it.
-
-        Parameters
-        ----------
-        X : ndarray of shape (n_samples, n_features)
-            NaN where a cell is missing.
-        names : array of str or None, default=None
-            Names of the columns.
-
-        Returns
-        -------
-        X : ndarray of shape (n_samples, n_features)
+        """Return X if all of it is possible; what it is, `fit` says.
 
         Raises
         ------
@@ -379,7 +368,7 @@ class Likelihood(BaseEstimator):
         """
         return X
 
-    def _refuse(
+    def refuse(
         self,
         is_impossible: NDArray[np.bool_],
         X: Floats,
@@ -395,7 +384,7 @@ class Likelihood(BaseEstimator):
                 f"{column_name(int(column), names)} holds {X[row, column]:g}. {remedy}"
             )
 
-    def _tensor(self, name: str, beside: Tensor) -> Tensor:
+    def tensor(self, name: str, beside: Tensor) -> Tensor:
         """What `fit` learned, on the device of a tensor and copied there once.
 
         A copy at every step would make the device wait, and cannot be recorded in a

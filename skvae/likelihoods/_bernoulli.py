@@ -84,7 +84,7 @@ class Bernoulli(Likelihood):
         """Return X as zeros and ones, or raise ValueError."""
         if self.threshold is not None:
             return np.where(np.isnan(X), X, (self.threshold < X).astype(X.dtype))
-        self._refuse(
+        self.refuse(
             ~((X == 0) | (X == 1) | np.isnan(X)),
             X,
             names,

@@ -70,7 +70,7 @@ class Categorical(Levels):
 
     def inputs(self, x: Tensor, observed: Tensor | None = None) -> Tensor:
         """Indicators of levels; none is set where a cell is missing."""
-        place = x.long() + self._tensor("offset_", x)
+        place = x.long() + self.tensor("offset_", x)
         source = x.new_ones(()).expand_as(x) if observed is None else observed.to(x)
         width = self.n_inputs(x.shape[-1])
         return x.new_zeros((*x.shape[:-1], width)).scatter(-1, place, source)
@@ -92,5 +92,5 @@ class Categorical(Levels):
 
         logits = parameters["logits"]
         return SegmentedCategorical(
-            logits, self._tensor("offset_", logits), self._tensor("column_", logits)
+            logits, self.tensor("offset_", logits), self.tensor("column_", logits)
         )

@@ -53,12 +53,12 @@ class Counts(ScaledInputs):
         from all that was seen does not give a mean beyond any count.
         """
         value = parameters["log_mean"]
-        bound = self._tensor("log_bound_", value)
+        bound = self.tensor("log_bound_", value)
         return value.minimum(bound) + (value - bound).relu().log1p()
 
     def admit(self, X: Floats, names: Sequence[str] | None = None) -> Floats:
         """Return X, or raise ValueError where it is not a count."""
-        self._refuse(
+        self.refuse(
             (X < 0) | ((np.floor(X) != X) & ~np.isnan(X)),
             X,
             names,

@@ -85,7 +85,7 @@ class LogNormal(Gaussian):
 
     def admit(self, X: Floats, names: Sequence[str] | None = None) -> Floats:
         """Return X, or raise ValueError where it is not above zero."""
-        self._refuse(
+        self.refuse(
             X <= 0,
             X,
             names,

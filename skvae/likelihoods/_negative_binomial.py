@@ -106,6 +106,6 @@ def inverse_dispersion(mean: Floats, variance: Floats) -> Floats:
     A variance that is not above the mean, which no finite one explains, gets the
     largest; from there its gradient still says something.
     """
-    surplus = np.maximum(variance - mean, 1e-300)
-    # Divided first: the square of a small mean may underflow.
-    return np.clip(mean * (mean / surplus), 0.01, 1000.0)
+    surplus = np.maximum(variance - mean, 1e-3 * mean**2)
+    # A column of nothing but zeros has neither.
+    return np.maximum(mean**2 / np.maximum(surplus, 1e-300), 0.01)

@@ -70,8 +70,8 @@ class Ordinal(Levels):
 
     def inputs(self, x: Tensor, observed: Tensor | None = None) -> Tensor:
         """Codes of mean zero and variance one over the rows of `fit`."""
-        center = self._tensor("input_center_", x)
-        return super().inputs((x - center) / self._tensor("input_scale_", x), observed)
+        center = self.tensor("input_center_", x)
+        return super().inputs((x - center) / self.tensor("input_scale_", x), observed)
 
     def feature_parameters(
         self,
@@ -108,7 +108,7 @@ class Ordinal(Levels):
 
         location = parameters["location"]
         return CumulativeLogit(
-            location, parameters["thresholds"], self._tensor("n_levels_", location)
+            location, parameters["thresholds"], self.tensor("n_levels_", location)
         )
 
 

@@ -34,6 +34,6 @@ class ScaledInputs(Likelihood):
 
     def inputs(self, x: Tensor, observed: Tensor | None = None) -> Tensor:
         """Values of mean zero and variance one over the rows of `fit`."""
-        center = self._tensor("input_center_", x)
-        scaled = (self.bend(x) - center) / self._tensor("input_scale_", x)
+        center = self.tensor("input_center_", x)
+        scaled = (self.bend(x) - center) / self.tensor("input_scale_", x)
         return super().inputs(scaled, observed)

@@ -94,7 +94,7 @@ class StudentT(Likelihood):
             self.df_ = np.full_like(spread, self.degrees_of_freedom)
         distance = quantile(np.abs(X - self.median_), weight, 0.5)
         # More than half of a column may be one value.
-        distance = np.where(distance > 1e-3 * spread, distance, 0.67 * spread)
+        distance = np.where(distance > 0.0, distance, 0.67 * spread)
         self.scale_ = distance / stdtrit(self.df_, 0.75)
 
     def start(

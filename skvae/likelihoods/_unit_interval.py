@@ -17,7 +17,7 @@ class UnitInterval(ScaledInputs):
 
     def admit(self, X: Floats, names: Sequence[str] | None = None) -> Floats:
         """Return X, or raise ValueError where it is not between 0 and 1."""
-        self._refuse(
+        self.refuse(
             (X < 0) | (X > 1),
             X,
             names,

@@ -1,5 +1,6 @@
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -82,3 +83,16 @@ def test_who_may_move_the_variance():
     assert Gaussian().has_free_variance
     assert not Gaussian(variance=0.5).has_free_variance
     assert not Gaussian(variance=[0.5, 1.0]).has_free_variance
+
+
+def test_start_is_the_mean_in_the_units_of_the_table():
+    X = np.random.RandomState(0).standard_normal((20, 3)) * 5.0 + 7.0
+    gaussian = Gaussian().fit(X)
+    np.testing.assert_allclose(gaussian.start(3), X.mean(axis=0), rtol=1e-13)
+    start = gaussian.start(3, X.mean(axis=0), X.std(axis=0))
+    np.testing.assert_allclose(start, 0.0, atol=1e-13)
+
+
+def test_dispersion_is_the_variance():
+    variance = np.array([0.5, 2.0])
+    assert Gaussian().dispersion_of(variance) is variance
