@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from skvae import training
+from skvae._columns import Columns
 from skvae._parts import Parts
 from skvae._table import Table
 
@@ -23,6 +24,8 @@ def attributes_of(
     held_out: training.Evaluation | None,
     calibration: training.Calibration | None,
     variance: torch.Tensor,
+    jacobian: float,
+    columns: Columns,
 ) -> dict[str, Any]:
     """Fitted attributes of one model.
 
@@ -44,6 +47,10 @@ def attributes_of(
         How the decoder variance follows from them; None where it is fixed.
     variance : Tensor of shape (1, 1 or n_features)
         The fixed one.
+    jacobian : float
+        Nats per row that the distortion of the judged rows gains in the units of X.
+    columns : Columns
+        What the columns of X hold.
     """
     judged = seen if held_out is None else held_out
     if calibration is not None:
@@ -53,24 +60,35 @@ def attributes_of(
     module = parts.module(len(table.scale), n_components)
     rate = float(judged.rate[0])
     distortion = float(judged.distortion(module, variance)[0])
-    distortion += float(table.log_jacobian.sum())
+    distortion += jacobian
     scored = variance.cpu().numpy().astype(values.dtype, copy=False)
     has_variance = parts.likelihood.has_variance
     return {
         "n_components_": n_components,
-        "variance_": number(scored[0]) if has_variance else None,
+        "variance_": None if not has_variance else _of_columns(parts, scored[0]),
         "active_units_": (seen.spread[0] > 0.01).cpu().numpy(),
         "rate_": rate,
         "distortion_": distortion,
         "elbo_": -(rate + distortion),
         "_parts": parts,
         "_table": table,
+        "_columns": columns,
         "_shapes": shapes,
         "_values": values,
         "_variance": scored,
         # Only of a model for a range of betas.
         "_curve": None,
     }
+
+
+def _of_columns(parts: Parts, variance: NDArray[np.floating]) -> Any:
+    """Dispersion of each column, NaN where it has none; one number where shared."""
+    if len(variance) == 1 or not parts.likelihood.has_rest:
+        return number(variance)
+    columns = parts.likelihood.dispersed(-1)
+    found = np.full(len(columns), np.nan)
+    found[columns] = variance
+    return found
 
 
 def number(values: NDArray[np.floating]) -> Any:

@@ -13,6 +13,7 @@ from sklearn.base import clone
 
 from skvae import training
 from skvae._attributes import attributes_of, number
+from skvae._columns import Columns
 from skvae._parts import Parts
 from skvae._table import Table
 
@@ -47,6 +48,9 @@ class Curve:
     """Of the training rows, with an axis of betas in place of the replicas."""
     held_out: training.Evaluation | None
     calibration: training.Calibration | None
+    jacobian: tuple[float, float]
+    """Nats per row that the distortion gains in the units of X, of both rows."""
+    columns: Columns
 
     @classmethod
     @torch.no_grad()
@@ -61,6 +65,8 @@ class Curve:
         held_out: training.Rows | None,
         calibration: training.Calibration | None,
         variance: torch.Tensor,
+        jacobian: tuple[float, float],
+        columns: Columns,
     ) -> Curve:
         """Look at the rows at each beta of the grid."""
         policy: Any = parts.policy
@@ -73,9 +79,8 @@ class Curve:
 
         def evaluated(rows: training.Rows) -> training.Evaluation:
             few = slice(None, None, 1 + len(nodes) * len(rows.x) // _ROWS)
-            weight = rows.weight[few]
-            some = training.Rows(rows.x[few], weight / weight.sum())
-            return _arrays(training.evaluate(module.plain, weights, some, noise))
+            found = training.evaluate(module.plain, weights, rows.take(few), noise)
+            return _arrays(found)
 
         return cls(
             parts,
@@ -88,6 +93,8 @@ class Curve:
             evaluated(rows),
             None if held_out is None else evaluated(held_out),
             None if calibration is None else _arrays(calibration),
+            jacobian,
+            columns,
         )
 
     @torch.no_grad()
@@ -112,6 +119,8 @@ class Curve:
             None if self.held_out is None else self._interpolated(self.held_out, eta),
             None if self.calibration is None else _tensors(self.calibration),
             torch.tensor(self.variance),
+            self.jacobian[1],
+            self.columns,
         )
         theta = None
         if self.parts.likelihood.has_variance:
@@ -138,6 +147,9 @@ class Curve:
             error=at(evaluation.error, is_log=True),
             spread=at(evaluation.spread),
             fixed_distortion=at(evaluation.fixed_distortion),
+            share=None
+            if evaluation.share is None
+            else torch.tensor(evaluation.share, dtype=torch.float64),
         )
 
 

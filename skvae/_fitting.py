@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,20 +13,19 @@ from torch import Tensor
 
 from skvae import training
 from skvae._attributes import attributes_of, number
+from skvae._columns import Columns
 from skvae._curve import Curve
-from skvae._linear_model import LinearModel, LinearWeights
+from skvae._linear_model import LinearWeights
+from skvae._linear_rows import linear_rows
 from skvae._parts import Parts, fixed_variance, torch_device
 from skvae._planning import held_out, plan
 from skvae._rows import canonical_rows
-from skvae._start import linear_start
-from skvae._table import Table, slices
+from skvae._start import LinearStarts
+from skvae._table import Table, has_gaps, slices
 from skvae.balance._base import Sizes
 
 # Rows decoded to report on the training rows, so that a large table gets fewer nodes.
 _REPORTED_ROWS = 2**16
-
-# Rows from which on linear models are computed from means and covariances.
-_LINEAR_ROWS = 20_000
 
 
 class Fitting:
@@ -38,13 +36,11 @@ class Fitting:
     vae : BalancedVAE
         Its parameters, and its fitted attributes where it goes on from them.
     X : ndarray of shape (n_samples, n_features)
-        Finite numbers.
+        Numbers, as `columns` makes them; NaN where a cell is missing.
     weight : ndarray of shape (n_samples,)
         Not negative, not all zero.
-    container : str
-        Kind of table that X came in.
-    columns : list or None
-        Names of its columns.
+    columns : Columns
+        What the columns of the user's table hold.
     goes_on : bool
         Whether there is a last fit to go on from.
     is_partial : bool
@@ -58,8 +54,7 @@ class Fitting:
         X: NDArray[np.floating],
         weight: NDArray[np.float64],
         *,
-        container: str,
-        columns: Sequence[str] | None,
+        columns: Columns,
         goes_on: bool,
         is_partial: bool,
         betas: Sequence[float] | None = None,
@@ -72,10 +67,20 @@ class Fitting:
         if not weight.all():
             # A row of weight zero is not there, nor does it say what "auto" means.
             X, weight = X[weight > 0], weight[weight > 0]
-        self.parts = vae._parts if self.resumes else Parts.from_params(vae, X)
-        likelihood = self.parts.likelihood
-        X = likelihood.admit(X, getattr(vae, "feature_names_in_", None))
+        self.columns = columns
+        self.has_gaps = has_gaps(X)
+        names = columns.names
         index, weight = canonical_rows(X, weight)
+        if self.resumes:
+            self.parts = vae._parts
+        else:
+            self.parts = Parts.from_params(vae, X, columns)
+            if not self.parts.likelihood.is_gaussian:
+                self.parts.likelihood.fit(X[index], names, weight)
+            masked = vae._parts.masked if goes_on else _columns_with_gaps(X)
+            self.parts = self.parts._replace(masked=masked)
+        likelihood = self.parts.likelihood
+        X = likelihood.admit(X, names)
         n_features = X.shape[1]
         if self.resumes:
             self.n_components = vae.n_components_
@@ -84,15 +89,13 @@ class Fitting:
         else:
             self.n_components = vae.n_components
         if goes_on:
-            self.table = vae._table.after(X)
+            self.table = vae._table.after(likelihood.to_model(X))
         else:
             self.table = Table.from_rows(
-                X,
+                likelihood.to_model(X),
                 index,
                 weight,
-                standardize=vae.standardize and likelihood.is_continuous,
-                container=container,
-                names=columns,
+                standardize=vae.standardize & likelihood.continuous(n_features),
             )
         self.module = self.parts.training_module(n_features, self.n_components)
         if not self.resumes:
@@ -103,10 +106,14 @@ class Fitting:
         is_held_out = np.zeros(len(index), dtype=bool)
         if not is_partial:
             is_held_out[held_out(vae, len(index), seed)] = True
-        self.rows = self._rows(X, index[~is_held_out], weight[~is_held_out])
-        self.held_out = None
+        self.rows, self.jacobian = self._rows(
+            X, index[~is_held_out], weight[~is_held_out]
+        )
+        self.held_out, self.judged_jacobian = None, self.jacobian
         if is_held_out.any():
-            self.held_out = self._rows(X, index[is_held_out], weight[is_held_out])
+            self.held_out, self.judged_jacobian = self._rows(
+                X, index[is_held_out], weight[is_held_out]
+            )
         self.plan = plan(
             vae, len(self.rows.x), self.parts.divergence, is_partial=is_partial
         )
@@ -138,9 +145,17 @@ class Fitting:
                 scope,
                 self.state.floor,
                 self.state.prior,
-                self.rows,
-                self.held_out,
+                self._with_dispersion(self.rows),
+                self._with_dispersion(self.held_out),
             )
+
+    def _with_dispersion(self, rows: training.Rows | None) -> Any:
+        """Rows without the columns that have no dispersion."""
+        columns = torch.from_numpy(self._dispersed)
+        if rows is None or columns.all():
+            return rows
+        observed = None if rows.observed is None else rows.observed[:, columns]
+        return training.Rows(rows.x[:, columns], rows.weight, observed)
 
     def _tensor(self, values: ArrayLike) -> Tensor:
         return torch.tensor(values, dtype=self.dtype, device=self.device)
@@ -150,40 +165,66 @@ class Fitting:
         X: NDArray[np.floating],
         index: NDArray[np.intp],
         weight: NDArray[np.float64],
-    ) -> training.Rows:
-        """Some of the rows, as the model sees them."""
-        shape = len(index), X.shape[1]
+    ) -> tuple[training.Rows, float]:
+        """Some of the rows as the model sees them, and what their units are worth.
+
+        The second is the nats per row that their distortion gains in the units of X.
+        """
+        likelihood, shape = self.parts.likelihood, (len(index), X.shape[1])
+        share = weight / weight.sum()
         x = torch.empty(shape, dtype=self.dtype, device=self.device)
+        observed = None
+        if self.has_gaps:
+            observed = torch.empty(shape, dtype=torch.bool, device=self.device)
+        jacobian = 0.0
         for part in slices(*shape):
-            x[part] = self._tensor(self.table.to_model(X[index[part]]))
-        return training.Rows(x, self._tensor(weight / weight.sum()))
+            rows = X[index[part]]
+            seen = self.table.to_model(likelihood.to_model(rows))
+            nats = self.table.log_jacobian + likelihood.log_jacobian(rows)
+            if observed is not None:
+                is_there = ~np.isnan(seen)
+                observed[part] = torch.from_numpy(is_there).to(self.device)
+                seen, nats = np.where(is_there, seen, 0.0), np.where(is_there, nats, 0.0)
+            x[part] = self._tensor(seen)
+            jacobian += float(share[part] @ nats.sum(axis=1))
+        return training.Rows(x, self._tensor(share), observed), jacobian
 
     def _start(self, seed: int) -> training.TrainingState:
         """State to train from."""
         if self.resumes:
             return self.vae._state.to_torch(self.device, self.dtype)
-        likelihood, table, policy = (
-            self.parts.likelihood,
-            self.table,
-            self.parts.policy,
-        )
-        variance = fixed_variance(likelihood, len(table.scale))
-        floor = likelihood.floor * table.variance
-
-        @functools.cache
-        def linear_model() -> LinearModel:
-            x, weight = _arrays(self.rows)
-            return LinearModel.from_rows(
-                x / np.sqrt(variance), weight, self.n_components
+        likelihood, table, policy = self.parts.likelihood, self.table, self.parts.policy
+        n_features = len(table.scale)
+        columns = self._dispersed
+        variance = fixed_variance(likelihood, int(columns.sum()))
+        # A likelihood without a variance gets the policy's, which it does not read.
+        of_columns = table.variance[columns]
+        floor = likelihood.least_dispersion(table.variance)
+        if not likelihood.has_variance:
+            floor = 0.0 * of_columns
+        linear = None
+        if likelihood.is_gaussian:
+            linear = LinearStarts(
+                linear_rows(self.rows),
+                None if self.held_out is None else linear_rows(self.held_out),
+                self.n_components,
+                variance,
+                floor,
             )
-
         starts: list[LinearWeights] | None = None
         noise = prior = None
-        if likelihood.has_variance and self.parts.network.starts_linear:
-            starts, noises = self._linear_starts(linear_model, variance, floor)
-            noise = self._tensor(noises)
+        if linear is not None and self.parts.network.starts_linear:
+            found = [
+                linear.of(
+                    policy.starts_at(beta, n_features, self.n_components),
+                    scope if policy.moves_variance else None,
+                )
+                for beta, scope in self.replicas
+            ]
+            starts = [weights for weights, _ in found]
+            noise = self._tensor(np.stack([noises for _, noises in found]))
             left = [
-                table.variance - np.square(weights.decoder).sum(axis=0)
+                of_columns - np.square(weights.decoder).sum(axis=0)
                 for weights in starts
             ]
             prior = self._tensor(np.maximum(left, floor))
@@ -192,17 +233,19 @@ class Fitting:
             per_feature = self._tensor(
                 [float(scope == "feature") for _, scope in self.replicas]
             )
+        dispersion = likelihood.dispersion_of(of_columns)
         self.sizes = sizes = Sizes(
             n_replicas=len(self.replicas),
-            n_features=len(table.scale),
+            n_features=n_features,
             n_components=self.n_components,
             variance=self._tensor(variance),
-            data_variance=self._tensor(table.variance),
+            data_variance=self._tensor(dispersion),
             noise_variance=noise,
             per_feature=per_feature,
-            linear_model=linear_model if likelihood.has_variance else None,
-            log_jacobian=float(table.log_jacobian.sum()),
+            linear_model=None if linear is None else linear.model,
+            log_jacobian=self.jacobian,
         )
+        bias = likelihood.start(n_features, table.center, table.scale)
         state = training.init(
             self.module,
             policy,
@@ -212,36 +255,19 @@ class Fitting:
             seed=seed,
             starts=starts,
             prior=prior,
+            bias=torch.tensor(bias, dtype=torch.float64),
+            shared=self.module.shared(table.center, table.scale),
         )
         if self.goes_on:
             state.values = self._last_values(state.shapes)
         return state
 
-    def _linear_starts(
-        self,
-        linear_model: Callable[[], LinearModel],
-        variance: NDArray[np.float64],
-        floor: NDArray[np.float64],
-    ) -> tuple[list[LinearWeights], NDArray[np.float64]]:
-        """Linear model that each replica starts at, and its noise variances."""
-        policy, n_features = self.parts.policy, len(floor)
-        x, weight = _arrays(self.rows)
-        held_out = None if self.held_out is None else _arrays(self.held_out)
-        found = []
-        for beta, scope in self.replicas:
-            beta = policy.starts_at(beta, n_features, self.n_components)
-            if policy.moves_variance:
-                found.append(
-                    linear_start(
-                        x, weight, held_out, self.n_components, beta, scope, floor
-                    )
-                )
-            else:
-                noise = np.broadcast_to(variance, n_features)
-                model = linear_model()
-                start = model.weights(beta, weight @ x, np.sqrt(noise))
-                found.append((start, noise))
-        return [start for start, _ in found], np.stack([noise for _, noise in found])
+    @property
+    def _dispersed(self) -> NDArray[np.bool_]:
+        """Columns with a dispersion; all of them where the likelihood has none."""
+        likelihood, n_features = self.parts.likelihood, len(self.table.scale)
+        columns = likelihood.dispersed(n_features)
+        return columns if likelihood.has_variance else ~columns
 
     def _last_values(self, shapes: dict[str, tuple[int, ...]]) -> Tensor:
         """Weights of the last fit, for a warm start."""
@@ -295,7 +321,9 @@ class Fitting:
         if attributes["_variance"].shape[1] == 1:
             # With scope="auto", one for all may have come once for each feature.
             variance = variance.mean(keepdims=True)
-        history = _in_units_of_x(outcome.history, self.table.log_jacobian.sum())
+        history = _in_units_of_x(
+            outcome.history, self.jacobian, self.judged_jacobian
+        )
         if self.resumes:
             history = _joined(self.vae.history_, history)
         return {
@@ -329,6 +357,8 @@ class Fitting:
                 self.held_out,
                 calibration,
                 variance,
+                (self.jacobian, self.judged_jacobian),
+                self.columns,
             )
             return curve.at(number(self.state.balance.beta[r : r + 1].cpu().numpy()))
         weights = training.views(values, self.state.shapes)
@@ -349,30 +379,9 @@ class Fitting:
             held_out,
             calibration,
             variance,
+            self.judged_jacobian,
+            self.columns,
         )
-
-
-def _arrays(rows: training.Rows) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Rows and their weights as arrays in float64.
-
-    Of many, a few with the same mean and covariance, which is all that a linear model
-    knows of them.
-    """
-    weight = rows.weight.double().cpu().numpy()
-    weight = weight / weight.sum()
-    n_rows, n_features = rows.x.shape
-    if n_rows <= max(_LINEAR_ROWS, 2 * n_features):
-        return rows.x.double().cpu().numpy(), weight
-    parts = slices(n_rows, n_features)
-    center = sum(weight[part] @ rows.x[part].double().cpu().numpy() for part in parts)
-    covariance = np.zeros((n_features, n_features))
-    for part in parts:
-        x = rows.x[part].double().cpu().numpy() - center
-        covariance += (x * weight[part, None]).T @ x
-    values, vectors = np.linalg.eigh(covariance)
-    axes = np.sqrt(n_features * values.clip(min=0.0))[:, None] * vectors.T
-    few = np.concatenate([center + axes, center - axes])
-    return few, np.full(len(few), 1.0 / len(few))
 
 
 def _joined(
@@ -391,15 +400,24 @@ def _joined(
     }
 
 
+def _columns_with_gaps(X: NDArray[np.floating]) -> tuple[int, ...]:
+    """Columns that have missing cells."""
+    found = np.zeros(X.shape[1], dtype=bool)
+    for part in slices(*X.shape):
+        found |= np.isnan(X[part]).any(axis=0)
+    return tuple(int(column) for column in np.flatnonzero(found))
+
+
 def _in_units_of_x(
-    history: dict[str, NDArray[np.floating]], log_jacobian: float
+    history: dict[str, NDArray[np.floating]], jacobian: float, judged_jacobian: float
 ) -> dict[str, NDArray[np.floating]]:
     """History of the only replica, in the units of X."""
     history = {name: entries[:, 0].astype(float) for name, entries in history.items()}
     history["theta"] = history["beta"] * history["variance"]
-    for name in ("distortion", "objective", "validation_distortion"):
-        if name in history:
-            history[name] += log_jacobian
+    for name in ("distortion", "objective"):
+        history[name] += jacobian
+    if "validation_distortion" in history:
+        history["validation_distortion"] += judged_jacobian
     for prefix in ("", "validation_"):
         if f"{prefix}rate" in history:
             history[f"{prefix}elbo"] = -(

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from skvae._module import Module
+from skvae._module import Module, Sample
 from skvae._table import Table
 from skvae.divergences._posterior import FullPosterior, Posterior, log_prior
 from skvae.training._evaluate import chunks, quadrature
@@ -81,8 +81,8 @@ class Model:
         """Posterior means, of shape (n_samples, n_components)."""
         Z = np.empty((len(X), self.module.n_components), X.dtype)
         for rows in self._chunks(len(X)):
-            x = self._tensor(self.table.to_model(X[rows]))
-            Z[rows] = self.module.encode(self.weights, x).mean[0].cpu().numpy()
+            posterior = self.module.encode(self.weights, *self._seen(X[rows]))
+            Z[rows] = posterior.mean[0].cpu().numpy()
         return Z
 
     @torch.no_grad()
@@ -90,8 +90,8 @@ class Model:
         """Rate of each row and latent in nats, of shape (n_samples, n_components)."""
         rate = np.empty((len(X), self.module.n_components), X.dtype)
         for rows in self._chunks(len(X)):
-            x = self._tensor(self.table.to_model(X[rows]))
-            rate[rows] = self.module.encode(self.weights, x).kl()[0].cpu().numpy()
+            posterior = self.module.encode(self.weights, *self._seen(X[rows]))
+            rate[rows] = posterior.kl()[0].cpu().numpy()
         return rate
 
     @torch.no_grad()
@@ -99,8 +99,7 @@ class Model:
         """Posterior of every row, of one replica, on the CPU."""
         found = []
         for rows in self._chunks(len(X)):
-            x = self._tensor(self.table.to_model(X[rows]))
-            found.append(self.module.encode(self.weights, x))
+            found.append(self.module.encode(self.weights, *self._seen(X[rows])))
         fields = (torch.cat(parts, dim=1).cpu() for parts in zip(*found, strict=True))
         return type(found[0])(*fields)
 
@@ -110,8 +109,7 @@ class Model:
         X = np.empty((len(Z), self.module.n_features), Z.dtype)
         for rows in self._chunks(len(Z)):
             parameters = self.module.decode(self.weights, self._tensor(Z[rows])[None])
-            mean = self.module.likelihood.mean(parameters, self.scored_variance)
-            X[rows] = self.table.to_user(mean[0].cpu().numpy())
+            X[rows] = self._reconstructed(parameters)[0]
         return X
 
     @torch.no_grad()
@@ -126,7 +124,8 @@ class Model:
                 parameters, self.scored_variance, seed + rows.start
             )
             # In float64, as X may be beyond the range of the model's own precision.
-            X[rows] = self.table.to_user(x[0].cpu().double().numpy())
+            x = self.table.to_user(x[0].cpu().double().numpy())
+            X[rows] = self.module.likelihood.to_user(x)
         return X
 
     @torch.no_grad()
@@ -141,13 +140,16 @@ class Model:
         cells = np.empty(X.shape, X.dtype)
         mean = np.empty((len(X), self.module.n_components), X.dtype)
         for rows in self._chunks(len(X), len(noise)):
-            x = self._tensor(self.table.to_model(X[rows]))
-            sample = self.module.sample(self.weights, x, x.new_ones(len(x)), noise)
+            x, observed = self._seen(X[rows])
+            sample = self._sample(x, observed, noise)
             log_prob = self.module.likelihood.log_prob(
                 sample.x, sample.parameters, self.scored_variance
             )
             nats = -log_prob[0].unflatten(0, (len(noise), len(x))).mean(dim=0)
-            cells[rows] = nats.cpu().numpy() + self.table.log_jacobian
+            cells[rows] = nats.cpu().numpy() + self._jacobian(X[rows])
+            if observed is not None:
+                # What is not there surprises nobody.
+                cells[rows] = np.where(observed.cpu().numpy(), cells[rows], 0.0)
             rate[rows] = sample.posterior.kl()[0].sum(dim=-1).cpu().numpy()
             mean[rows] = sample.posterior.mean[0].cpu().numpy()
         return Scored(rate, cells, mean)
@@ -171,8 +173,8 @@ class Model:
         kept = 1.0 - torch.eye(n_components + 1, n_components)
         kept[-1] = 0.0
         for rows in self._chunks(len(X), len(noise)):
-            x = self._tensor(self.table.to_model(X[rows]))
-            sample = self.module.sample(self.weights, x, x.new_ones(len(x)), noise)
+            x, observed = self._seen(X[rows])
+            sample = self._sample(x, observed, noise)
             whole = self.module.log_likelihood(sample, self.scored_variance)
             for column, mask in enumerate(kept.to(x)):
                 z = sample.z * mask
@@ -195,21 +197,50 @@ class Model:
         noise = self._tensor(draws)[:, None]
         bound = np.empty(len(X), X.dtype)
         for rows in self._chunks(len(X), min(n_importance_samples, 100)):
-            x = self._tensor(self.table.to_model(X[rows]))
+            x, observed = self._seen(X[rows])
             per_pass = max(1, self._chunks(1)[0].stop // len(x))
             nats = torch.stack(
-                [self._log_weights(x, part) for part in noise.split(per_pass)]
+                [
+                    self._log_weights(self._sample(x, observed, part)).logsumexp(dim=0)
+                    for part in noise.split(per_pass)
+                ]
             )
+            jacobian = self._jacobian(X[rows])
+            if observed is not None:
+                jacobian = np.where(observed.cpu().numpy(), jacobian, 0.0)
             bound[rows] = (
                 nats.logsumexp(dim=0).cpu().numpy()
                 - math.log(n_importance_samples)
-                - self.table.log_jacobian.sum()
+                - jacobian.sum(axis=1)
             )
         return bound
 
-    def _log_weights(self, x: Tensor, noise: Tensor) -> Tensor:
-        """Log of the summed importance weights of each row, over some draws."""
-        sample = self.module.sample(self.weights, x, x.new_ones(len(x)), noise)
+    def _seen(self, X: Floats) -> tuple[Tensor, Tensor | None]:
+        """Rows as the model sees them, and which cells are not missing, if any are."""
+        x = self.table.to_model(self.module.likelihood.to_model(X))
+        is_there = ~np.isnan(x)
+        if is_there.all():
+            return self._tensor(x), None
+        x = np.where(is_there, x, 0.0)
+        return self._tensor(x), torch.from_numpy(is_there).to(self.device)
+
+    def _sample(self, x: Tensor, observed: Tensor | None, noise: Tensor) -> Sample:
+        """Encode rows, draw latents and decode them."""
+        ones = x.new_ones(len(x))
+        return self.module.sample(self.weights, x, ones, noise, observed)
+
+    def _jacobian(self, X: Floats) -> Floats:
+        """Nats that each cell's distortion gains in the units of X."""
+        return self.table.log_jacobian + self.module.likelihood.log_jacobian(X)
+
+    def _reconstructed(self, parameters: dict[str, Tensor]) -> Floats:
+        """What stands for each cell in the units of X, replica axis first."""
+        return self.module.likelihood.reconstruction(
+            parameters, self.scored_variance, self.table.center, self.table.user_scale
+        )
+
+    def _log_weights(self, sample: Sample) -> Tensor:
+        """Log of the importance weight of each draw, of shape (n_draws, n_rows)."""
         log_likelihood = self.module.log_likelihood(sample, self.scored_variance)
-        log_ratio = log_prior(sample.z) - sample.posterior.log_prob(noise)
-        return (log_likelihood + log_ratio)[0].logsumexp(dim=0)
+        log_ratio = log_prior(sample.z) - sample.posterior.log_prob(sample.noise)
+        return (log_likelihood + log_ratio)[0]

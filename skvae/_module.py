@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from skvae._linear_model import LinearWeights
@@ -14,6 +16,12 @@ from skvae.divergences._base import Divergence, Draws
 from skvae.divergences._posterior import POSTERIORS, FullPosterior, Posterior
 from skvae.likelihoods._base import Likelihood
 from skvae.networks._base import Network, Weights
+
+
+Floats = NDArray[np.floating]
+
+# Before the names of parameters that all rows share, among the weights.
+_SHARED = "likelihood."
 
 
 @dataclass(frozen=True)
@@ -28,6 +36,9 @@ class Sample:
     """As often as there are draws, block after block, like what follows."""
     parameters: dict[str, Tensor]
     weight: Tensor
+    """Of rows, of shape (n_rows,), or of cells where some are missing."""
+    observed: Tensor | None = None
+    """Cells that are not missing; None where none are."""
 
 
 class Module:
@@ -43,6 +54,8 @@ class Module:
         What beta weighs.
     n_features, n_components : int
         Widths of a row and of its latents.
+    masked : tuple of int, default=()
+        Columns with missing cells, of which the encoder is told which are.
     """
 
     def __init__(
@@ -52,7 +65,9 @@ class Module:
         divergence: Divergence,
         n_features: int,
         n_components: int,
+        masked: tuple[int, ...] = (),
     ) -> None:
+        self.masked = masked
         self.likelihood = likelihood
         self.divergence = divergence
         self.n_features = n_features
@@ -61,9 +76,15 @@ class Module:
         self.plain = self
         if network.at_one_beta is not network:
             self.plain = Module(
-                network.at_one_beta, likelihood, divergence, n_features, n_components
+                network.at_one_beta,
+                likelihood,
+                divergence,
+                n_features,
+                n_components,
+                masked,
             )
-        self.encoder = network.encoder(n_features, n_components)
+        n_inputs = likelihood.n_inputs(n_features) + len(masked)
+        self.encoder = network.encoder(n_inputs, n_components)
         self.posterior = POSTERIORS[network.posterior]
         self.decoder = network.decoder(
             n_components, likelihood.n_parameters(n_features)
@@ -119,25 +140,70 @@ class Module:
         return 2 * max(*widths, self.n_features)
 
     def init(
-        self, generator: torch.Generator, start: LinearWeights | None = None
+        self,
+        generator: torch.Generator,
+        start: LinearWeights | None = None,
+        bias: Tensor | None = None,
     ) -> Weights:
-        """Start values without the replica axis, in float64 on the CPU."""
+        """Start values without the replica axis, in float64 on the CPU.
+
+        Without a linear model to start at, the decoder starts at `bias`, if that is
+        given.
+        """
         drawn = {
             **self.encoder.init(generator, start),
             **self.decoder.init(generator, start),
         }
+        if start is None and bias is not None:
+            self.decoder.set_bias(drawn, bias)
         return {name: drawn[name] for name in self.shapes}
 
-    def encode(self, weights: Weights, x: Tensor) -> Posterior | FullPosterior:
+    def inputs(self, x: Tensor, observed: Tensor | None = None) -> Tensor:
+        """What the encoder is given of rows: their cells, and which are missing."""
+        inputs = self.likelihood.inputs(x, observed)
+        if not self.masked:
+            return inputs
+        if observed is None:
+            gaps = x.new_zeros((*x.shape[:-1], len(self.masked)))
+        else:
+            gaps = (~observed[..., list(self.masked)]).to(x)
+        return torch.cat([inputs, gaps], dim=-1)
+
+    def encode(
+        self, weights: Weights, x: Tensor, observed: Tensor | None = None
+    ) -> Posterior | FullPosterior:
         """Posterior of rows of shape (n_rows, n_features), shared by all replicas."""
-        return self.posterior.from_output(self.encoder(weights, x), self.n_components)
+        output = self.encoder(weights, self.inputs(x, observed))
+        return self.posterior.from_output(output, self.n_components)
 
     def decode(self, weights: Weights, z: Tensor) -> dict[str, Tensor]:
         """Parameters of the likelihood at latents of each replica."""
-        return self.likelihood.unpack(self.decoder(weights, z))
+        return self.parameters(weights, self.decoder(weights, z))
+
+    def parameters(self, weights: Weights, decoded: Tensor) -> dict[str, Tensor]:
+        """Parameters of each cell, and those that all rows share."""
+        shared = {
+            name.removeprefix(_SHARED): weight[:, None]
+            for name, weight in weights.items()
+            if name.startswith(_SHARED)
+        }
+        return {**self.likelihood.unpack(decoded), **shared}
+
+    def shared(self, center: Floats, scale: Floats) -> Weights:
+        """Start values of the parameters that all rows share, in float64."""
+        found = self.likelihood.feature_parameters(center, scale)
+        return {
+            f"{_SHARED}{name}": torch.tensor(value, dtype=torch.float64)
+            for name, value in found.items()
+        }
 
     def sample(
-        self, weights: Weights, x: Tensor, weight: Tensor, noise: Tensor
+        self,
+        weights: Weights,
+        x: Tensor,
+        weight: Tensor,
+        noise: Tensor,
+        observed: Tensor | None = None,
     ) -> Sample:
         """Encode rows, draw latents and decode them.
 
@@ -152,14 +218,33 @@ class Module:
         noise : Tensor of shape (n_draws, n_rows, n_components)
             Standard normal; each row is decoded once for each draw. An axis of rows
             of length 1 gives the same noise to all rows.
+        observed : Tensor of shape (n_rows, n_features), dtype=bool, or None
+            Cells that are not missing; the others hold 0.
         """
-        posterior = self.encode(weights, x)
+        posterior = self.encode(weights, x, observed)
         z = self.draw(posterior, noise)
         # The draws of a row follow each other as blocks of rows, so that one matrix
         # product decodes them all.
         parameters = self.decode(weights, z.flatten(1, 2))
-        x, weight = self.repeated(x, weight, len(noise))
-        return Sample(posterior, z, noise, x, parameters, weight)
+        return self.sampled(posterior, z, noise, x, parameters, weight, observed)
+
+    def sampled(
+        self,
+        posterior: Posterior | FullPosterior,
+        z: Tensor,
+        noise: Tensor,
+        x: Tensor,
+        parameters: dict[str, Tensor],
+        weight: Tensor,
+        observed: Tensor | None,
+    ) -> Sample:
+        """Sample of a batch from its parts."""
+        n_draws = len(noise)
+        x, weight = self.repeated(x, weight, n_draws)
+        if observed is not None:
+            observed = observed.repeat(n_draws, 1)
+            weight = weight[:, None] * observed
+        return Sample(posterior, z, noise, x, parameters, weight, observed)
 
     def draw(self, posterior: Posterior | FullPosterior, noise: Tensor) -> Tensor:
         """Latents, of shape (n_replicas, n_draws, n_rows, n_components)."""
@@ -179,9 +264,36 @@ class Module:
             sample.x, sample.parameters, sample.weight
         )
 
+    def share(self, sample: Sample) -> Tensor | float:
+        """Weighted share of rows in which each column with a dispersion is observed."""
+        if sample.observed is None:
+            return 1.0
+        return sample.weight.sum(dim=0)[self.dispersed]
+
+    @property
+    def dispersed(self) -> Tensor:
+        """Columns with a dispersion, as a mask."""
+        return torch.from_numpy(self.likelihood.dispersed(self.n_features))
+
+    def distortion(
+        self, sample: Sample, error: Tensor | None, variance: Tensor
+    ) -> Tensor:
+        """Distortion of each replica, of shape (n_replicas,)."""
+        likelihood = self.likelihood
+        if error is None:
+            return likelihood.distortion(sample.x, sample.parameters, sample.weight)
+        found = likelihood.distortion_from_error(error, variance, self.share(sample))
+        if likelihood.has_rest:
+            found = found + likelihood.distortion(
+                sample.x, sample.parameters, sample.weight
+            )
+        return found
+
     def log_likelihood(self, sample: Sample, variance: Tensor) -> Tensor:
         """Log-likelihood of each draw, of shape (n_replicas, n_draws, n_rows)."""
         cells = self.likelihood.log_prob(sample.x, sample.parameters, variance)
+        if sample.observed is not None:
+            cells = cells * sample.observed
         return cells.sum(dim=-1).unflatten(1, sample.z.shape[1:3])
 
     def terms(
@@ -200,12 +312,7 @@ class Module:
         """
         if kl is None:
             kl = sample.posterior.kl()
-        if error is None:
-            distortion = self.likelihood.distortion(
-                sample.x, sample.parameters, sample.weight
-            )
-        else:
-            distortion = self.likelihood.distortion_from_error(error, variance)
+        distortion = self.distortion(sample, error, variance)
         log_likelihood = None
         if self.divergence.needs_log_likelihood:
             log_likelihood = self.log_likelihood(sample, variance)

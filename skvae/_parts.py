@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
 
+from skvae._columns import Columns
+from skvae._mixture import likelihood_of
 from skvae._sklearn_compat import validate_parameter_constraints
 from skvae.balance import (
     POLICIES,
@@ -21,13 +23,17 @@ from skvae.balance import (
     Wrapper,
 )
 from skvae.divergences import DIVERGENCES, KL, Divergence
-from skvae.likelihoods import LIKELIHOODS, Likelihood
+from skvae.likelihoods import Likelihood
 from skvae.networks import MLP, NETWORKS, Network
 
 if TYPE_CHECKING:
     import torch
 
     from skvae._module import Module
+
+
+# The default policy moves a variance where there is one, and otherwise weighs by beta.
+_DEFAULT = "running_average"
 
 
 class Parts(NamedTuple):
@@ -37,9 +43,13 @@ class Parts(NamedTuple):
     likelihood: Likelihood
     divergence: Divergence
     network: Network
+    masked: tuple[int, ...] = ()
+    """Columns that had missing cells, of which the encoder is told which are."""
 
     @classmethod
-    def from_params(cls, vae: Any, X: NDArray[np.floating]) -> Parts:
+    def from_params(
+        cls, vae: Any, X: NDArray[np.floating], columns: Columns
+    ) -> Parts:
         """Build the parts that an estimator's parameters ask for.
 
         Parameters
@@ -48,20 +58,21 @@ class Parts(NamedTuple):
             With its parameters.
         X : ndarray of shape (n_samples, n_features)
             What likelihood="auto" looks at.
+        columns : Columns
+            What the columns of the user's table hold.
         """
-        likelihood = vae.likelihood
-        if likelihood == "auto":
-            is_binary = ((X == 0) | (X == 1)).all() and X.min() < X.max()
-            likelihood = "bernoulli" if is_binary else "gaussian"
         network = vae.network
         if network is None:
             network = MLP(tuple(vae.hidden_layer_sizes), vae.activation)
         policy = _resolved(vae.balance, POLICIES)
-        likelihood = _resolved(likelihood, LIKELIHOODS)
+        likelihood = likelihood_of(vae.likelihood, X, columns)
+        for member in likelihood.members:
+            _check_settings(member)
         divergence = _resolved(vae.divergence, DIVERGENCES)
         network = _resolved(network, NETWORKS)
         if policy.moves_variance and not likelihood.has_free_variance:
-            if vae.likelihood != "auto":
+            is_asked_for = vae.likelihood != "auto" and vae.balance != _DEFAULT
+            if is_asked_for or likelihood.has_variance:
                 raise ValueError(
                     f"balance={vae.balance!r} moves the variance of the decoder, but "
                     f"likelihood={vae.likelihood!r} has none that is free to move. "
@@ -98,7 +109,12 @@ class Parts(NamedTuple):
         from skvae._module import Module
 
         return Module(
-            network, self.likelihood, self.divergence, n_features, n_components
+            network,
+            self.likelihood,
+            self.divergence,
+            n_features,
+            n_components,
+            self.masked,
         )
 
 

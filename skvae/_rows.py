@@ -19,7 +19,7 @@ def canonical_rows(
     Parameters
     ----------
     X : ndarray of shape (n_samples, n_features)
-        Finite numbers.
+        NaN where a cell is missing; otherwise finite.
     weight : ndarray of shape (n_samples,)
         Not negative.
 
@@ -30,6 +30,9 @@ def canonical_rows(
     weight : ndarray of shape (n_rows,)
         Summed weight of each.
     """
+    if np.isnan(X).any():
+        # What is missing equals what is missing, and no cell is infinite.
+        X = np.where(np.isnan(X), np.inf, X)
     order = np.flatnonzero(weight > 0)
     # A group holds the places in `order` whose rows are equal so far, and is named
     # by the first of them. Each column sorts within the groups and splits them; most

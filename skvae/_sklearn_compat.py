@@ -11,6 +11,7 @@ from sklearn.utils._param_validation import (
     StrOptions,
     validate_parameter_constraints,
 )
+from sklearn.utils._indexing import _get_column_indices as column_indices
 from sklearn.utils.validation import _check_sample_weight
 
 try:
@@ -64,6 +65,7 @@ __all__ = [
     "StrOptions",
     "_fit_context",
     "check_sample_weight",
+    "column_indices",
     "validate_parameter_constraints",
     "with_callbacks",
 ]

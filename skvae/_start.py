@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -93,3 +95,50 @@ def _log_density(x: Floats, weights: LinearWeights, noise: Floats) -> Floats:
     distance -= (np.linalg.solve(precision, projected.T).T * projected).sum(axis=1)
     log_determinant = np.linalg.slogdet(precision)[1] + np.log(noise).sum()
     return -0.5 * (distance + log_determinant)
+
+
+class LinearStarts:
+    """Linear models of rows, for every beta and scope that a training starts at.
+
+    Parameters
+    ----------
+    rows, held_out : pair of ndarray, or None for the second
+        Rows as the model sees them, and their weights.
+    n_components : int
+        Number of latents.
+    variance : ndarray of shape (1,) or (n_features,)
+        Decoder variance where nothing moves it.
+    floor : ndarray of shape (n_features,)
+        Smallest one that may be learned.
+    """
+
+    def __init__(
+        self,
+        rows: tuple[Floats, Floats],
+        held_out: tuple[Floats, Floats] | None,
+        n_components: int,
+        variance: Floats,
+        floor: Floats,
+    ) -> None:
+        self.rows, self.held_out, self.n_components = rows, held_out, n_components
+        self.variance, self.floor = variance, floor
+
+    @functools.cache  # noqa: B019 - the object lives as long as one call of fit
+    def model(self) -> LinearModel:
+        """The linear model of the columns in units of the fixed variance."""
+        x, weight = self.rows
+        return LinearModel.from_rows(
+            x / np.sqrt(self.variance), weight, self.n_components
+        )
+
+    def of(self, beta: float, scope: str | None) -> tuple[LinearWeights, Floats]:
+        """Weights and noise variances at a beta; no scope for a fixed variance."""
+        x, weight = self.rows
+        if scope is not None:
+            return linear_start(
+                x, weight, self.held_out, self.n_components, beta, scope, self.floor
+            )
+        noise = np.broadcast_to(self.variance, len(self.floor))
+        center = weight @ x
+        return self.model().weights(beta, center, np.sqrt(noise)), noise
+

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
-import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Table:
-    """Centre and scale of each column, and the kind of table they came in.
+    """Centre and scale of each column.
 
     Attributes
     ----------
@@ -22,10 +22,6 @@ class Table:
         The model sees (X - center) / scale.
     variance : ndarray of shape (n_features,)
         Variance of the columns as the model sees them, 1 where it is zero.
-    container : {"array", "pandas", "polars"}
-        What the estimator was fitted on.
-    names : ndarray of str, or None
-        Names of the columns, if they have any.
     is_constant : ndarray of shape (n_features,), dtype=bool
         Columns that have held nothing but their centre, and so are given back as
         it, whatever the model makes of them.
@@ -36,8 +32,6 @@ class Table:
     center: NDArray[np.float64]
     scale: NDArray[np.float64]
     variance: NDArray[np.float64]
-    container: str
-    names: Sequence[str] | None
     is_constant: NDArray[np.bool_]
     dtype: str = "float64"
 
@@ -48,49 +42,51 @@ class Table:
         index: NDArray[np.intp],
         weight: NDArray[np.float64],
         *,
-        standardize: bool,
-        container: str,
-        names: Sequence[str] | None,
+        standardize: NDArray[np.bool_] | bool,
     ) -> Table:
         """Learn centre and scale from weighted rows, in float64.
 
         Parameters
         ----------
         X : ndarray of shape (n_samples, n_features)
+            NaN where a cell is missing.
         index : ndarray of shape (n_rows,)
             Which of its rows, and in which order.
         weight : ndarray of shape (n_rows,)
-        standardize : bool
-            Whether to centre and scale at all.
-        container : str
-            As `container_of` returns it.
-        names : array of str or None
+        standardize : ndarray of shape (n_features,) or bool
+            Which columns to centre and scale.
         """
-        weight = weight / weight.sum()
         parts = slices(len(index), X.shape[1])
-        mean = sum(weight[part] @ _float64(X[index[part]]) for part in parts)
-        low = functools.reduce(np.minimum, (X[index[p]].min(axis=0) for p in parts))
-        high = functools.reduce(np.maximum, (X[index[p]].max(axis=0) for p in parts))
+        first = X[index[0]]
+        if has_gaps(X):
+            # A column that is missing altogether is one that holds zeros.
+            none = np.isnan(X).all(axis=0)
+            first = np.where(none, 0.0, np.nanmax(np.where(none, 0.0, X), axis=0))
+        _, mean = _weighted(weight, (X[index[part]] for part in parts), parts)
+        with warnings.catch_warnings():
+            # Of a column without values, and of a slice without them.
+            warnings.simplefilter("ignore", RuntimeWarning)
+            low, high = (
+                functools.reduce(bound, (over(X[index[p]], axis=0) for p in parts))
+                for bound, over in ((np.fmin, np.nanmin), (np.fmax, np.nanmax))
+            )
+        low, high = np.nan_to_num(low), np.nan_to_num(high)
         # Columns that differ by rounding alone are constant.
         is_constant = high - low <= 4.0 * np.finfo(np.float64).eps * np.abs(mean)
-        center = np.where(is_constant, X[index[0]], mean)
+        center = np.where(is_constant, first, mean)
         # Relative to the largest one, or squares of 1e-200 and 1e200 are lost.
         largest = np.maximum(high - center, center - low)
         largest[is_constant] = 1.0
-        square = sum(
-            weight[part] @ np.square((X[index[part]] - center) / largest)
-            for part in parts
-        )
-        spread = largest * np.sqrt(square)
+        squares = (np.square((X[index[part]] - center) / largest) for part in parts)
+        spread = largest * np.sqrt(_weighted(weight, squares, parts)[1])
         spread[is_constant] = 1.0
-        ones = np.ones_like(spread)
-        if standardize:
-            return cls(
-                center, spread, ones, container, names, is_constant, X.dtype.name
-            )
-        none = np.zeros_like(is_constant)
+        standardize = np.broadcast_to(standardize, spread.shape)
         return cls(
-            0.0 * ones, ones, np.square(spread), container, names, none, X.dtype.name
+            np.where(standardize, center, 0.0),
+            np.where(standardize, spread, 1.0),
+            np.where(standardize, 1.0, np.square(spread)),
+            is_constant & standardize,
+            X.dtype.name,
         )
 
     def after(self, X: NDArray[np.floating]) -> Table:
@@ -102,22 +98,14 @@ class Table:
         """Rows as the model sees them, in float64."""
         return (X - self.center) / self.scale
 
+    @property
+    def user_scale(self) -> NDArray[np.float64]:
+        """Scale of each column on the way back: 0 where it holds its centre alone."""
+        return np.where(self.is_constant, 0.0, self.scale)
+
     def to_user(self, x: NDArray[np.floating]) -> NDArray[np.floating]:
         """Rows in the units of X, in the precision of `x`."""
-        scale = np.where(self.is_constant, 0.0, self.scale)
-        return (x * scale + self.center).astype(x.dtype, copy=False)
-
-    def wrap(self, X: NDArray[np.floating]) -> Any:
-        """Rows in the kind of table that the estimator was fitted on."""
-        if self.container == "pandas":
-            import pandas as pd
-
-            return pd.DataFrame(X, columns=self.names)
-        if self.container == "polars":
-            import polars as pl
-
-            return pl.DataFrame(X, schema=None if self.names is None else [*self.names])
-        return X
+        return (x * self.user_scale + self.center).astype(x.dtype, copy=False)
 
     @property
     def log_jacobian(self) -> NDArray[np.float64]:
@@ -135,14 +123,27 @@ def slices(n_rows: int, n_features: int) -> list[slice]:
     return [slice(start, start + size) for start in range(0, n_rows, size)]
 
 
-def _float64(X: NDArray[np.floating]) -> NDArray[np.float64]:
-    return X.astype(np.float64, copy=False)
+def has_gaps(X: NDArray[np.floating]) -> bool:
+    """Whether a table has missing cells."""
+    return any(np.isnan(X[part]).any() for part in slices(*X.shape))
 
 
-def container_of(X: Any) -> str:
-    """Whether X is a frame of pandas or polars, without importing either."""
-    for name in ("pandas", "polars"):
-        library = sys.modules.get(name)
-        if library is not None and isinstance(X, library.DataFrame):
-            return name
-    return "array"
+def _weighted(
+    weight: NDArray[np.float64],
+    values: Iterable[NDArray[np.floating]],
+    parts: Sequence[slice],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Sums of weights and weighted means of columns, over what is not missing."""
+    total: Any = 0.0
+    mean: Any = 0.0
+    for part, x in zip(parts, values, strict=True):
+        is_there = ~np.isnan(x)
+        if is_there.all():
+            total = total + weight[part].sum()
+            mean = mean + weight[part] @ x.astype(np.float64, copy=False)
+        else:
+            cells = weight[part, None] * is_there
+            total = total + cells.sum(axis=0)
+            mean = mean + (cells * np.where(is_there, x, 0.0)).sum(axis=0)
+    total = np.broadcast_to(np.asarray(total, dtype=np.float64), mean.shape)
+    return total, mean / np.where(total > 0.0, total, 1.0)

@@ -3,6 +3,7 @@
 from skvae.likelihoods._base import Likelihood
 from skvae.likelihoods._bernoulli import Bernoulli
 from skvae.likelihoods._beta import Beta
+from skvae.likelihoods._by_columns import ByColumns
 from skvae.likelihoods._categorical import Categorical
 from skvae.likelihoods._continuous_bernoulli import ContinuousBernoulli
 from skvae.likelihoods._gaussian import Gaussian
@@ -35,6 +36,7 @@ __all__ = [
     "LIKELIHOODS",
     "Bernoulli",
     "Beta",
+    "ByColumns",
     "Categorical",
     "ContinuousBernoulli",
     "Gaussian",

@@ -58,6 +58,10 @@ class Likelihood(BaseEstimator):
     #: policy may move and `fit` of the estimator calibrates.
     has_variance = False
 
+    #: Whether it is normal in the units that the model sees, so that linear models of
+    #: it have a closed form to start at.
+    is_gaussian = False
+
     #: Whether `error_vjp` gives the derivatives of its errors in closed form.
     has_pullback = False
 
@@ -96,6 +100,31 @@ class Likelihood(BaseEstimator):
 
     def learn(self, X: Floats, weight: Floats | None) -> None:
         """Set the attributes of `fit` from admitted rows; by default there are none."""
+
+    def continuous(self, n_features: int) -> NDArray[np.bool_]:
+        """Columns that are centred and scaled, of shape (n_features,)."""
+        return np.full(n_features, self.is_continuous)
+
+    def dispersed(self, n_features: int) -> NDArray[np.bool_]:
+        """Columns that have a dispersion, of shape (n_features,).
+
+        What is said of errors and dispersions has one entry for each of these.
+        """
+        return np.full(n_features, self.has_variance)
+
+    @property
+    def members(self) -> list[Likelihood]:
+        """The likelihoods that it is made of: itself, or those of its groups."""
+        return [self]
+
+    @property
+    def has_rest(self) -> bool:
+        """Whether columns without a dispersion stand beside others that have one."""
+        return False
+
+    def least_dispersion(self, variance: Floats) -> Floats:
+        """Smallest dispersion that may be learned, given the variance of columns."""
+        return self.dispersion_of(self.floor * variance)
 
     def n_parameters(self, n_features: int) -> int:
         """Width of the decoder's output."""

@@ -64,6 +64,7 @@ class Gaussian(Likelihood):
     is_continuous = True
     has_variance = True
     has_pullback = True
+    is_gaussian = True
 
     def __init__(
         self, variance: float | ArrayLike | None = None, floor: float = 1e-6

@@ -41,6 +41,9 @@ class Function:
         """
         raise NotImplementedError
 
+    def set_bias(self, weights: Weights, bias: Tensor) -> None:
+        """Let start values give `bias` where they know nothing; may be left undone."""
+
     def __call__(self, weights: Weights, x: Tensor) -> Tensor:
         """Map rows of shape (n_replicas, n_rows, n_inputs), or without replicas."""
         raise NotImplementedError

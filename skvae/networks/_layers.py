@@ -68,6 +68,10 @@ class Layers(Function):
         weights[target][:, :n_outputs] = float64(weight)
         weights[f"{last}.bias"][:n_outputs] = float64(bias)
 
+    def set_bias(self, weights: Weights, bias: Tensor) -> None:
+        """Set what the last layer adds."""
+        weights[f"{self.names[-1]}.bias"].copy_(bias)
+
     def __call__(self, weights: Weights, x: Tensor) -> Tensor:
         """Map rows through the layers."""
         return self._forward(weights, x)[0]

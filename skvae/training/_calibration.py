@@ -55,10 +55,10 @@ class Calibration(NamedTuple):
         """Count what held-out rows can say of each feature."""
         if held_out is None:
             return cls(scope, floor, prior, torch.zeros_like(floor), 0)
-        center = rows.weight @ rows.x
+        center = _mean(rows, rows.x)
         squares = (rows.x - center).square()
-        second, fourth = rows.weight @ squares, rows.weight @ squares.square()
-        seen = held_out.weight @ (held_out.x - center).square()
+        second, fourth = _mean(rows, squares), _mean(rows, squares.square())
+        seen = _mean(held_out, (held_out.x - center).square())
         # The more a variance rests on a few rows, the more rows are needed to see it.
         tiny = torch.finfo(floor.dtype).tiny
         kurtosis = fourth / second.square().clamp(min=tiny)
@@ -100,3 +100,13 @@ class Calibration(NamedTuple):
             unattested = _LINEAR_ROWS / (self.evidence + _LINEAR_ROWS)
             variance = variance.maximum(unattested * self.prior)
         return variance.maximum(floor)
+
+
+def _mean(rows: Rows, values: Tensor) -> Tensor:
+    """Weighted mean of each column, over the cells that are not missing."""
+    if rows.observed is None:
+        return rows.weight @ values
+    cells = rows.weight[:, None] * rows.observed
+    return (cells * values).sum(dim=0) / cells.sum(dim=0).clamp(
+        min=torch.finfo(values.dtype).tiny
+    )

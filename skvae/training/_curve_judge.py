@@ -29,13 +29,12 @@ class CurveJudge(Judge):
     def start(self, epoch: int, flat: Flat, balance: Any, rows: Rows) -> None:
         """Judge the weights before the first epoch."""
         few = slice(None, None, -(-len(rows.x) // _SEEN_ROWS))
-        weight = rows.weight[few]
-        self.seen = Rows(rows.x[few], weight / weight.sum())
+        self.seen = rows.take(few)
         # As many nodes for all rows would need twice as many as there are latents.
         generator = torch.Generator().manual_seed(0)
         n_components = self.module.n_components
         noise = noise_of(
-            self.plan._replace(n_draws=2), len(weight), n_components, generator
+            self.plan._replace(n_draws=2), len(self.seen.x), n_components, generator
         )
         self.seen_noise = noise.to(rows.x)
         self.eta = etas(self.n_models).to(rows.x)

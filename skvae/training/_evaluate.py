@@ -20,6 +20,14 @@ class Rows(NamedTuple):
     """Of shape (n_rows, n_features)."""
     weight: Tensor
     """Of shape (n_rows,); sums to 1."""
+    observed: Tensor | None = None
+    """Cells that are not missing, of the shape of x; None where none are."""
+
+    def take(self, rows: slice | Tensor) -> Rows:
+        """Some of the rows, with weights that sum to 1."""
+        weight = self.weight[rows]
+        observed = None if self.observed is None else self.observed[rows]
+        return Rows(self.x[rows], weight / weight.sum(), observed)
 
 
 class Evaluation(NamedTuple):
@@ -32,14 +40,20 @@ class Evaluation(NamedTuple):
     spread: Tensor
     """Variance of the posterior mean over rows, (n_replicas, n_components)."""
     fixed_distortion: Tensor | None
-    """Of shape (n_replicas,), where the likelihood has no variance."""
+    """Of the columns that have no variance, of shape (n_replicas,), if any."""
+    share: Tensor | None = None
+    """Of rows in which each column with a variance is observed; None for all."""
 
     def distortion(self, module: Module, variance: Tensor) -> Tensor:
         """Distortion with a decoder variance, of shape (n_replicas,)."""
         if self.error is None:
             assert self.fixed_distortion is not None
             return self.fixed_distortion
-        return module.likelihood.distortion_from_error(self.error, variance)
+        share = 1.0 if self.share is None else self.share
+        found = module.likelihood.distortion_from_error(
+            self.error * share, variance, share
+        )
+        return found if self.fixed_distortion is None else found + self.fixed_distortion
 
 
 def quadrature(n_components: int, n_nodes: int = 32) -> np.ndarray:
@@ -93,13 +107,14 @@ def evaluate(module: Module, weights: Weights, rows: Rows, noise: Tensor) -> Eva
     -------
     evaluation : Evaluation
     """
-    totals: list[Tensor | None] = [None] * 5
+    totals: list[Tensor | None] = [None] * 6
     n_replicas = len(next(iter(weights.values())))
     width = n_replicas * len(noise) * module.cells_per_row
     for rows_here in chunks(len(rows.x), width):
         x, weight = rows.x[rows_here], rows.weight[rows_here]
         noise_here = noise if noise.shape[1] == 1 else noise[:, rows_here]
-        sample = module.sample(weights, x, weight, noise_here)
+        observed = None if rows.observed is None else rows.observed[rows_here]
+        sample = module.sample(weights, x, weight, noise_here, observed)
         mean = sample.posterior.mean
         error = module.error(sample)
         parts = (
@@ -107,18 +122,19 @@ def evaluate(module: Module, weights: Weights, rows: Rows, noise: Tensor) -> Eva
             weight @ mean,
             weight @ mean.square(),
             error,
-            None
-            if error is not None
-            else module.likelihood.distortion(
-                sample.x, sample.parameters, sample.weight
-            ),
+            module.likelihood.distortion(sample.x, sample.parameters, sample.weight)
+            if error is None or module.likelihood.has_rest
+            else None,
+            None if observed is None or error is None else module.share(sample),
         )
         totals = [
             part if total is None or part is None else total + part
             for total, part in zip(totals, parts, strict=True)
         ]
-    rate, first, second, error, distortion = totals
+    rate, first, second, error, distortion, share = totals
     assert rate is not None
     assert first is not None
     assert second is not None
-    return Evaluation(rate, error, second - first.square(), distortion)
+    if error is not None and share is not None:
+        error = error / share.clamp(min=torch.finfo(error.dtype).tiny)
+    return Evaluation(rate, error, second - first.square(), distortion, share)

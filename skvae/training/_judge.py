@@ -63,7 +63,7 @@ class Judge:
         """Judge the weights before the first epoch."""
         nodes = quadrature(self.module.n_components, 2)
         few = slice(None, None, 1 + len(nodes) * len(rows.x) // _START_ROWS)
-        rows = Rows(rows.x[few], rows.weight[few] / rows.weight[few].sum())
+        rows = rows.take(few)
         noise = torch.tensor(nodes).to(rows.x)[:, None]
         error = evaluate(self.module, flat.weights, rows, noise).error
         self(epoch - 1, flat, balance.beta, balance.variance, error)

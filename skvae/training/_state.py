@@ -88,6 +88,8 @@ def init(
     seed: int,
     starts: Sequence[LinearWeights] | None = None,
     prior: Tensor | None = None,
+    bias: Tensor | None = None,
+    shared: dict[str, Tensor] | None = None,
 ) -> TrainingState:
     """State before the first step.
 
@@ -112,6 +114,10 @@ def init(
         The linear model that each replica starts at.
     prior : Tensor of shape (n_replicas, n_features) or None, default=None
         Variance that those models leave of each feature; None for all of it.
+    bias : Tensor of shape (n_parameters,) or None, default=None
+        What the decoder starts at where there is no linear model.
+    shared : dict of str to Tensor or None, default=None
+        Start values of the likelihood's parameters that all rows share.
 
     Returns
     -------
@@ -121,11 +127,15 @@ def init(
     each: Sequence[LinearWeights | None] = starts or [None] * sizes.n_replicas
     for start in each:
         generator = torch.Generator().manual_seed(seed)
-        drawn.append(module.init(generator, start))
+        drawn.append(module.init(generator, start, bias))
     weights = {
         name: torch.stack([weights[name] for weights in drawn]).to(beta)
         for name in drawn[0]
     }
+    for name, value in (shared or {}).items():
+        weights[name] = value.to(beta).repeat(
+            sizes.n_replicas, *([1] * value.ndim)
+        )
     weights |= policy.init_parameters(sizes)
     if prior is None:
         prior = sizes.data_variance.repeat(sizes.n_replicas, 1)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from skvae._module import Module, Sample
+from skvae._module import Module
 from skvae.balance._base import BalancePolicy, Terms, map_state
 from skvae.divergences._posterior import POSTERIORS, Reparameterised
 from skvae.networks._base import Weights
@@ -40,6 +40,8 @@ class Batch:
     """Standard normal, of shape (n_draws, n_rows, n_components)."""
     n_rows_of_table: int | None = None
     """Rows of the table that it is from; None if it is all of it."""
+    observed: Tensor | None = None
+    """Cells that are not missing, of the shape of x; None where none are."""
 
 
 class Differentiator:
@@ -96,12 +98,13 @@ class Differentiator:
         batch : Batch
         """
         encoder, decoder = self.module.encoder, self.module.decoder
-        x, eta = batch.x, None
+        x, eta = self.module.inputs(batch.x, batch.observed), None
         if self.module.is_gated:
             eta = self.policy.eta(state, len(x))
             x = _with_eta(x, eta)
         encoded, from_encoded = encoder.vjp(weights, x, to_rows=False)
-        latents = self._closed if self.is_closed else self._traced
+        is_closed = self.is_closed and batch.observed is None
+        latents = self._closed if is_closed else self._traced
         z, go_on = latents(encoded, state, weights, gradients, batch)
         rows = z.flatten(1, 2)
         if eta is not None:
@@ -163,17 +166,26 @@ class Differentiator:
             z = module.draw(posterior, noise)
 
         def go_on(decoded: Tensor) -> _Middle:
-            x, drawn_weight = module.repeated(batch.x, batch.weight, len(noise))
             decoded.requires_grad_()
             trained = {
                 name: weights[name].detach().requires_grad_() for name in self.trained
             }
             with torch.enable_grad():
-                parameters = module.likelihood.unpack(decoded)
-                sample = Sample(posterior, z, noise, x, parameters, drawn_weight)
+                sample = module.sampled(
+                    posterior,
+                    z,
+                    noise,
+                    batch.x,
+                    module.parameters({**weights, **trained}, decoded),
+                    batch.weight,
+                    batch.observed,
+                )
                 error, moved = module.error(sample), state
                 if error is not None:
-                    moved = self._moved(state, error.detach(), batch.weight, trained)
+                    share = module.share(sample)
+                    moved = self._moved(
+                        state, error.detach(), batch.weight, trained, share
+                    )
                 terms = module.terms(
                     sample, error, moved.variance, batch.weight, batch.n_rows_of_table
                 )
@@ -198,18 +210,23 @@ class Differentiator:
                 terms.rate,
                 terms,
                 map_state(Tensor.detach, moved),
-                None if error is None else error.detach(),
+                None if error is None else _mean(error.detach(), module.share(sample)),
             )
             return step, to_decoded, from_z
 
         return z.detach(), go_on
 
     def _moved(
-        self, state: Any, error: Tensor, weight: Tensor, trained: Weights
+        self,
+        state: Any,
+        error: Tensor,
+        weight: Tensor,
+        trained: Weights,
+        share: Tensor | float = 1.0,
     ) -> Any:
         """State with the variance that the policy wants for the batch's errors."""
         # The batch's own mean: its weights sum to 1 only in the mean of batches.
-        own = error / weight.sum()
+        own = error / weight.sum() if isinstance(share, float) else _mean(error, share)
         return self.policy.move_variance(state, own, trained, self.floor)
 
 
@@ -222,3 +239,10 @@ def _with_eta(rows: Tensor, eta: Tensor) -> Tensor:
 #: What was seen, the gradient of the decoder's output, and the way from the gradient
 #: of the latents to that of the encoder's output.
 _Middle = tuple[Step, Tensor, Callable[[Tensor], Tensor]]
+
+
+def _mean(error: Tensor, share: Tensor | float) -> Tensor:
+    """Mean error where a column is observed; 0 where the batch has none of it."""
+    if isinstance(share, float):
+        return error
+    return error / share.clamp(min=torch.finfo(error.dtype).tiny)

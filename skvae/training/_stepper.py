@@ -83,6 +83,9 @@ class Stepper:
             self.weight.index_select(0, index),
             noise,
             len(self.rows.x),
+            None
+            if self.rows.observed is None
+            else self.rows.observed.index_select(0, index),
         )
         flat = self.flat
         step = self.differentiate(self.balance, flat.weights, flat.gradients, batch)

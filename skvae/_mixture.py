@@ -1,0 +1,148 @@
+"""Which likelihood each column has: what the user asks for, or what the column holds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import clone
+
+from skvae._columns import Columns
+from skvae._sklearn_compat import column_indices
+from skvae._table import slices
+from skvae.likelihoods import (
+    LIKELIHOODS,
+    Bernoulli,
+    ByColumns,
+    Categorical,
+    Gaussian,
+    Likelihood,
+    Ordinal,
+)
+
+
+def located(likelihood: Any, X: Any) -> Any:
+    """Likelihood as asked for, with positions in place of what names columns.
+
+    Parameters
+    ----------
+    likelihood : str, Likelihood or list of (str or Likelihood, columns)
+        Columns as in scikit-learn's `ColumnTransformer`: names, positions, a mask, a
+        slice or a callable that is given X.
+    X : array or DataFrame
+        The user's table.
+
+    Raises
+    ------
+    ValueError
+        If a column has no likelihood, or more than one.
+    """
+    if isinstance(likelihood, (str, Likelihood)):
+        return likelihood
+    found = []
+    for entry in likelihood:
+        if not isinstance(entry, (tuple, list)) or len(entry) != 2:
+            raise ValueError(
+                "likelihood must be a name, a Likelihood or a list of pairs "
+                f"(likelihood, columns), got the entry {entry!r}."
+            )
+        member, columns = entry
+        if not isinstance(member, Likelihood) and member not in LIKELIHOODS:
+            raise ValueError(
+                f"likelihood has the entry {member!r}, which is none of "
+                f"{sorted(LIKELIHOODS)} and no Likelihood."
+            )
+        key = columns(X) if callable(columns) else columns
+        found.append((member, np.asarray(column_indices(X, key), dtype=np.intp)))
+    n_features = np.shape(X)[1]
+    counts = np.bincount(
+        np.concatenate([columns for _, columns in found] or [np.zeros(0, np.intp)]),
+        minlength=n_features,
+    )
+    names = list(X.columns) if hasattr(X, "columns") else range(n_features)
+    for wrong, what in ((counts == 0, "no likelihood"), (counts > 1, "more than one")):
+        if wrong.any():
+            some = [names[d] for d in np.flatnonzero(wrong)[:5]]
+            raise ValueError(
+                f"likelihood gives {what} to the columns {some}. Each column needs "
+                "one: name all of them, each once."
+            )
+    return [(member, columns) for member, columns in found if len(columns)]
+
+
+def likelihood_of(
+    asked_for: Any, X: NDArray[np.floating], columns: Columns
+) -> Likelihood:
+    """Build the likelihood of a table of numbers.
+
+    Parameters
+    ----------
+    asked_for : str, Likelihood or list
+        As `located` returns it.
+    X : ndarray of shape (n_samples, n_features)
+        NaN where a cell is missing.
+    columns : Columns
+        What the columns of the user's table hold.
+    """
+    n_features = X.shape[1]
+    if isinstance(asked_for, str) and asked_for == "auto":
+        groups = _groups_by_content(X, columns)
+    elif isinstance(asked_for, (str, Likelihood)):
+        groups = [(asked_for, np.arange(n_features))]
+    else:
+        groups = asked_for
+    built = [
+        (_built(member, positions, columns), positions) for member, positions in groups
+    ]
+    if len(built) == 1:
+        return built[0][0]
+    return ByColumns(built)
+
+
+def _built(
+    member: str | Likelihood, positions: NDArray[np.intp], columns: Columns
+) -> Likelihood:
+    """Likelihood of some columns; levels of categories are known from the table."""
+    member = LIKELIHOODS[member]() if isinstance(member, str) else clone(member)
+    categories = [columns.categories[d] for d in positions]
+    is_coded = [each is not None for each in categories]
+    if not any(is_coded):
+        return member
+    if not isinstance(member, (Categorical, Ordinal)):
+        d = int(positions[is_coded.index(True)])
+        name = d if columns.names is None else columns.names[d]
+        raise ValueError(
+            f"The {type(member).__name__} likelihood needs numbers, but column {name!r} "
+            "holds categories. Use likelihood='auto', or 'categorical' for it."
+        )
+    if all(is_coded) and member.n_levels is None:
+        sizes = [max(1, len(each)) for each in categories if each is not None]
+        member.set_params(n_levels=sizes)
+    return member
+
+
+def _groups_by_content(
+    X: NDArray[np.floating], columns: Columns
+) -> Sequence[tuple[Likelihood, NDArray[np.intp]]]:
+    """Categorical for categories, Bernoulli for what is 0 or 1, else Gaussian."""
+    is_binary = np.ones(X.shape[1], dtype=bool)
+    holds = np.zeros((2, X.shape[1]), dtype=bool)
+    for part in slices(*X.shape):
+        x = X[part]
+        is_zero, is_one = x == 0, x == 1
+        is_binary &= (is_zero | is_one | np.isnan(x)).all(axis=0)
+        holds |= is_zero.any(axis=0), is_one.any(axis=0)
+    is_category = columns.is_category
+    two_valued = is_binary & holds.all(axis=0)
+    if (is_binary | is_category).all() and two_valued.any():
+        # Among columns of zeros and ones, one that never varies is another of them.
+        two_valued = is_binary
+    two_valued = (two_valued | columns.is_boolean) & ~is_category
+    kinds: list[tuple[Likelihood, NDArray[np.bool_]]] = [
+        (Gaussian(), ~is_category & ~two_valued),
+        (Bernoulli(), two_valued),
+        (Categorical(), is_category),
+    ]
+    return [(member, np.flatnonzero(mask)) for member, mask in kinds if mask.any()]

@@ -1,0 +1,385 @@
+"""A likelihood for each group of columns."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from skvae.likelihoods._base import Likelihood
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Self
+
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from skvae.likelihoods._base import Floats, PerColumn
+
+
+class Group(NamedTuple):
+    """Columns that share a likelihood."""
+
+    likelihood: Likelihood
+    columns: NDArray[np.intp]
+
+
+class ByColumns(Likelihood):
+    """Mixture of likelihoods by columns: each group of columns has one of its own.
+
+    Its nats are the sum over the groups. All columns of a group are one vectorised
+    call, so that what counts is the number of families and not that of columns.
+
+    Parameters
+    ----------
+    groups : list of (Likelihood, array of int)
+        Each likelihood with the positions of its columns. Together they are all
+        columns, each once.
+
+    See Also
+    --------
+    skvae.BalancedVAE : Its `likelihood` takes a list of ``(likelihood, columns)``.
+
+    Examples
+    --------
+    >>> from skvae.likelihoods import ByColumns, Gaussian, Poisson
+    >>> ByColumns([(Gaussian(), [0, 2]), (Poisson(), [1])])
+    ByColumns(groups=[(Gaussian(), [0, 2]), (Poisson(), [1])])
+    """
+
+    def __init__(self, groups: Sequence[tuple[Likelihood, Sequence[int]]]) -> None:
+        self.groups = groups
+
+    @property
+    def _groups(self) -> list[Group]:
+        return [
+            Group(likelihood, np.asarray(columns, dtype=np.intp))
+            for likelihood, columns in self.groups
+        ]
+
+    @property
+    def has_variance(self) -> bool:  # type: ignore[override]
+        """Whether some columns have a dispersion."""
+        return any(group.likelihood.has_variance for group in self._groups)
+
+    @property
+    def has_free_variance(self) -> bool:
+        """Whether they have one that the user did not fix."""
+        return any(group.likelihood.has_free_variance for group in self._groups)
+
+    @property
+    def variance(self) -> NDArray[np.float64] | None:  # type: ignore[override]
+        """The dispersions that the user fixed."""
+        with_one = [group for group in self._groups if group.likelihood.has_variance]
+        if self.has_free_variance or not with_one:
+            return None
+        found = np.ones(self._n_features)
+        for group in with_one:
+            found[group.columns] = group.likelihood.variance
+        return found[self.dispersed(self._n_features)]
+
+    @property
+    def _n_features(self) -> int:
+        return sum(len(group.columns) for group in self._groups)
+
+    def continuous(self, n_features: int) -> NDArray[np.bool_]:
+        """Columns that are centred and scaled before the model sees them."""
+        found = np.zeros(self._n_features, dtype=bool)
+        for group in self._groups:
+            found[group.columns] = group.likelihood.is_continuous
+        return found
+
+    def dispersed(self, n_features: int) -> NDArray[np.bool_]:
+        """Columns that have a dispersion."""
+        found = np.zeros(self._n_features, dtype=bool)
+        for group in self._groups:
+            found[group.columns] = group.likelihood.has_variance
+        return found
+
+    @property
+    def members(self) -> list[Likelihood]:
+        """The likelihoods of its groups."""
+        return [group.likelihood for group in self._groups]
+
+    @property
+    def has_rest(self) -> bool:
+        """Whether columns without a dispersion stand beside others that have one."""
+        return self.has_variance and not self.dispersed(self._n_features).all()
+
+    def fit(
+        self,
+        X: Floats,
+        names: Sequence[str] | None = None,
+        weight: Floats | None = None,
+    ) -> Self:
+        """Learn what each group has to know of its columns."""
+        for likelihood, columns in self._groups:
+            likelihood.fit(X[:, columns], _picked(names, columns), weight)
+        return self
+
+    def admit(self, X: Floats, names: Sequence[str] | None = None) -> Floats:
+        """Return X as each group sees its columns, or raise ValueError."""
+        parts = [
+            likelihood.admit(X[:, columns], _picked(names, columns))
+            for likelihood, columns in self._groups
+        ]
+        return self._in_order(parts)
+
+    def to_model(self, X: Floats) -> Floats:
+        """Return admitted rows in the units of the distributions."""
+        return self._in_order(
+            [g.likelihood.to_model(X[:, g.columns]) for g in self._groups]
+        )
+
+    def to_user(self, x: Floats) -> Floats:
+        """Return rows in the units of X."""
+        return self._in_order(
+            [g.likelihood.to_user(x[..., g.columns]) for g in self._groups]
+        )
+
+    def log_jacobian(self, X: Floats) -> Floats:
+        """Nats that each cell's distortion gains in the units of X."""
+        return self._in_order(
+            [g.likelihood.log_jacobian(X[:, g.columns]) for g in self._groups]
+        )
+
+    def n_parameters(self, n_features: int) -> int:
+        """Width of the decoder's output: the groups side by side."""
+        return sum(self._widths())
+
+    def _widths(self) -> list[int]:
+        return [g.likelihood.n_parameters(len(g.columns)) for g in self._groups]
+
+    def unpack(self, output: Tensor) -> dict[str, Tensor]:
+        """Split the decoder's output into the parameters of each group."""
+        parts = output.split(self._widths(), dim=-1)
+        return {
+            _key(i, name): value
+            for i, (group, part) in enumerate(zip(self._groups, parts, strict=True))
+            for name, value in group.likelihood.unpack(part).items()
+        }
+
+    def start(
+        self, n_features: int, center: PerColumn = 0.0, scale: PerColumn = 1.0
+    ) -> Floats:
+        """Decoder output of the null model."""
+        center, scale = (np.broadcast_to(each, n_features) for each in (center, scale))
+        return np.concatenate(
+            [
+                g.likelihood.start(len(g.columns), center[g.columns], scale[g.columns])
+                for g in self._groups
+            ]
+        )
+
+    def feature_parameters(
+        self, center: PerColumn = 0.0, scale: PerColumn = 1.0
+    ) -> dict[str, Floats]:
+        """Start values of the parameters that are the same for all rows."""
+        n_features = self._n_features
+        center, scale = (np.broadcast_to(each, n_features) for each in (center, scale))
+        return {
+            _key(i, name): value
+            for i, (likelihood, columns) in enumerate(self._groups)
+            for name, value in likelihood.feature_parameters(
+                center[columns], scale[columns]
+            ).items()
+        }
+
+    def n_inputs(self, n_features: int) -> int:
+        """Width of what the encoder sees: the groups side by side."""
+        return sum(g.likelihood.n_inputs(len(g.columns)) for g in self._groups)
+
+    def inputs(self, x: Tensor, observed: Tensor | None = None) -> Tensor:
+        """Return what the encoder sees of rows."""
+        import torch
+
+        return torch.cat(
+            [
+                g.likelihood.inputs(
+                    x[..., g.columns],
+                    None if observed is None else observed[..., g.columns],
+                )
+                for g in self._groups
+            ],
+            dim=-1,
+        )
+
+    def log_prob(
+        self, x: Tensor, parameters: dict[str, Tensor], variance: Tensor
+    ) -> Tensor:
+        """Log-probability of every cell, in nats."""
+        return self._of_cells(
+            parameters,
+            variance,
+            lambda likelihood, columns, own, dispersion: likelihood.log_prob(
+                x[..., columns], own, dispersion
+            ),
+        )
+
+    def mean(self, parameters: dict[str, Tensor], variance: Tensor) -> Tensor:
+        """Mean of every cell, as the model sees it."""
+        return self._of_cells(
+            parameters,
+            variance,
+            lambda likelihood, _, own, dispersion: likelihood.mean(own, dispersion),
+        )
+
+    def mode(self, parameters: dict[str, Tensor], variance: Tensor) -> Tensor:
+        """Most probable value of every cell, as the model sees it."""
+        return self._of_cells(
+            parameters,
+            variance,
+            lambda likelihood, _, own, dispersion: likelihood.mode(own, dispersion),
+        )
+
+    def sample(
+        self, parameters: dict[str, Tensor], variance: Tensor, seed: int
+    ) -> Tensor:
+        """Draw every cell once, on the CPU."""
+        seeds = iter(np.random.RandomState(seed).randint(2**31, size=len(self.groups)))
+        return self._of_cells(
+            parameters,
+            variance,
+            lambda likelihood, _, own, dispersion: likelihood.sample(
+                own, dispersion, int(next(seeds))
+            ),
+        )
+
+    def reconstruction(
+        self,
+        parameters: dict[str, Tensor],
+        variance: Tensor,
+        center: PerColumn = 0.0,
+        scale: PerColumn = 1.0,
+    ) -> Floats:
+        """Value that stands for each cell, in the units of X, as an array."""
+        n_features = self._n_features
+        center, scale = (np.broadcast_to(each, n_features) for each in (center, scale))
+        return self._in_order(
+            [
+                g.likelihood.reconstruction(
+                    own, dispersion, center[g.columns], scale[g.columns]
+                )
+                for g, own, dispersion in self._shares(parameters, variance)
+            ]
+        )
+
+    def expected_error(
+        self, x: Tensor, parameters: dict[str, Tensor], weight: Tensor
+    ) -> Tensor | None:
+        """Weighted mean error of each column that has a dispersion."""
+        import torch
+
+        if not self.has_variance:
+            return None
+        errors, places = [], []
+        for i, (likelihood, columns) in enumerate(self._groups):
+            if likelihood.has_variance:
+                own = weight if weight.ndim == 1 else weight[:, columns]
+                errors.append(
+                    likelihood.expected_error(x[..., columns], _own(parameters, i), own)
+                )
+                places.append(columns)
+        order = np.argsort(np.concatenate(places))
+        return torch.cat(errors, dim=-1)[..., torch.as_tensor(order)]
+
+    def distortion_from_error(
+        self, error: Tensor, variance: Tensor, share: Tensor | float = 1.0
+    ) -> Tensor:
+        """Distortion of the columns that have a dispersion."""
+        total: Tensor | float = 0.0
+        for group in self._groups:
+            if group.likelihood.has_variance:
+                places = self._places(group)
+                own = share if isinstance(share, float) else share[places]
+                total = total + group.likelihood.distortion_from_error(
+                    error[:, places], _at(variance, places), own
+                )
+        return total  # type: ignore[return-value]
+
+    def distortion(
+        self, x: Tensor, parameters: dict[str, Tensor], weight: Tensor
+    ) -> Tensor:
+        """Distortion of the columns that have no dispersion."""
+        total: Tensor | float = 0.0
+        for i, (likelihood, columns) in enumerate(self._groups):
+            if not likelihood.has_variance:
+                own = weight if weight.ndim == 1 else weight[:, columns]
+                total = total + likelihood.distortion(
+                    x[..., columns], _own(parameters, i), own
+                )
+        return total  # type: ignore[return-value]
+
+    def least_dispersion(self, variance: Floats) -> Floats:
+        """Smallest dispersion that may be learned of each column that has one."""
+        found = np.zeros(self._n_features)
+        for likelihood, columns in self._groups:
+            if likelihood.has_variance:
+                found[columns] = likelihood.least_dispersion(variance[columns])
+        return found[self.dispersed(self._n_features)]
+
+    def _places(self, group: Group) -> NDArray[np.intp]:
+        """Where a group's columns stand among those that have a dispersion."""
+        rank = np.cumsum(self.dispersed(self._n_features)) - 1
+        return rank[group.columns]
+
+    def _shares(
+        self, parameters: dict[str, Tensor], variance: Tensor
+    ) -> list[tuple[Group, dict[str, Tensor], Tensor]]:
+        """Each group with its own parameters and dispersions."""
+        return [
+            (
+                group,
+                _own(parameters, i),
+                _at(variance, self._places(group))
+                if group.likelihood.has_variance
+                else variance,
+            )
+            for i, group in enumerate(self._groups)
+        ]
+
+    def _of_cells(
+        self,
+        parameters: dict[str, Tensor],
+        variance: Tensor,
+        function: Callable[[Likelihood, NDArray, dict[str, Tensor], Tensor], Tensor],
+    ) -> Tensor:
+        """Values of all cells from those of each group, in the order of columns."""
+        import torch
+
+        parts = [
+            function(group.likelihood, group.columns, own, dispersion)
+            for group, own, dispersion in self._shares(parameters, variance)
+        ]
+        order = np.argsort(np.concatenate([group.columns for group in self._groups]))
+        return torch.cat(parts, dim=-1)[..., torch.as_tensor(order)]
+
+    def _in_order(self, parts: Sequence[Floats]) -> Floats:
+        """Columns of all groups in the order of the table."""
+        order = np.argsort(np.concatenate([group.columns for group in self._groups]))
+        return np.concatenate(parts, axis=-1)[..., order]
+
+
+def _key(i: int, name: str) -> str:
+    """Name of a group's parameter among those of all groups."""
+    return f"{i}.{name}"
+
+
+def _own(parameters: dict[str, Tensor], i: int) -> dict[str, Tensor]:
+    """Parameters of one group under their own names."""
+    prefix = _key(i, "")
+    return {
+        name.removeprefix(prefix): value
+        for name, value in parameters.items()
+        if name.startswith(prefix)
+    }
+
+
+def _at(variance: Tensor, places: NDArray[np.intp]) -> Tensor:
+    """Dispersions of some columns; one for all stays so."""
+    return variance if variance.shape[1] == 1 else variance[:, places]
+
+
+def _picked(names: Sequence[str] | None, columns: NDArray[np.intp]) -> list | None:
+    return None if names is None else [names[column] for column in columns]
