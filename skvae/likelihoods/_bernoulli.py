@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from skvae.likelihoods._base import Likelihood
-from skvae.likelihoods._weighted import mean_and_variance
+from skvae.likelihoods._weighted import mean_and_spread
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,7 +64,7 @@ class Bernoulli(Likelihood):
 
     def learn(self, X: Floats, weight: Floats | None) -> None:
         """Learn the share of ones in each column."""
-        self.share_, _ = mean_and_variance(X, weight)
+        self.share_, _ = mean_and_spread(X, weight)
 
     def start(
         self,

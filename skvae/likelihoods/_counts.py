@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from skvae.likelihoods._scaled_inputs import ScaledInputs
-from skvae.likelihoods._weighted import mean_and_variance
+from skvae.likelihoods._weighted import mean_and_spread
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +26,8 @@ class Counts(ScaledInputs):
     def learn(self, X: Floats, weight: Floats | None) -> None:
         """Learn mean, variance and largest count of each column."""
         super().learn(X, weight)
-        self.mean_, self.variance_ = mean_and_variance(X, weight)
+        self.mean_, spread = mean_and_spread(X, weight)
+        self.variance_ = spread**2
         largest = np.max(np.nan_to_num(X), axis=0, initial=1.0)
         self.log_bound_ = np.log(10.0 * largest).astype(np.float64)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from skvae._sklearn_compat import Interval
 from skvae.likelihoods._base import Likelihood
-from skvae.likelihoods._weighted import mean_and_variance
+from skvae.likelihoods._weighted import mean_and_spread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,7 +74,7 @@ class Gaussian(Likelihood):
 
     def learn(self, X: Floats, weight: Floats | None) -> None:
         """Learn the mean of each column."""
-        self.mean_, _ = mean_and_variance(self.to_model(X), weight)
+        self.mean_, _ = mean_and_spread(self.to_model(X), weight)
 
     def start(
         self,

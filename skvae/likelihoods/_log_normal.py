@@ -64,8 +64,9 @@ class LogNormal(Gaussian):
         return np.log(X)
 
     def to_user(self, x: Floats) -> Floats:
-        """Exponential of rows."""
-        return np.exp(x)
+        """Exponential of rows, up to about the largest number that there is."""
+        limits = np.finfo(x.dtype)
+        return np.exp(np.minimum(x, np.log(limits.max) * (1.0 - limits.eps)))
 
     def log_jacobian(self, X: Floats) -> Floats:
         """Logarithm of X."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from skvae.likelihoods._base import Likelihood
-from skvae.likelihoods._weighted import mean_and_variance
+from skvae.likelihoods._weighted import mean_and_spread
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,8 +25,8 @@ class ScaledInputs(Likelihood):
     def learn(self, X: Floats, weight: Floats | None) -> None:
         """Learn centre and scale of the encoder's inputs."""
         bent = self.bend(self.to_model(X))
-        self.input_center_, variance = mean_and_variance(bent, weight)
-        self.input_scale_ = np.where(variance > 0.0, np.sqrt(variance), 1.0)
+        self.input_center_, spread = mean_and_spread(bent, weight)
+        self.input_scale_ = np.where(spread > 0.0, spread, 1.0)
 
     def bend(self, x: Any) -> Any:
         """What of an array or tensor is centred and scaled: by default itself."""

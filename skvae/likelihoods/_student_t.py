@@ -10,7 +10,7 @@ from scipy.special import stdtrit
 
 from skvae._sklearn_compat import Interval
 from skvae.likelihoods._base import Likelihood
-from skvae.likelihoods._weighted import cell_weights, mean_and_variance, quantile
+from skvae.likelihoods._weighted import cell_weights, mean_and_spread, quantile
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -82,8 +82,8 @@ class StudentT(Likelihood):
         move; the degrees of freedom are from the kurtosis.
         """
         self.median_ = quantile(X, weight, 0.5)
-        mean, variance = mean_and_variance(X, weight)
-        spread = np.where(variance > 0.0, np.sqrt(variance), 1.0)
+        mean, spread = mean_and_spread(X, weight)
+        spread = np.where(spread > 0.0, spread, 1.0)
         cells = cell_weights(X, weight)
         fourth = (cells * np.nan_to_num((X - mean) / spread) ** 4).sum(axis=0)
         excess = fourth / np.maximum(cells.sum(axis=0), 1e-300) - 3.0

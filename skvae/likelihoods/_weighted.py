@@ -18,16 +18,20 @@ def cell_weights(
     return np.where(np.isnan(X), 0.0, rows[:, None])
 
 
-def mean_and_variance(
+def mean_and_spread(
     X: NDArray[np.floating], weight: NDArray[np.floating] | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean and variance of each column; 0 of one that is missing altogether."""
+    """Mean and standard deviation of each column; 0 of one that is missing."""
     cells = cell_weights(X, weight)
     total = cells.sum(axis=0)
     cells /= np.where(total > 0.0, total, 1.0)
     filled = np.nan_to_num(X.astype(np.float64, copy=False))
     mean = (cells * filled).sum(axis=0)
-    return mean, (cells * np.square(filled - mean)).sum(axis=0)
+    deviation = filled - mean
+    # Relative to the largest one, or squares of 1e-200 and 1e200 are lost.
+    largest = np.abs(np.where(cells > 0.0, deviation, 0.0)).max(axis=0)
+    deviation /= np.where(largest > 0.0, largest, 1.0)
+    return mean, largest * np.sqrt((cells * np.square(deviation)).sum(axis=0))
 
 
 def quantile(

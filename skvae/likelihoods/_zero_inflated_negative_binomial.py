@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from skvae.likelihoods._negative_binomial import NegativeBinomial, inverse_dispersion
-from skvae.likelihoods._weighted import mean_and_variance
+from skvae.likelihoods._weighted import mean_and_spread
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -52,7 +52,7 @@ class ZeroInflatedNegativeBinomial(NegativeBinomial):
         equations for its three parameters, which are solved by iteration.
         """
         super().learn(X, weight)
-        zeros, _ = mean_and_variance(np.where(np.isnan(X), X, X == 0), weight)
+        zeros, _ = mean_and_spread(np.where(np.isnan(X), X, X == 0), weight)
         second = self.variance_ + self.mean_**2
         share = np.full_like(zeros, 0.01)
         for _ in range(100):
