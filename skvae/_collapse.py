@@ -203,7 +203,7 @@ def warn_after_fit(vae: Any, X: ArrayLike, sample_weight: ArrayLike | None) -> N
     rows = vae._rows(X)
     weight = check_sample_weight(sample_weight, rows)
     rows, weight = rows[weight > 0], weight[weight > 0]
-    if len(rows) < MIN_ROWS or (rows == rows[0]).all():
+    if len(rows) < MIN_ROWS or ((rows == rows[0]) | np.isnan(rows)).all():
         return
     index = subsample(len(rows), MAX_ROWS, seed=0)
     found = _found(vae, rows[index], weight[index] / weight[index].sum())
@@ -227,7 +227,7 @@ def _found(vae: Any, rows: Floats, weight: Floats) -> str:
         )
     is_collapsed = collapsed(kl, weight)
     # Latents beyond the rank of the rows have nothing to say, and do no harm.
-    linear = LinearModel.from_rows(vae._table.to_model(rows), weight, vae.n_components_)
+    linear = LinearModel.from_rows(vae._seen(rows), weight, vae.n_components_)
     if 2 * (~is_collapsed).sum() >= _n_usable(linear.eigenvalues):
         return ""
     return (

@@ -66,6 +66,12 @@ class Columns:
             dtypes=[column.dtype for column in columns],
         )
 
+    @classmethod
+    def of_numbers(cls, n_features: int) -> Columns:
+        """Columns of an array of numbers, which are given back as they are."""
+        no = np.zeros(n_features, dtype=bool)
+        return cls("array", None, [None] * n_features, no, no, [None] * n_features)
+
     @property
     def is_category(self) -> NDArray[np.bool_]:
         """Columns of categories."""

@@ -41,6 +41,8 @@ class Fitting:
         Not negative, not all zero.
     columns : Columns
         What the columns of the user's table hold.
+    likelihood : str, Likelihood or list
+        What is asked for, with positions of columns.
     goes_on : bool
         Whether there is a last fit to go on from.
     is_partial : bool
@@ -55,6 +57,7 @@ class Fitting:
         weight: NDArray[np.float64],
         *,
         columns: Columns,
+        likelihood: Any,
         goes_on: bool,
         is_partial: bool,
         betas: Sequence[float] | None = None,
@@ -74,7 +77,7 @@ class Fitting:
         if self.resumes:
             self.parts = vae._parts
         else:
-            self.parts = Parts.from_params(vae, X, columns)
+            self.parts = Parts.from_params(vae, likelihood, X, columns)
             if not self.parts.likelihood.is_gaussian:
                 self.parts.likelihood.fit(X[index], names, weight)
             masked = vae._parts.masked if goes_on else _columns_with_gaps(X)
@@ -184,7 +187,10 @@ class Fitting:
             if observed is not None:
                 is_there = ~np.isnan(seen)
                 observed[part] = torch.from_numpy(is_there).to(self.device)
-                seen, nats = np.where(is_there, seen, 0.0), np.where(is_there, nats, 0.0)
+                seen, nats = (
+                    np.where(is_there, seen, 0.0),
+                    np.where(is_there, nats, 0.0),
+                )
             x[part] = self._tensor(seen)
             jacobian += float(share[part] @ nats.sum(axis=1))
         return training.Rows(x, self._tensor(share), observed), jacobian
@@ -245,7 +251,10 @@ class Fitting:
             linear_model=None if linear is None else linear.model,
             log_jacobian=self.jacobian,
         )
-        bias = likelihood.start(n_features, table.center, table.scale)
+        bias = None
+        if linear is None:
+            start = likelihood.start(n_features, table.center, table.scale)
+            bias = torch.tensor(start, dtype=torch.float64)
         state = training.init(
             self.module,
             policy,
@@ -255,7 +264,7 @@ class Fitting:
             seed=seed,
             starts=starts,
             prior=prior,
-            bias=torch.tensor(bias, dtype=torch.float64),
+            bias=bias,
             shared=self.module.shared(table.center, table.scale),
         )
         if self.goes_on:
@@ -321,9 +330,7 @@ class Fitting:
         if attributes["_variance"].shape[1] == 1:
             # With scope="auto", one for all may have come once for each feature.
             variance = variance.mean(keepdims=True)
-        history = _in_units_of_x(
-            outcome.history, self.jacobian, self.judged_jacobian
-        )
+        history = _in_units_of_x(outcome.history, self.jacobian, self.judged_jacobian)
         if self.resumes:
             history = _joined(self.vae.history_, history)
         return {

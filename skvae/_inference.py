@@ -66,10 +66,11 @@ class Model:
 
     def __post_init__(self) -> None:
         """Build the tensors."""
-        self.weights = views(self._tensor(self.values), self.shapes)
-        self.scored_variance = self._tensor(self.variance)
+        self.weights = views(self.tensor(self.values), self.shapes)
+        self.scored_variance = self.tensor(self.variance)
 
-    def _tensor(self, array: Floats) -> Tensor:
+    def tensor(self, array: Floats) -> Tensor:
+        """Array on the device and in the precision of the model."""
         return torch.tensor(array, dtype=self.dtype, device=self.device)
 
     def _chunks(self, n_rows: int, n_draws: int = 1) -> list[slice]:
@@ -81,7 +82,7 @@ class Model:
         """Posterior means, of shape (n_samples, n_components)."""
         Z = np.empty((len(X), self.module.n_components), X.dtype)
         for rows in self._chunks(len(X)):
-            posterior = self.module.encode(self.weights, *self._seen(X[rows]))
+            posterior = self.module.encode(self.weights, *self.seen(X[rows]))
             Z[rows] = posterior.mean[0].cpu().numpy()
         return Z
 
@@ -90,7 +91,7 @@ class Model:
         """Rate of each row and latent in nats, of shape (n_samples, n_components)."""
         rate = np.empty((len(X), self.module.n_components), X.dtype)
         for rows in self._chunks(len(X)):
-            posterior = self.module.encode(self.weights, *self._seen(X[rows]))
+            posterior = self.module.encode(self.weights, *self.seen(X[rows]))
             rate[rows] = posterior.kl()[0].cpu().numpy()
         return rate
 
@@ -99,7 +100,7 @@ class Model:
         """Posterior of every row, of one replica, on the CPU."""
         found = []
         for rows in self._chunks(len(X)):
-            found.append(self.module.encode(self.weights, *self._seen(X[rows])))
+            found.append(self.module.encode(self.weights, *self.seen(X[rows])))
         fields = (torch.cat(parts, dim=1).cpu() for parts in zip(*found, strict=True))
         return type(found[0])(*fields)
 
@@ -108,7 +109,7 @@ class Model:
         """Decoder means in the units of X, of shape (n_samples, n_features)."""
         X = np.empty((len(Z), self.module.n_features), Z.dtype)
         for rows in self._chunks(len(Z)):
-            parameters = self.module.decode(self.weights, self._tensor(Z[rows])[None])
+            parameters = self.module.decode(self.weights, self.tensor(Z[rows])[None])
             X[rows] = self._reconstructed(parameters)[0]
         return X
 
@@ -119,13 +120,11 @@ class Model:
         Z = random_state.standard_normal((n_samples, self.module.n_components))
         X = np.empty((n_samples, self.module.n_features))
         for rows in self._chunks(n_samples):
-            parameters = self.module.decode(self.weights, self._tensor(Z[rows])[None])
+            parameters = self.module.decode(self.weights, self.tensor(Z[rows])[None])
             x = self.module.likelihood.sample(
                 parameters, self.scored_variance, seed + rows.start
             )
-            # In float64, as X may be beyond the range of the model's own precision.
-            x = self.table.to_user(x[0].cpu().double().numpy())
-            X[rows] = self.module.likelihood.to_user(x)
+            X[rows] = self.to_user(x[0])
         return X
 
     @torch.no_grad()
@@ -135,13 +134,13 @@ class Model:
         The expectation under the posterior is a fixed quadrature, the same for all
         rows, so that a row's score depends on nothing but the row.
         """
-        noise = self._tensor(quadrature(self.module.n_components))[:, None]
+        noise = self.tensor(quadrature(self.module.n_components))[:, None]
         rate = np.empty(len(X), X.dtype)
         cells = np.empty(X.shape, X.dtype)
         mean = np.empty((len(X), self.module.n_components), X.dtype)
         for rows in self._chunks(len(X), len(noise)):
-            x, observed = self._seen(X[rows])
-            sample = self._sample(x, observed, noise)
+            x, observed = self.seen(X[rows])
+            sample = self.sample(x, observed, noise)
             log_prob = self.module.likelihood.log_prob(
                 sample.x, sample.parameters, self.scored_variance
             )
@@ -167,14 +166,14 @@ class Model:
             Without each of the latents, and, last, without all of them.
         """
         n_components = self.module.n_components
-        noise = self._tensor(quadrature(n_components))[:, None]
+        noise = self.tensor(quadrature(n_components))[:, None]
         nats = np.empty((len(X), n_components + 1), X.dtype)
         # What is kept: all but one of the latents, or none.
         kept = 1.0 - torch.eye(n_components + 1, n_components)
         kept[-1] = 0.0
         for rows in self._chunks(len(X), len(noise)):
-            x, observed = self._seen(X[rows])
-            sample = self._sample(x, observed, noise)
+            x, observed = self.seen(X[rows])
+            sample = self.sample(x, observed, noise)
             whole = self.module.log_likelihood(sample, self.scored_variance)
             for column, mask in enumerate(kept.to(x)):
                 z = sample.z * mask
@@ -194,14 +193,14 @@ class Model:
         draws = np.random.RandomState(0).standard_normal(
             (n_importance_samples, self.module.n_components)
         )
-        noise = self._tensor(draws)[:, None]
+        noise = self.tensor(draws)[:, None]
         bound = np.empty(len(X), X.dtype)
         for rows in self._chunks(len(X), min(n_importance_samples, 100)):
-            x, observed = self._seen(X[rows])
+            x, observed = self.seen(X[rows])
             per_pass = max(1, self._chunks(1)[0].stop // len(x))
             nats = torch.stack(
                 [
-                    self._log_weights(self._sample(x, observed, part)).logsumexp(dim=0)
+                    self.log_weights(self.sample(x, observed, part)).logsumexp(dim=0)
                     for part in noise.split(per_pass)
                 ]
             )
@@ -215,19 +214,25 @@ class Model:
             )
         return bound
 
-    def _seen(self, X: Floats) -> tuple[Tensor, Tensor | None]:
+    def seen(self, X: Floats) -> tuple[Tensor, Tensor | None]:
         """Rows as the model sees them, and which cells are not missing, if any are."""
         x = self.table.to_model(self.module.likelihood.to_model(X))
         is_there = ~np.isnan(x)
         if is_there.all():
-            return self._tensor(x), None
+            return self.tensor(x), None
         x = np.where(is_there, x, 0.0)
-        return self._tensor(x), torch.from_numpy(is_there).to(self.device)
+        return self.tensor(x), torch.from_numpy(is_there).to(self.device)
 
-    def _sample(self, x: Tensor, observed: Tensor | None, noise: Tensor) -> Sample:
+    def sample(self, x: Tensor, observed: Tensor | None, noise: Tensor) -> Sample:
         """Encode rows, draw latents and decode them."""
         ones = x.new_ones(len(x))
         return self.module.sample(self.weights, x, ones, noise, observed)
+
+    def to_user(self, x: Tensor) -> Floats:
+        """Drawn cells in the units of X."""
+        # In float64, as X may be beyond the range of the model's own precision.
+        values = self.table.to_user(x.cpu().double().numpy())
+        return self.module.likelihood.to_user(values)
 
     def _jacobian(self, X: Floats) -> Floats:
         """Nats that each cell's distortion gains in the units of X."""
@@ -239,7 +244,7 @@ class Model:
             parameters, self.scored_variance, self.table.center, self.table.user_scale
         )
 
-    def _log_weights(self, sample: Sample) -> Tensor:
+    def log_weights(self, sample: Sample) -> Tensor:
         """Log of the importance weight of each draw, of shape (n_draws, n_rows)."""
         log_likelihood = self.module.log_likelihood(sample, self.scored_variance)
         log_ratio = log_prior(sample.z) - sample.posterior.log_prob(sample.noise)

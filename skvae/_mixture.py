@@ -1,4 +1,4 @@
-"""Which likelihood each column has: what the user asks for, or what the column holds."""
+"""Which likelihood each column has: the one asked for, or by what it holds."""
 
 from __future__ import annotations
 
@@ -114,8 +114,9 @@ def _built(
         d = int(positions[is_coded.index(True)])
         name = d if columns.names is None else columns.names[d]
         raise ValueError(
-            f"The {type(member).__name__} likelihood needs numbers, but column {name!r} "
-            "holds categories. Use likelihood='auto', or 'categorical' for it."
+            f"The {type(member).__name__} likelihood needs numbers, but column "
+            f"{name!r} holds categories. Use likelihood='auto', or 'categorical' for "
+            "it."
         )
     if all(is_coded) and member.n_levels is None:
         sizes = [max(1, len(each)) for each in categories if each is not None]

@@ -17,7 +17,6 @@ from skvae.divergences._posterior import POSTERIORS, FullPosterior, Posterior
 from skvae.likelihoods._base import Likelihood
 from skvae.networks._base import Network, Weights
 
-
 Floats = NDArray[np.floating]
 
 # Before the names of parameters that all rows share, among the weights.

@@ -48,7 +48,7 @@ class Parts(NamedTuple):
 
     @classmethod
     def from_params(
-        cls, vae: Any, X: NDArray[np.floating], columns: Columns
+        cls, vae: Any, likelihood: Any, X: NDArray[np.floating], columns: Columns
     ) -> Parts:
         """Build the parts that an estimator's parameters ask for.
 
@@ -56,6 +56,8 @@ class Parts(NamedTuple):
         ----------
         vae : BalancedVAE
             With its parameters.
+        likelihood : str, Likelihood or list
+            The one asked for, as `located` returns it.
         X : ndarray of shape (n_samples, n_features)
             What likelihood="auto" looks at.
         columns : Columns
@@ -65,7 +67,7 @@ class Parts(NamedTuple):
         if network is None:
             network = MLP(tuple(vae.hidden_layer_sizes), vae.activation)
         policy = _resolved(vae.balance, POLICIES)
-        likelihood = likelihood_of(vae.likelihood, X, columns)
+        likelihood = likelihood_of(likelihood, X, columns)
         for member in likelihood.members:
             _check_settings(member)
         divergence = _resolved(vae.divergence, DIVERGENCES)

@@ -6,12 +6,12 @@ introduced; before, the stand-ins below do nothing.
 
 import numpy as np
 from sklearn.base import _fit_context
+from sklearn.utils._indexing import _get_column_indices as column_indices
 from sklearn.utils._param_validation import (
     Interval,
     StrOptions,
     validate_parameter_constraints,
 )
-from sklearn.utils._indexing import _get_column_indices as column_indices
 from sklearn.utils.validation import _check_sample_weight
 
 try:

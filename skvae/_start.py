@@ -141,4 +141,3 @@ class LinearStarts:
         noise = np.broadcast_to(self.variance, len(self.floor))
         center = weight @ x
         return self.model().weights(beta, center, np.sqrt(noise)), noise
-

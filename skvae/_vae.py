@@ -17,6 +17,8 @@ from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skvae._collapse import warn_after_fit, warn_before_fit
+from skvae._columns import UNKNOWN, Columns, container_of, holds_numbers_alone
+from skvae._mixture import located
 from skvae._parts import torch_device
 from skvae._report import Report
 from skvae._sklearn_compat import (
@@ -27,7 +29,6 @@ from skvae._sklearn_compat import (
     check_sample_weight,
     with_callbacks,
 )
-from skvae._table import container_of
 from skvae.balance import POLICIES, BalancePolicy
 from skvae.divergences import DIVERGENCES, Divergence
 from skvae.likelihoods import LIKELIHOODS, Likelihood
@@ -253,7 +254,7 @@ class BalancedVAE(
         ],
         "beta": [Interval(Real, 0, None, closed="left")],
         "balance": [StrOptions(set(POLICIES)), BalancePolicy],
-        "likelihood": [StrOptions({"auto", *LIKELIHOODS}), Likelihood],
+        "likelihood": [StrOptions({"auto", *LIKELIHOODS}), Likelihood, list],
         "divergence": [StrOptions(set(DIVERGENCES)), Divergence],
         "hidden_layer_sizes": ["array-like"],
         "activation": [StrOptions(set(ACTIVATIONS))],
@@ -430,19 +431,58 @@ class BalancedVAE(
         """Check a table and prepare to train on it."""
         from skvae._fitting import Fitting
 
-        container = container_of(X)
         goes_on = goes_on and hasattr(self, "_state")
-        rows = validate_data(self, X, dtype=[np.float64, np.float32], reset=not goes_on)
+        columns = self._columns if goes_on else None
+        rows, columns = self._numbers(X, columns)
+        likelihood = self._parts.likelihood if goes_on else located(self.likelihood, X)
         return Fitting(
             self,
             rows,
             check_sample_weight(sample_weight, rows),
-            container=container,
-            columns=None if container == "array" else list(X.columns),
+            columns=columns,
+            likelihood=likelihood,
             goes_on=goes_on,
             is_partial=is_partial,
             betas=betas,
         )
+
+    def _numbers(self, X, columns=None):
+        """Check a table, and return it as numbers with what its columns hold.
+
+        NaN is a missing cell. `columns` is that of the table of fit, if that is past.
+        """
+        reset = columns is None
+        if holds_numbers_alone(X):
+            rows = validate_data(
+                self,
+                X,
+                dtype=[np.float64, np.float32],
+                ensure_all_finite="allow-nan",
+                reset=reset,
+            )
+            if reset and container_of(X) == "array":
+                return rows, Columns.of_numbers(rows.shape[1])
+            return rows, Columns.of(X) if reset else columns
+        validate_data(self, X, skip_check_array=True, reset=reset)
+        columns = Columns.of(X) if reset else columns
+        rows = check_array(columns.to_numbers(X), ensure_all_finite="allow-nan")
+        if not reset:
+            rows = self._with_known_categories(rows, X, columns)
+        return rows, columns
+
+    def _with_known_categories(self, rows, X, columns):
+        """Rows with NaN for new categories where that is asked for, or ValueError."""
+        for d in np.flatnonzero((rows == UNKNOWN).any(axis=0) & columns.is_category):
+            member = self._parts.likelihood.member_at(d)
+            if member.handle_unknown == "error":
+                name = d if columns.names is None else columns.names[d]
+                raise ValueError(
+                    f"Column {name!r} holds the category {columns.unknown(X, d)!r}, "
+                    "which the table of fit did not. Use Categorical("
+                    "handle_unknown='missing') to take new categories for missing."
+                )
+            rows[rows[:, d] == UNKNOWN, d] = np.nan
+        return rows
 
     def _warn_if_rising(self):
         """Warn if the last tenth of the epochs still raised the elbo by much."""
@@ -470,9 +510,14 @@ class BalancedVAE(
     def _rows(self, X):
         """Check rows against the fitted model."""
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
-        names = getattr(self, "feature_names_in_", None)
-        return self._parts.likelihood.admit(X, names)
+        rows, columns = self._numbers(X, self._columns)
+        return self._parts.likelihood.admit(rows, columns.names)
+
+    def _seen(self, rows):
+        """Admitted rows as the model sees them, 0 where a cell is missing."""
+        return np.nan_to_num(
+            self._table.to_model(self._parts.likelihood.to_model(rows))
+        )
 
     def _model(self, dtype):
         """The trained model in a precision."""
@@ -531,7 +576,7 @@ class BalancedVAE(
                 f"Z has {Z.shape[1]} columns, but {type(self).__name__} is expecting "
                 f"{self.n_components_} latents as input."
             )
-        return self._table.wrap(self._model(Z.dtype).decode(Z))
+        return self._columns.to_table(self._model(Z.dtype).decode(Z))
 
     def sample(self, n_samples=1, random_state=None):
         """Draw new rows from the model.
@@ -558,7 +603,7 @@ class BalancedVAE(
         drawn = self._model(self._values.dtype).draw(
             n_samples, check_random_state(random_state)
         )
-        return self._table.wrap(drawn.astype(self._table.dtype, copy=False))
+        return self._columns.to_table(drawn.astype(self._table.dtype, copy=False))
 
     def rate_distortion(self, X):
         """Rate and distortion of each row.
@@ -665,6 +710,68 @@ class BalancedVAE(
             )
         return self._model(X.dtype).log_likelihood(X, n_importance_samples)
 
+    def impute(self, X, n_importance_samples=100, n_draws=None, random_state=None):
+        """Fill missing cells with what the model makes of the others.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows; missing are NaN, None, or NA.
+
+        n_importance_samples : int, default=100
+            Latents drawn for each row from the posterior of what is observed, and
+            weighted by importance [1]_; at least 1.
+
+        n_draws : int or None, default=None
+            None fills each cell with its expectation, or its most probable level, the
+            same at every call. A number gives as many tables with the cells drawn, for
+            multiple imputation.
+
+        random_state : int, RandomState instance or None, default=None
+            Seed of `n_draws`. None draws differently at each call.
+
+        Returns
+        -------
+        X : ndarray or DataFrame of shape (n_samples, n_features), or list of them
+            Observed cells as they were. A row that lacks all cells gets the mean of
+            what the model samples.
+
+        References
+        ----------
+        .. [1] P.-A. Mattei and J. Frellsen, "MIWAE: Deep generative modelling and
+           imputation of incomplete data sets", ICML 2019.
+           https://arxiv.org/abs/1812.02633
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn.datasets import load_wine
+        >>> from skvae import BalancedVAE
+        >>> X = load_wine().data.copy()
+        >>> X[0, 3] = np.nan
+        >>> vae = BalancedVAE(2, max_iter=20, random_state=0).fit(X)
+        >>> bool(np.isfinite(vae.impute(X)).all())
+        True
+        """
+        from skvae import _imputation
+
+        X = self._rows(X)
+        for name, value in (
+            ("n_importance_samples", n_importance_samples),
+            ("n_draws", 1 if n_draws is None else n_draws),
+        ):
+            if not isinstance(value, Integral) or value < 1:
+                raise ValueError(
+                    f"{name} must be an integer of at least 1, got {value!r}."
+                )
+        model = self._model(X.dtype)
+        if n_draws is None:
+            filled = _imputation.expected(model, X, n_importance_samples)
+            return self._columns.to_table(filled)
+        random = check_random_state(random_state)
+        tables = _imputation.drawn(model, X, n_draws, n_importance_samples, random)
+        return [self._columns.to_table(table) for table in tables]
+
     @property
     def _n_features_out(self):
         """Number of columns of `transform`, for `get_feature_names_out`."""
@@ -675,4 +782,5 @@ class BalancedVAE(
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         tags.input_tags.sparse = False
+        tags.input_tags.allow_nan = True
         return tags

@@ -60,9 +60,8 @@ class LinearReference(NamedTuple):
         rows = check_array(X, dtype=np.float64)
         n_samples, n_features = rows.shape
         weight = np.full(n_samples, 1.0 / n_samples)
-        table = Table.from_rows(
-            rows, weight, standardize=standardize, container="array", names=None
-        )
+        every = np.arange(n_samples)
+        table = Table.from_rows(rows, every, weight, standardize=standardize)
         n_latents = min(n_samples, n_features, _MAX_LATENTS)
         x = table.to_model(rows)
         model = LinearModel.from_rows(x, weight, n_latents)

@@ -117,6 +117,10 @@ class Likelihood(BaseEstimator):
         """The likelihoods that it is made of: itself, or those of its groups."""
         return [self]
 
+    def member_at(self, column: int) -> Likelihood:
+        """The likelihood of a column."""
+        return self
+
     @property
     def has_rest(self) -> bool:
         """Whether columns without a dispersion stand beside others that have one."""
@@ -267,6 +271,33 @@ class Likelihood(BaseEstimator):
         """
         mean = self.mean(parameters, variance).detach().cpu().numpy()
         return self.to_user(mean * scale + center)
+
+    def expectation(
+        self,
+        parameters: dict[str, Tensor],
+        variance: Tensor,
+        weight: Tensor,
+        center: PerColumn = 0.0,
+        scale: PerColumn = 1.0,
+    ) -> Floats:
+        """Value that stands for each cell over several draws of a row, as an array.
+
+        The weighted mean of `reconstruction`, or the value that is most probable over
+        all draws where X holds levels.
+
+        Parameters
+        ----------
+        parameters : dict of str to Tensor of shape (1, n_draws * n_rows, n_features)
+            Draw after draw.
+        variance : Tensor of shape (1, 1 or n_features)
+        weight : Tensor of shape (n_draws, n_rows)
+            Sums to 1 over draws.
+        center, scale : ndarray of shape (n_features,) or float
+            As in `start`.
+        """
+        values = self.reconstruction(parameters, variance, center, scale)[0]
+        values = values.reshape(*weight.shape, -1)
+        return np.einsum("krd,kr->rd", values, weight.cpu().numpy())
 
     def sample(
         self, parameters: dict[str, Tensor], variance: Tensor, seed: int

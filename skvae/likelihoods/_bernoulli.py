@@ -80,6 +80,18 @@ class Bernoulli(Likelihood):
         """Return the more probable of zero and one."""
         return (parameters["logits"] > 0.0).to(parameters["logits"].dtype)
 
+    def expectation(
+        self,
+        parameters: dict[str, Tensor],
+        variance: Tensor,
+        weight: Tensor,
+        center: PerColumn = 0.0,
+        scale: PerColumn = 1.0,
+    ) -> Floats:
+        """The more probable of zero and one over all draws of a row."""
+        share = super().expectation(parameters, variance, weight, center, scale)
+        return (share > 0.5).astype(share.dtype)
+
     def admit(self, X: Floats, names: Sequence[str] | None = None) -> Floats:
         """Return X as zeros and ones, or raise ValueError."""
         if self.threshold is not None:

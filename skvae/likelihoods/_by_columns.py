@@ -102,6 +102,10 @@ class ByColumns(Likelihood):
         """The likelihoods of its groups."""
         return [group.likelihood for group in self._groups]
 
+    def member_at(self, column: int) -> Likelihood:
+        """The likelihood of a column."""
+        return next(g.likelihood for g in self._groups if column in g.columns)
+
     @property
     def has_rest(self) -> bool:
         """Whether columns without a dispersion stand beside others that have one."""
@@ -260,6 +264,26 @@ class ByColumns(Likelihood):
             [
                 g.likelihood.reconstruction(
                     own, dispersion, center[g.columns], scale[g.columns]
+                )
+                for g, own, dispersion in self._shares(parameters, variance)
+            ]
+        )
+
+    def expectation(
+        self,
+        parameters: dict[str, Tensor],
+        variance: Tensor,
+        weight: Tensor,
+        center: PerColumn = 0.0,
+        scale: PerColumn = 1.0,
+    ) -> Floats:
+        """Value that stands for each cell over several draws of a row, as an array."""
+        n_features = self._n_features
+        center, scale = (np.broadcast_to(each, n_features) for each in (center, scale))
+        return self._in_order(
+            [
+                g.likelihood.expectation(
+                    own, dispersion, weight, center[g.columns], scale[g.columns]
                 )
                 for g, own, dispersion in self._shares(parameters, variance)
             ]

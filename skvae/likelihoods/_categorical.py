@@ -32,6 +32,9 @@ class Categorical(Levels):
         Number of levels of each column, whose values are then the codes 0 to
         ``n_levels - 1``. None takes the distinct values that `fit` finds.
 
+    handle_unknown : {"error", "missing"}, default="error"
+        What becomes of a level that `fit` did not see: an error, or a missing cell.
+
     See Also
     --------
     Ordinal : For levels with an order.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from skvae._sklearn_compat import Interval
+from skvae._sklearn_compat import Interval, StrOptions
 from skvae.likelihoods._base import Likelihood, column_name
 from skvae.likelihoods._weighted import cell_weights
 
@@ -27,11 +27,17 @@ class Levels(Likelihood):
     """
 
     _parameter_constraints = {
-        "n_levels": [Interval(Integral, 1, None, closed="left"), "array-like", None]
+        "n_levels": [Interval(Integral, 1, None, closed="left"), "array-like", None],
+        "handle_unknown": [StrOptions({"error", "missing"})],
     }
 
-    def __init__(self, n_levels: int | ArrayLike | None = None) -> None:
+    def __init__(
+        self,
+        n_levels: int | ArrayLike | None = None,
+        handle_unknown: str = "error",
+    ) -> None:
         self.n_levels = n_levels
+        self.handle_unknown = handle_unknown
 
     def fit(
         self,
@@ -95,12 +101,42 @@ class Levels(Likelihood):
         """Most probable level of each cell."""
         return self.to_user(self.mode(parameters, variance).detach().cpu().numpy())
 
+    def expectation(
+        self,
+        parameters: dict[str, Tensor],
+        variance: Tensor,
+        weight: Tensor,
+        center: PerColumn = 0.0,
+        scale: PerColumn = 1.0,
+    ) -> Floats:
+        """Level that is most probable over all draws of a row."""
+        import torch
+
+        distribution = self.distribution(parameters, variance)
+        best = code = None
+        for level in range(int(self.n_levels_.max())):
+            # Columns with fewer levels have their last one once more.
+            levels = np.minimum(level, self.n_levels_ - 1)
+            shape = distribution.batch_shape
+            value = torch.as_tensor(levels, device=weight.device).expand(shape)
+            share = distribution.log_prob(value.to(weight)).exp()[0]
+            share = (share.unflatten(0, weight.shape) * weight[..., None]).sum(dim=0)
+            if best is None:
+                best, code = share, torch.zeros_like(share)
+            else:
+                code = torch.where(share > best, float(level), code)
+                best = share.maximum(best)
+        return self.to_user(code.cpu().numpy())
+
     def admit(self, X: Floats, names: Sequence[str] | None = None) -> Floats:
         """Return X, or raise ValueError where a level was not seen by `fit`."""
         for d, (levels, column) in enumerate(zip(self.levels_, X.T, strict=True)):
             place = np.minimum(np.searchsorted(levels, column), len(levels) - 1)
             is_new = (levels[place] != column) & ~np.isnan(column)
-            if is_new.any():
+            if is_new.any() and self.handle_unknown == "missing":
+                X = X.copy()
+                X[is_new, d] = np.nan
+            elif is_new.any():
                 known = ", ".join(f"{level:g}" for level in levels[:5])
                 more = ", ..." if len(levels) > 5 else ""
                 raise ValueError(

@@ -33,6 +33,9 @@ class Ordinal(Levels):
         ``n_levels - 1``. None takes the distinct values that `fit` finds, in
         increasing order.
 
+    handle_unknown : {"error", "missing"}, default="error"
+        What becomes of a level that `fit` did not see: an error, or a missing cell.
+
     See Also
     --------
     Categorical : For levels without an order.

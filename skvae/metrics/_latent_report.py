@@ -144,7 +144,7 @@ def _pca(vae: Any, rows: Floats, weight: Floats) -> PCABaseline | None:
     likelihood, table = vae._parts.likelihood, vae._table
     if not isinstance(likelihood, Gaussian):
         return None
-    model = LinearModel.from_rows(table.to_model(rows), weight, vae.n_components_)
+    model = LinearModel.from_rows(vae._seen(rows), weight, vae.n_components_)
     # No variance below the one that the model itself may have at most.
     noise = max(model.noise_variance, likelihood.floor * float(table.variance.mean()))
     rate = model.rate(noise)

@@ -60,12 +60,15 @@ class Layers(Function):
         return weights
 
     def start_at(self, weights: Weights, weight: Floats, bias: Floats) -> None:
-        """Set the weights to those of an affine map to the first outputs."""
+        """Set the weights to those of an affine map of the first inputs and outputs.
+
+        What comes after them counts for nothing at first.
+        """
         last = self.names[-1]
         weights[f"{last}.weight"].zero_()
         target = self.linear if self.n_linear else f"{last}.weight"
         n_outputs = len(bias)
-        weights[target][:, :n_outputs] = float64(weight)
+        weights[target][: len(weight), :n_outputs] = float64(weight)
         weights[f"{last}.bias"][:n_outputs] = float64(bias)
 
     def set_bias(self, weights: Weights, bias: Tensor) -> None:

@@ -133,9 +133,7 @@ def init(
         for name in drawn[0]
     }
     for name, value in (shared or {}).items():
-        weights[name] = value.to(beta).repeat(
-            sizes.n_replicas, *([1] * value.ndim)
-        )
+        weights[name] = value.to(beta).repeat(sizes.n_replicas, *([1] * value.ndim))
     weights |= policy.init_parameters(sizes)
     if prior is None:
         prior = sizes.data_variance.repeat(sizes.n_replicas, 1)
