@@ -133,7 +133,7 @@ class Curve:
         """Evaluation at a place between those of the grid."""
         from scipy.interpolate import PchipInterpolator
 
-        def at(values: Floats | None, *, is_log: bool = False) -> Any:
+        def at(values: Any, *, is_log: bool = False) -> Any:
             if values is None:
                 return None
             values = values.astype(np.float64)

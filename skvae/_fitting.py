@@ -15,13 +15,19 @@ from skvae import training
 from skvae._attributes import attributes_of, number
 from skvae._columns import Columns
 from skvae._curve import Curve
+from skvae._history import in_units_of_x, joined
 from skvae._linear_model import LinearWeights
-from skvae._linear_rows import linear_rows
 from skvae._parts import Parts, fixed_variance, torch_device
 from skvae._planning import held_out, plan
 from skvae._rows import canonical_rows
 from skvae._start import LinearStarts
-from skvae._table import Table, has_gaps, slices
+from skvae._table import Table, has_gaps
+from skvae._training_rows import (
+    columns_with_gaps,
+    linear_rows,
+    of_columns,
+    training_rows,
+)
 from skvae.balance._base import Sizes
 
 # Rows decoded to report on the training rows, so that a large table gets fewer nodes.
@@ -80,7 +86,7 @@ class Fitting:
             self.parts = Parts.from_params(vae, likelihood, X, columns)
             if not self.parts.likelihood.is_gaussian:
                 self.parts.likelihood.fit(X[index], names, weight)
-            masked = vae._parts.masked if goes_on else _columns_with_gaps(X)
+            masked = vae._parts.masked if goes_on else columns_with_gaps(X)
             self.parts = self.parts._replace(masked=masked)
         likelihood = self.parts.likelihood
         X = likelihood.admit(X, names)
@@ -148,17 +154,9 @@ class Fitting:
                 scope,
                 self.state.floor,
                 self.state.prior,
-                self._with_dispersion(self.rows),
-                self._with_dispersion(self.held_out),
+                of_columns(self.rows, self._dispersed),
+                of_columns(self.held_out, self._dispersed),
             )
-
-    def _with_dispersion(self, rows: training.Rows | None) -> Any:
-        """Rows without the columns that have no dispersion."""
-        columns = torch.from_numpy(self._dispersed)
-        if rows is None or columns.all():
-            return rows
-        observed = None if rows.observed is None else rows.observed[:, columns]
-        return training.Rows(rows.x[:, columns], rows.weight, observed)
 
     def _tensor(self, values: ArrayLike) -> Tensor:
         return torch.tensor(values, dtype=self.dtype, device=self.device)
@@ -169,31 +167,16 @@ class Fitting:
         index: NDArray[np.intp],
         weight: NDArray[np.float64],
     ) -> tuple[training.Rows, float]:
-        """Some of the rows as the model sees them, and what their units are worth.
-
-        The second is the nats per row that their distortion gains in the units of X.
-        """
-        likelihood, shape = self.parts.likelihood, (len(index), X.shape[1])
-        share = weight / weight.sum()
-        x = torch.empty(shape, dtype=self.dtype, device=self.device)
-        observed = None
-        if self.has_gaps:
-            observed = torch.empty(shape, dtype=torch.bool, device=self.device)
-        jacobian = 0.0
-        for part in slices(*shape):
-            rows = X[index[part]]
-            seen = self.table.to_model(likelihood.to_model(rows))
-            nats = self.table.log_jacobian + likelihood.log_jacobian(rows)
-            if observed is not None:
-                is_there = ~np.isnan(seen)
-                observed[part] = torch.from_numpy(is_there).to(self.device)
-                seen, nats = (
-                    np.where(is_there, seen, 0.0),
-                    np.where(is_there, nats, 0.0),
-                )
-            x[part] = self._tensor(seen)
-            jacobian += float(share[part] @ nats.sum(axis=1))
-        return training.Rows(x, self._tensor(share), observed), jacobian
+        """Some of the rows as the model sees them, and what their units are worth."""
+        return training_rows(
+            X,
+            index,
+            weight,
+            self.parts.likelihood,
+            self.table,
+            has_gaps=self.has_gaps,
+            like=self._tensor(0.0),
+        )
 
     def _start(self, seed: int) -> training.TrainingState:
         """State to train from."""
@@ -330,9 +313,9 @@ class Fitting:
         if attributes["_variance"].shape[1] == 1:
             # With scope="auto", one for all may have come once for each feature.
             variance = variance.mean(keepdims=True)
-        history = _in_units_of_x(outcome.history, self.jacobian, self.judged_jacobian)
+        history = in_units_of_x(outcome.history, self.jacobian, self.judged_jacobian)
         if self.resumes:
-            history = _joined(self.vae.history_, history)
+            history = joined(self.vae.history_, history)
         return {
             **attributes,
             "beta_": beta,
@@ -389,45 +372,3 @@ class Fitting:
             self.judged_jacobian,
             self.columns,
         )
-
-
-def _joined(
-    first: dict[str, NDArray[np.floating]], then: dict[str, NDArray[np.floating]]
-) -> dict[str, NDArray[np.floating]]:
-    """Histories one after the other; nan where one lacks what the other has."""
-    lengths = [len(history["rate"]) for history in (first, then)]
-    return {
-        name: np.concatenate(
-            [
-                history.get(name, np.full(length, np.nan))
-                for history, length in zip((first, then), lengths, strict=True)
-            ]
-        )
-        for name in {**first, **then}
-    }
-
-
-def _columns_with_gaps(X: NDArray[np.floating]) -> tuple[int, ...]:
-    """Columns that have missing cells."""
-    found = np.zeros(X.shape[1], dtype=bool)
-    for part in slices(*X.shape):
-        found |= np.isnan(X[part]).any(axis=0)
-    return tuple(int(column) for column in np.flatnonzero(found))
-
-
-def _in_units_of_x(
-    history: dict[str, NDArray[np.floating]], jacobian: float, judged_jacobian: float
-) -> dict[str, NDArray[np.floating]]:
-    """History of the only replica, in the units of X."""
-    history = {name: entries[:, 0].astype(float) for name, entries in history.items()}
-    history["theta"] = history["beta"] * history["variance"]
-    for name in ("distortion", "objective"):
-        history[name] += jacobian
-    if "validation_distortion" in history:
-        history["validation_distortion"] += judged_jacobian
-    for prefix in ("", "validation_"):
-        if f"{prefix}rate" in history:
-            history[f"{prefix}elbo"] = -(
-                history[f"{prefix}rate"] + history[f"{prefix}distortion"]
-            )
-    return history

@@ -87,10 +87,12 @@ def likelihood_of(
         What the columns of the user's table hold.
     """
     n_features = X.shape[1]
+    groups: Sequence[tuple[Any, NDArray[np.intp]]]
     if isinstance(asked_for, str) and asked_for == "auto":
         groups = _groups_by_content(X, columns)
     elif isinstance(asked_for, (str, Likelihood)):
-        groups = [(asked_for, np.arange(n_features))]
+        every: NDArray[np.intp] = np.arange(n_features)
+        groups = [(asked_for, every)]
     else:
         groups = asked_for
     built = [

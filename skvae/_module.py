@@ -263,10 +263,13 @@ class Module:
             sample.x, sample.parameters, sample.weight
         )
 
-    def share(self, sample: Sample) -> Tensor | float:
-        """Weighted share of rows in which each column with a dispersion is observed."""
+    def share(self, sample: Sample) -> Tensor | None:
+        """Weighted share of rows in which each column with a dispersion is observed.
+
+        None where no cell is missing.
+        """
         if sample.observed is None:
-            return 1.0
+            return None
         return sample.weight.sum(dim=0)[self.dispersed]
 
     @property
@@ -281,7 +284,10 @@ class Module:
         likelihood = self.likelihood
         if error is None:
             return likelihood.distortion(sample.x, sample.parameters, sample.weight)
-        found = likelihood.distortion_from_error(error, variance, self.share(sample))
+        share = self.share(sample)
+        found = likelihood.distortion_from_error(
+            error, variance, 1.0 if share is None else share
+        )
         if likelihood.has_rest:
             found = found + likelihood.distortion(
                 sample.x, sample.parameters, sample.weight

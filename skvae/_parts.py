@@ -101,7 +101,7 @@ class Parts(NamedTuple):
 
     def training_module(self, n_features: int, n_components: int) -> Module:
         """Module that is trained: one with gates where rows have a beta each."""
-        network: Network | None = self.network
+        network: Any = self.network
         if isinstance(self.policy, MultiRate):
             network = self.network.gated(self.policy.slope)
             assert network is not None

@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[1] / "skvae"
 FAMILIES = ("balance", "divergences", "likelihoods", "networks")
 MAX_LINES = 400
 # Most of it are docstrings.
-LONGER_FILES = {"skvae._vae"}
+LONGER_FILES = {"skvae._vae", "skvae.likelihoods._base"}
 
 
 @dataclass
@@ -84,18 +84,21 @@ MAY_IMPORT = {
     "training": ("theory", "base", "module", "training"),
     "inference": ("base", "module", "training", "leaf"),
     "start": ("theory",),
-    "parts": ("compat", "family", "module"),
+    "mixture": ("compat", "leaf", "family"),
+    "parts": ("compat", "leaf", "family", "module", "mixture"),
+    "training_rows": ("leaf", "family", "training"),
+    "imputation": ("inference", "module", "training"),
     "planning": ("base", "training"),
     "attributes": ("leaf", "parts", "training"),
     "curve": ("leaf", "parts", "training", "attributes"),
     "fitting": (
         *("leaf", "theory", "start", "base", "parts", "planning", "training"),
-        *("attributes", "curve"),
+        *("attributes", "curve", "training_rows"),
     ),
     "collapse": ("compat", "leaf", "theory", "family", "parts"),
     "estimator": (
         *("compat", "leaf", "family", "parts", "fitting", "curve", "collapse"),
-        "inference",
+        *("inference", "imputation", "mixture"),
     ),
     "path": ("compat", "leaf", "family", "module", "training", "estimator"),
     "cv": ("compat", "leaf", "estimator", "path"),
@@ -122,6 +125,10 @@ KINDS = {
     "_linear_model": "theory",
     "_rows": "leaf",
     "_columns": "leaf",
+    "_history": "leaf",
+    "_mixture": "mixture",
+    "_training_rows": "training_rows",
+    "_imputation": "imputation",
     "_table": "leaf",
     "_module": "module",
     "training": "training",

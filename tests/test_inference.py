@@ -224,7 +224,10 @@ def log_weights(vae, X, n_samples):
     x = model._tensor(model.table.to_model(X))
     draws = np.random.RandomState(0).standard_normal((n_samples, vae.n_components_))
     nats = torch.stack(
-        [model._log_weights(x, model._tensor(z[None, None])) for z in draws]
+        [
+            model.log_weights(model.sample(x, None, model.tensor(z[None, None])))[0]
+            for z in draws
+        ]
     )
     return nats.numpy() - model.table.log_jacobian.sum()
 

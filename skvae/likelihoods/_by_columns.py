@@ -10,7 +10,7 @@ from skvae.likelihoods._base import Likelihood
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from typing import Self
+    from typing import Any, Self
 
     from numpy.typing import NDArray
     from torch import Tensor
@@ -48,8 +48,12 @@ class ByColumns(Likelihood):
     ByColumns(groups=[(Gaussian(), [0, 2]), (Poisson(), [1])])
     """
 
-    def __init__(self, groups: Sequence[tuple[Likelihood, Sequence[int]]]) -> None:
+    def __init__(self, groups: Sequence[tuple[Likelihood, Any]]) -> None:
         self.groups = groups
+
+    @property
+    def _n_features(self) -> int:
+        return sum(len(columns) for _, columns in self.groups)
 
     @property
     def _groups(self) -> list[Group]:
@@ -78,10 +82,6 @@ class ByColumns(Likelihood):
         for group in with_one:
             found[group.columns] = group.likelihood.variance
         return found[self.dispersed(self._n_features)]
-
-    @property
-    def _n_features(self) -> int:
-        return sum(len(group.columns) for group in self._groups)
 
     def continuous(self, n_features: int) -> NDArray[np.bool_]:
         """Columns that are centred and scaled before the model sees them."""
@@ -132,20 +132,20 @@ class ByColumns(Likelihood):
 
     def to_model(self, X: Floats) -> Floats:
         """Return admitted rows in the units of the distributions."""
-        return self._in_order(
-            [g.likelihood.to_model(X[:, g.columns]) for g in self._groups]
-        )
+        return self._of_columns("to_model", X)
 
     def to_user(self, x: Floats) -> Floats:
         """Return rows in the units of X."""
-        return self._in_order(
-            [g.likelihood.to_user(x[..., g.columns]) for g in self._groups]
-        )
+        return self._of_columns("to_user", x)
 
     def log_jacobian(self, X: Floats) -> Floats:
         """Nats that each cell's distortion gains in the units of X."""
+        return self._of_columns("log_jacobian", X)
+
+    def _of_columns(self, method: str, X: Floats) -> Floats:
+        """What a method of each group makes of its columns."""
         return self._in_order(
-            [g.likelihood.log_jacobian(X[:, g.columns]) for g in self._groups]
+            [getattr(g.likelihood, method)(X[..., g.columns]) for g in self._groups]
         )
 
     def n_parameters(self, n_features: int) -> int:
@@ -216,25 +216,19 @@ class ByColumns(Likelihood):
         return self._of_cells(
             parameters,
             variance,
-            lambda likelihood, columns, own, dispersion: likelihood.log_prob(
-                x[..., columns], own, dispersion
-            ),
+            lambda g, *own: g.likelihood.log_prob(x[..., g.columns], *own),
         )
 
     def mean(self, parameters: dict[str, Tensor], variance: Tensor) -> Tensor:
         """Mean of every cell, as the model sees it."""
         return self._of_cells(
-            parameters,
-            variance,
-            lambda likelihood, _, own, dispersion: likelihood.mean(own, dispersion),
+            parameters, variance, lambda g, *own: g.likelihood.mean(*own)
         )
 
     def mode(self, parameters: dict[str, Tensor], variance: Tensor) -> Tensor:
         """Most probable value of every cell, as the model sees it."""
         return self._of_cells(
-            parameters,
-            variance,
-            lambda likelihood, _, own, dispersion: likelihood.mode(own, dispersion),
+            parameters, variance, lambda g, *own: g.likelihood.mode(*own)
         )
 
     def sample(
@@ -245,9 +239,7 @@ class ByColumns(Likelihood):
         return self._of_cells(
             parameters,
             variance,
-            lambda likelihood, _, own, dispersion: likelihood.sample(
-                own, dispersion, int(next(seeds))
-            ),
+            lambda g, *own: g.likelihood.sample(*own, int(next(seeds))),
         )
 
     def reconstruction(
@@ -301,9 +293,11 @@ class ByColumns(Likelihood):
         for i, (likelihood, columns) in enumerate(self._groups):
             if likelihood.has_variance:
                 own = weight if weight.ndim == 1 else weight[:, columns]
-                errors.append(
-                    likelihood.expected_error(x[..., columns], _own(parameters, i), own)
+                error = likelihood.expected_error(
+                    x[..., columns], _own(parameters, i), own
                 )
+                assert error is not None
+                errors.append(error)
                 places.append(columns)
         order = np.argsort(np.concatenate(places))
         return torch.cat(errors, dim=-1)[..., torch.as_tensor(order)]
@@ -367,13 +361,13 @@ class ByColumns(Likelihood):
         self,
         parameters: dict[str, Tensor],
         variance: Tensor,
-        function: Callable[[Likelihood, NDArray, dict[str, Tensor], Tensor], Tensor],
+        function: Callable[[Group, dict[str, Tensor], Tensor], Tensor],
     ) -> Tensor:
         """Values of all cells from those of each group, in the order of columns."""
         import torch
 
         parts = [
-            function(group.likelihood, group.columns, own, dispersion)
+            function(group, own, dispersion)
             for group, own, dispersion in self._shares(parameters, variance)
         ]
         order = np.argsort(np.concatenate([group.columns for group in self._groups]))

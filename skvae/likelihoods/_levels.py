@@ -113,7 +113,7 @@ class Levels(Likelihood):
         import torch
 
         distribution = self.distribution(parameters, variance)
-        best = code = None
+        best = code = weight.new_zeros(())
         for level in range(int(self.n_levels_.max())):
             # Columns with fewer levels have their last one once more.
             levels = np.minimum(level, self.n_levels_ - 1)
@@ -121,11 +121,8 @@ class Levels(Likelihood):
             value = torch.as_tensor(levels, device=weight.device).expand(shape)
             share = distribution.log_prob(value.to(weight)).exp()[0]
             share = (share.unflatten(0, weight.shape) * weight[..., None]).sum(dim=0)
-            if best is None:
-                best, code = share, torch.zeros_like(share)
-            else:
-                code = torch.where(share > best, float(level), code)
-                best = share.maximum(best)
+            code = torch.where(share > best, float(level), code)
+            best = share.maximum(best)
         return self.to_user(code.cpu().numpy())
 
     def admit(self, X: Floats, names: Sequence[str] | None = None) -> Floats:

@@ -125,7 +125,7 @@ def evaluate(module: Module, weights: Weights, rows: Rows, noise: Tensor) -> Eva
             module.likelihood.distortion(sample.x, sample.parameters, sample.weight)
             if error is None or module.likelihood.has_rest
             else None,
-            None if observed is None or error is None else module.share(sample),
+            None if error is None else module.share(sample),
         )
         totals = [
             part if total is None or part is None else total + part

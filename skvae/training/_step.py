@@ -98,9 +98,11 @@ class Differentiator:
         batch : Batch
         """
         encoder, decoder = self.module.encoder, self.module.decoder
-        x, eta = self.module.inputs(batch.x, batch.observed), None
+        x = self.module.inputs(batch.x, batch.observed)
+        eta: Tensor | None = None
         if self.module.is_gated:
             eta = self.policy.eta(state, len(x))
+            assert eta is not None
             x = _with_eta(x, eta)
         encoded, from_encoded = encoder.vjp(weights, x, to_rows=False)
         is_closed = self.is_closed and batch.observed is None
@@ -222,11 +224,11 @@ class Differentiator:
         error: Tensor,
         weight: Tensor,
         trained: Weights,
-        share: Tensor | float = 1.0,
+        share: Tensor | None = None,
     ) -> Any:
         """State with the variance that the policy wants for the batch's errors."""
         # The batch's own mean: its weights sum to 1 only in the mean of batches.
-        own = error / weight.sum() if isinstance(share, float) else _mean(error, share)
+        own = error / weight.sum() if share is None else _mean(error, share)
         return self.policy.move_variance(state, own, trained, self.floor)
 
 
@@ -241,8 +243,8 @@ def _with_eta(rows: Tensor, eta: Tensor) -> Tensor:
 _Middle = tuple[Step, Tensor, Callable[[Tensor], Tensor]]
 
 
-def _mean(error: Tensor, share: Tensor | float) -> Tensor:
+def _mean(error: Tensor, share: Tensor | None) -> Tensor:
     """Mean error where a column is observed; 0 where the batch has none of it."""
-    if isinstance(share, float):
+    if share is None:
         return error
     return error / share.clamp(min=torch.finfo(error.dtype).tiny)
