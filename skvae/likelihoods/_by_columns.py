@@ -85,16 +85,16 @@ class ByColumns(Likelihood):
 
     def continuous(self, n_features: int) -> NDArray[np.bool_]:
         """Columns that are centred and scaled before the model sees them."""
-        found = np.zeros(self._n_features, dtype=bool)
-        for group in self._groups:
-            found[group.columns] = group.likelihood.is_continuous
-        return found
+        return self._flags("is_continuous")
 
     def dispersed(self, n_features: int) -> NDArray[np.bool_]:
         """Columns that have a dispersion."""
+        return self._flags("has_variance")
+
+    def _flags(self, name: str) -> NDArray[np.bool_]:
         found = np.zeros(self._n_features, dtype=bool)
         for group in self._groups:
-            found[group.columns] = group.likelihood.has_variance
+            found[group.columns] = getattr(group.likelihood, name)
         return found
 
     @property
