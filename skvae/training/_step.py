@@ -99,6 +99,7 @@ class Differentiator:
         x, eta = batch.x, None
         if self.module.is_gated:
             eta = self.policy.eta(state, len(x))
+            assert eta is not None
             x = _with_eta(x, eta)
         encoded, from_encoded = encoder.vjp(weights, x, to_rows=False)
         latents = self._closed if self.is_closed else self._traced
