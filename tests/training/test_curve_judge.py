@@ -11,8 +11,7 @@ from skvae.balance._base import tensors_of
 from skvae.divergences import KL
 from skvae.likelihoods import LIKELIHOODS
 from skvae.networks import MLP
-from skvae.training import Calibration, etas, evaluate, views
-from skvae.training._captured import CapturedStepper
+from skvae.training import Batch, Calibration, etas, evaluate, views
 from skvae.training._curve_judge import CurveJudge
 from skvae.training._plan import steps_of
 from skvae.training._stepper import Stepper
@@ -23,26 +22,7 @@ BETAS = [0.1, 1.0, 4.0]
 every_likelihood = pytest.mark.parametrize("likelihood", LIKELIHOODS)
 
 
-@pytest.fixture
-def make_gated(make_problem):
-    """Build a problem whose networks are told the beta of each row."""
-
-    def make(likelihood="gaussian", hidden=(6,), **kwargs):
-        problem = make_problem(likelihood, hidden, **kwargs)
-        plain = problem.module
-        problem.module = Module(
-            MLP(hidden).gated(POLICY.slope),
-            plain.likelihood,
-            KL(),
-            plain.n_features,
-            plain.n_components,
-        )
-        return problem
-
-    return make
-
-
-def start(problem, n_replicas=len(BETAS)):
+def start(problem, n_replicas=3):
     """State whose replicas differ: each sees other betas in the same rows."""
     state = problem.start(POLICY, BETAS[:n_replicas])
     phase = 0.3 * torch.arange(n_replicas, dtype=problem.dtype)
@@ -166,36 +146,7 @@ def test_gradient_is_that_of_the_objective(
 
 
 def _batch(stepper, index, noise):
-    from skvae.training import Batch
-
     return Batch(stepper.rows.x[index], stepper.weight[index], noise)
-
-
-def test_replayed_steps_are_the_steps(make_gated, make_plan):
-    """A recorded step reads the betas of its batch from the state."""
-
-    def record(function):
-        found = function()
-
-        def replay():
-            again = function()
-            found.objective.copy_(again.objective)
-
-        return found, replay
-
-    problem, plan = make_gated(), make_plan()
-    arguments = problem.module, POLICY, start(problem), problem.rows, plan
-    eager, captured = Stepper(*arguments), CapturedStepper(*arguments)
-    captured.record = record
-    generator = torch.Generator().manual_seed(0)
-    for step in steps_of(40, plan, 2, generator, problem.rows.x):
-        one, other = eager(*step, 0.01, 0.5), captured(*step, 0.01, 0.5)
-        assert torch.isfinite(other.objective).all()
-        assert one.objective.shape == other.objective.shape
-    for left, right in zip(
-        tensors_of(eager.balance), tensors_of(captured.balance), strict=True
-    ):
-        torch.testing.assert_close(left, right)
 
 
 @every_likelihood
