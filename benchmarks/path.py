@@ -17,6 +17,7 @@ for each beta, and no candidates that the loop would not have.
 """
 
 import argparse
+import itertools
 import json
 import math
 import os
@@ -58,25 +59,21 @@ TABLES = {
 }
 
 
+def layers(*widths):
+    """Linear layers with an activation in between."""
+    parts = []
+    for n_in, n_out in itertools.pairwise(widths):
+        parts += [nn.Linear(n_in, n_out), nn.SiLU()]
+    return nn.Sequential(*parts[:-1])
+
+
 class TextbookVAE(nn.Module):
     """Two hidden layers on either side, as in most tutorials."""
 
     def __init__(self, n_features):
         super().__init__()
-        widths = (n_features, *HIDDEN)
-        layers = [
-            layer
-            for n_in, n_out in zip(widths, widths[1:], strict=False)
-            for layer in (nn.Linear(n_in, n_out), nn.SiLU())
-        ]
-        self.encoder = nn.Sequential(*layers, nn.Linear(HIDDEN[-1], 2 * N_COMPONENTS))
-        widths = (N_COMPONENTS, *reversed(HIDDEN))
-        layers = [
-            layer
-            for n_in, n_out in zip(widths, widths[1:], strict=False)
-            for layer in (nn.Linear(n_in, n_out), nn.SiLU())
-        ]
-        self.decoder = nn.Sequential(*layers, nn.Linear(HIDDEN[0], n_features))
+        self.encoder = layers(n_features, *HIDDEN, 2 * N_COMPONENTS)
+        self.decoder = layers(N_COMPONENTS, *reversed(HIDDEN), n_features)
 
     def forward(self, x):
         mean, log_variance = self.encoder(x).chunk(2, dim=1)
@@ -151,14 +148,8 @@ def compare(X, n_betas, n_folds, max_iter):
     )
     _, of_search = seconds_of(lambda: search.fit(X))
     difference = search.cv_results_["mean_test_elbo"] - path.elbo.mean(axis=1)
-    batch_sizes = [
-        int(np.clip(0.9 * len(train) // 64, 128, 1024)) for train, _ in folds
-    ]
-    torch.set_num_threads(N_JOBS)
-    _, of_loop = seconds_of(
-        lambda: textbook(X, path.betas, folds, max_iter, batch_sizes)
-    )
     n_epochs = np.array([[model.n_iter_ for model in row] for row in path.models])
+    _, of_loop = seconds_of(lambda: textbook(X, path.betas, folds, n_epochs))
     return {
         "n_rows": len(X),
         "n_features": X.shape[1],
