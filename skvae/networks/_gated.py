@@ -216,7 +216,9 @@ class _GatedEncoder(_Gated):
             weights |= plain.draw(generator)
         if start is not None:
             encoder = float64(start.encoder) / self._start_gate(weights, start)
-            weights[self.linear] = encoder
+            # Inputs beyond those of the linear model count for nothing at first.
+            weights[self.linear][len(encoder) :] = 0.0
+            weights[self.linear][: len(encoder)] = encoder
             weights[self.bias] = -float64(start.center) @ encoder
         return weights
 

@@ -39,7 +39,7 @@ class Problem:
 
     def linear_model(self):
         """The linear model of the same size."""
-        x, weight = (part.double().numpy() for part in self.rows)
+        x, weight = (part.double().numpy() for part in self.rows[:2])
         return LinearModel.from_rows(x, weight, self.module.n_components)
 
     def train(self, policy, state, plan, *, judge=False, on_epoch=None):

@@ -9,7 +9,6 @@ from skvae._module import Module
 from skvae.balance import MultiRate
 from skvae.balance._base import tensors_of
 from skvae.divergences import KL
-from skvae.likelihoods import LIKELIHOODS
 from skvae.networks import MLP
 from skvae.training import Batch, Calibration, etas, evaluate, views
 from skvae.training._curve_judge import CurveJudge
@@ -19,7 +18,7 @@ from skvae.training._stepper import Stepper
 POLICY = MultiRate()
 BETAS = [0.1, 1.0, 4.0]
 
-every_likelihood = pytest.mark.parametrize("likelihood", LIKELIHOODS)
+every_likelihood = pytest.mark.parametrize("likelihood", ["gaussian", "bernoulli"])
 
 
 def start(problem, n_replicas=3):
