@@ -210,7 +210,7 @@ def test_documented_defaults_are_those_of_the_signature(thing, kind):
     if isinstance(thing, property) or kind == "base or record":
         return
     doc = ClassDoc(thing) if inspect.isclass(thing) else FunctionDoc(thing)
-    parameters = {entry.name: entry.type for entry in doc["Parameters"]}
+    parameters = {e.name.lstrip("*"): e.type for e in doc["Parameters"]}
     signature = inspect.signature(thing).parameters
     if kind in {"class", "function"}:
         assert list(parameters) == list(signature)
