@@ -171,6 +171,9 @@ def beta_path(
     against 18.9 with "constant", rates are from 10 to 26 against 0 to 14.) A balance
     with a set point ends at its own beta wherever it starts.
 
+    A path goes beyond what the data can bear on purpose, and so nobody is warned of
+    models that collapse, nor of those that would have gained from more epochs.
+
     Models do not start from their neighbours on the path. All start from the linear
     model at their own beta, which is known in closed form, so that none waits for
     another. Started from their neighbours they stay there, as what they start from is

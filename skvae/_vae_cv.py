@@ -1,5 +1,6 @@
 """The estimator that finds its own beta."""
 
+import warnings
 from numbers import Integral
 
 import numpy as np
@@ -19,6 +20,7 @@ from skvae._sklearn_compat import (
     rows_of,
 )
 from skvae._vae import BalancedVAE, _all_or_nothing
+from skvae.exceptions import PosteriorCollapseWarning
 
 
 class BalancedVAECV(CVRouting, BalancedVAE):
@@ -189,6 +191,9 @@ class BalancedVAECV(CVRouting, BalancedVAE):
     follows the data; a larger beta is a guard against overfitting. With
     ``balance="constant"`` beta stands for that variance, which is the search that is
     made most often. `beta_path` says more of the difference.
+
+    Where columns have nothing in common that holds on new rows, a beta is found at
+    which latents collapse, without a warning. `active_units_` tells.
 
     References
     ----------
@@ -381,11 +386,13 @@ class BalancedVAECV(CVRouting, BalancedVAE):
         seconds = {"fit_time": path.fit_time, "score_time": path.score_time}
         self.cv_results_ = results_of(path.betas, seconds, metrics)
         self.best_index_ = chosen(self.refit, self.cv_results_, judged_by)
-        self.best_score_ = float(
-            self.cv_results_[f"mean_test_{judged_by}"][self.best_index_]
-        )
+        means = self.cv_results_[f"mean_test_{judged_by}"]
+        self.best_score_ = float(means[self.best_index_])
         self.best_params_ = self.cv_results_["params"][self.best_index_]
-        super().fit(X, sample_weight=sample_weight)
+        with warnings.catch_warnings():
+            # The folds have compared it with models that did not collapse.
+            warnings.simplefilter("ignore", PosteriorCollapseWarning)
+            super().fit(X, sample_weight=sample_weight)
         # Not by way of the precision of the training, and whatever the balance makes
         # of it.
         self.beta_ = self.beta

@@ -16,6 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skvae import BalancedVAE, BalancedVAECV, beta_path
+from skvae.exceptions import PosteriorCollapseWarning
 from skvae.metrics import elbo_scorer, rate_distortion_scoring
 from skvae.model_selection import knee, one_standard_error, target_rate
 
@@ -23,7 +24,7 @@ X, Y = load_breast_cancer(return_X_y=True)
 X = X[:200, :6]
 Y = Y[:200]
 FOLDS = KFold(3, shuffle=True, random_state=0)
-BETAS = [4.0, 1.0, 0.1]
+BETAS = [2.0, 1.0, 0.1]
 SETTINGS = {
     "n_components": 2,
     "hidden_layer_sizes": (6,),
@@ -164,7 +165,7 @@ def test_score_that_is_not_a_number_is_last():
 
     vae = BalancedVAECV(**SMALL, scoring=hole).fit(X)
     assert vae.cv_results_["rank_test_score"].tolist() == [1, 3, 2]
-    assert vae.beta_ == 4.0
+    assert vae.beta_ == 2.0
 
 
 def test_scoring_of_several_numbers_is_refused():
@@ -256,6 +257,16 @@ def test_unfitted():
     assert not hasattr(vae, "beta")
     with pytest.raises(AttributeError, match="no partial_fit: folds need all rows"):
         vae.partial_fit(X)
+
+
+def test_columns_with_nothing_in_common_need_no_latents():
+    noise = np.random.default_rng(0).normal(size=(200, 4))
+    vae = BalancedVAECV(**{**SMALL, "betas": [0.1, 20.0]}).fit(noise)
+    assert vae.beta_ == 20.0
+    assert not vae.active_units_.any()
+    # One that is asked for without a comparison gives a warning.
+    with pytest.warns(PosteriorCollapseWarning):
+        BalancedVAE(beta=20.0, **SETTINGS).fit(noise)
 
 
 def test_failed_fit_leaves_the_last_one():
