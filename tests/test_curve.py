@@ -121,6 +121,7 @@ def test_one_linear_model_lies_on_the_whole_rate_distortion_curve(learning_rate_
     X = scale(WINE)
     params = {"hidden_layer_sizes": (), "early_stopping": False, "max_iter": 40}
     params["learning_rate_init"] = learning_rate_init
+    params["batch_size"] = len(X)
     balance = MultiRate(low=0.05, high=4.0)
     vae = make(13, balance=balance, precision="float64", **params).fit(X)
     model = LinearModel.from_rows(X, np.ones(len(X)), 13)
