@@ -79,12 +79,19 @@ class MultiRate(BalancePolicy):
     Held-out rows choose one epoch for all betas, by the mean of the elbo over five of
     them. What is reported of an epoch is a mean over betas.
 
-    It is not the same as separate trainings where a network overfits. One that is
-    trained at a small beta alone stops early, and one at a large beta late; here a
-    single epoch serves both, and weights that are shared between betas are
-    regularised by the large ones. At the lower end of the range such a model takes
-    less rate. Nor does a path of separate models have its latents in one order, as
-    this one has.
+    It is not the same as separate trainings. On three real tables, with five latents
+    and two hidden layers of 64, its distortion on new rows is above the curve of models
+    that were trained for one beta each by 1.6, 2.4 and 2.9 % of the range of
+    distortions on average: by less than 5 % from beta = 0.1 up, and by up to 9 % at the
+    lower end, where the curve is flat and a row in ten has to teach what all rows teach a separate model
+    (``benchmarks/multirate.py``). More epochs narrow it. On a hundred rows the two
+    differ by more, either way: separate trainings stop early at a small beta, where
+    they overfit, and late at a large one, and here one epoch serves all betas.
+    Without hidden layers there is no difference.
+
+    A step takes 1.5 to 1.9 times that of a model for one beta, and about as long as one
+    of the default policy, which trains two models. The larger the networks, the less
+    the gates matter.
 
     References
     ----------

@@ -52,9 +52,12 @@ def _root(x: Tensor) -> Tensor:
 
 
 def _root_backward(gradient: Tensor, gate: Tensor) -> Tensor:
+    import torch
+
     # Where the gate is closed it does not follow the map.
-    is_open = gate > math.sqrt(EPS) * (1.0 + 1e-6)
-    return gradient * (gate - gate.reciprocal()).mul_(0.5).mul_(is_open)
+    closed = math.sqrt(EPS) * (1.0 + 1e-6)
+    gradient = torch.ops.aten.threshold_backward(gradient, gate, closed)
+    return (gradient * gate).addcdiv_(gradient, gate, value=-1.0).mul_(0.5)
 
 
 SIGMOID = Gate(
@@ -96,8 +99,10 @@ class _Tape(NamedTuple):
     rows: list[Tensor]
     before: list[Tensor]
     """What comes out of a layer, before its gate."""
-    gates: tuple[Tensor, ...]
     gated: list[Tensor]
+    """What goes into the activation."""
+    gates: Tensor
+    """Of all hidden units, of shape (n_replicas, n_rows, n_units)."""
 
 
 class GatedLayers(Layers):
@@ -135,9 +140,10 @@ class GatedLayers(Layers):
     ) -> tuple[Tensor, _Tape]:
         """Output at the places of the rows, and what the way back needs."""
         activate = ACTIVATIONS[self.activation].forward
-        gates = self._gates(weights, place)
-        tape = _Tape([x], [], gates, [])
-        for layer, gate in zip(self.names[:-1], gates, strict=True):
+        gates = self.kind.forward(affine(weights[self.gate], place))
+        tape = _Tape([x], [], [], gates)
+        parts = gates.split(self.hidden, dim=-1)
+        for layer, gate in zip(self.names[:-1], parts, strict=True):
             tape.before.append(dense(weights, layer, tape.rows[-1]))
             tape.gated.append(tape.before[-1] * gate)
             tape.rows.append(activate(tape.gated[-1]))
@@ -156,7 +162,9 @@ class GatedLayers(Layers):
         import torch
 
         backward = ACTIVATIONS[self.activation].backward
-        gradient, to_gates = to_output, []
+        gradient, to_gates = to_output, torch.empty_like(tape.gates)
+        gates = tape.gates.split(self.hidden, dim=-1)
+        parts = to_gates.split(self.hidden, dim=-1)
         for i in range(len(self.names) - 1, -1, -1):
             layer, rows = self.names[i], tape.rows[i]
             torch.bmm(rows.mT, gradient, out=gradients[f"{layer}.weight"])
@@ -165,10 +173,9 @@ class GatedLayers(Layers):
                 gradient = torch.bmm(gradient, weights[f"{layer}.weight"].mT)
             if i > 0:
                 gradient = backward(gradient, tape.gated[i - 1], rows)
-                to_gates.append(gradient * tape.before[i - 1])
-                gradient.mul_(tape.gates[i - 1])
-        to_gate, gate = torch.cat(to_gates[::-1], dim=-1), torch.cat(tape.gates, dim=-1)
-        to_map = self.kind.backward(to_gate, gate)
+                torch.mul(gradient, tape.before[i - 1], out=parts[i - 1])
+                gradient.mul_(gates[i - 1])
+        to_map = self.kind.backward(to_gates, tape.gates)
         to_affine(place, to_map, gradients[self.gate])
         return gradient if to_rows else None
 
@@ -176,17 +183,13 @@ class GatedLayers(Layers):
         """Weights of `Layers` at some places, one after the other for each replica."""
         at = {name: repeated(weights[name], place) for name in self.shapes}
         del at[self.gate]
-        gates = self._gates(weights, place)
-        for layer, gate in zip(self.names[:-1], gates, strict=True):
+        gates = self.kind.forward(affine(weights[self.gate], place))
+        parts = gates.split(self.hidden, dim=-1)
+        for layer, gate in zip(self.names[:-1], parts, strict=True):
             gate = gate.flatten(0, 1)
             at[f"{layer}.weight"] = at[f"{layer}.weight"] * gate[:, None]
             at[f"{layer}.bias"] = at[f"{layer}.bias"] * gate
         return at
-
-    def _gates(self, weights: Weights, place: Tensor) -> tuple[Tensor, ...]:
-        """Gates of each hidden layer, of shape (n_replicas, n_rows, width)."""
-        gates = self.kind.forward(affine(weights[self.gate], place))
-        return gates.split(self.hidden, dim=-1)
 
 
 def repeated(weight: Tensor, place: Tensor) -> Tensor:
