@@ -139,7 +139,11 @@ def _groups_by_content(
         holds |= is_zero.any(axis=0), is_one.any(axis=0)
     is_category = columns.is_category
     two_valued = is_binary & holds.all(axis=0)
-    if (is_binary | is_category).all() and two_valued.any():
+    if columns.container == "array" and not is_binary.all():
+        # Among numbers without names, two values may be all that these rows hold of
+        # more: what a column is, an array does not say.
+        two_valued = columns.is_boolean
+    elif (is_binary | is_category).all() and two_valued.any():
         # Among columns of zeros and ones, one that never varies is another of them.
         two_valued = is_binary
     two_valued = (two_valued | columns.is_boolean) & ~is_category
