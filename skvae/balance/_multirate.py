@@ -84,7 +84,8 @@ class MultiRate(BalancePolicy):
     that were trained for one beta each by 1.6, 2.4 and 2.9 % of the range of
     distortions on average: by less than 5 % from beta = 0.1 up, and by up to 9 % at the
     lower end, where the curve is flat and a row in ten has to teach what all rows
-    teach a separate model (``benchmarks/multirate.py``). More epochs narrow it. On a hundred rows the two
+    teach a separate model (``benchmarks/multirate.py``). More epochs narrow
+    it. On a hundred rows the two
     differ by more, either way: separate trainings stop early at a small beta, where
     they overfit, and late at a large one, and here one epoch serves all betas.
     Without hidden layers there is no difference.
