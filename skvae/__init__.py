@@ -1,7 +1,9 @@
 """Variational autoencoders for tables, as scikit-learn estimators."""
 
+from skvae._path import beta_path
 from skvae._vae import BalancedVAE
+from skvae._vae_cv import BalancedVAECV
 
 __version__ = "0.1.0.dev0"
 
-__all__ = ["BalancedVAE", "__version__"]
+__all__ = ["BalancedVAE", "BalancedVAECV", "__version__", "beta_path"]

@@ -63,7 +63,7 @@ class Columns:
             ],
             is_boolean=np.array([kind == "boolean" for kind in kinds], dtype=bool),
             is_integer=np.array([kind == "integer" for kind in kinds], dtype=bool),
-            dtypes=[column.dtype for column in columns],
+            dtypes=[_named(column.dtype) for column in columns],
         )
 
     @classmethod
@@ -174,6 +174,11 @@ def holds_numbers_alone(X: Any) -> bool:
     )
 
 
+def _named(dtype: Any) -> Any:
+    """Type of a column, by its name if it is one of numpy's."""
+    return dtype.name if isinstance(dtype, np.dtype) else dtype
+
+
 def _holds_text(X: Any) -> bool:
     """Whether an array of objects holds strings."""
     try:
@@ -221,7 +226,14 @@ def _kind(column: Any, container: str) -> str:
     there = [value for value, gap in zip(values, is_missing, strict=True) if not gap]
     if there and all(isinstance(value, (bool, np.bool_)) for value in there):
         return "boolean"
-    if all(isinstance(value, (int, float, np.number)) for value in there):
+    is_number = [isinstance(value, (int, float, np.number)) for value in there]
+    if any(is_number) and any(isinstance(value, str) for value in there):
+        text = next(value for value in there if isinstance(value, str))
+        raise ValueError(
+            f"A column of X holds numbers and text, such as {text!r}. Turn all of it "
+            "into text, or all of it into numbers with NaN for what is none."
+        )
+    if all(is_number):
         is_whole = all(isinstance(value, (int, np.integer)) for value in there)
         return "integer" if there and is_whole else "number"
     return "category"

@@ -101,10 +101,10 @@ class Parts(NamedTuple):
 
     def training_module(self, n_features: int, n_components: int) -> Module:
         """Module that is trained: one with gates where rows have a beta each."""
-        network: Any = self.network
-        if isinstance(self.policy, MultiRate):
-            network = self.network.gated(self.policy.slope)
-            assert network is not None
+        if not isinstance(self.policy, MultiRate):
+            return self.module(n_features, n_components)
+        network = self.network.gated(self.policy.slope)
+        assert network is not None
         return self._module(network, n_features, n_components)
 
     def _module(self, network: Network, n_features: int, n_components: int) -> Module:

@@ -1,14 +1,246 @@
-"""Several weights of the rate trained side by side."""
+"""Models along a path of betas, trained side by side."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass, fields, replace
+from numbers import Integral
+from typing import Any, NamedTuple
 
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
+from sklearn.utils import indexable
+from sklearn.utils.parallel import Parallel, delayed
+
+from skvae._beta_grid import beta_grid
+from skvae._report import Report
+from skvae._sklearn_compat import (
+    Interval,
+    StrOptions,
+    check_sample_weight,
+    rows_of,
+    validate_parameter_constraints,
+)
+from skvae._vae import BalancedVAE
+
+Floats = NDArray[np.float64]
 
 
-def fit_betas(vae: Any, X: Any, betas: Sequence[float]) -> list[Any]:
+@dataclass(frozen=True)
+class BetaPath:
+    """What `beta_path` returns: models and where they are on the curve.
+
+    All but `betas` are of shape (n_betas,), or (n_betas, n_folds) with `cv`. Without
+    it, numbers are those of the models' own held-out rows, or of their training rows if
+    none were held out: their attributes `rate_`, `distortion_` and `elbo_`. With it,
+    they are means over the rows of the test fold.
+
+    `skvae.displays.RateDistortionDisplay.from_path` draws it.
+    """
+
+    betas: Floats
+    """Weights of the rate, of shape (n_betas,)."""
+    rate: Floats
+    """Mean rate, in nats per row."""
+    distortion: Floats
+    """Mean distortion, in nats per row and in the units of X."""
+    elbo: Floats
+    """Mean evidence lower bound with weight 1: minus the sum of the two."""
+    active_units: Floats
+    """Number of latents whose posterior mean has a variance over rows above 0.01."""
+    models: NDArray[np.object_]
+    """The fitted `BalancedVAE`."""
+    fit_time: Floats
+    """Seconds of training: each model's share of the run that it was trained in."""
+    score_time: Floats
+    """Seconds that it took to encode and score the test fold; 0 without folds."""
+
+    @classmethod
+    def of(cls, betas: Floats, runs: Sequence[_Run]) -> BetaPath:
+        """Path of the models of some runs, one for each fold."""
+
+        def scores(name: str) -> Floats:
+            return np.array([[score[name] for score in run.scores] for run in runs]).T
+
+        def shares(seconds: list[float]) -> Floats:
+            return np.tile(np.array(seconds) / len(betas), (len(betas), 1))
+
+        models = np.empty((len(betas), len(runs)), dtype=object)
+        for fold, run in enumerate(runs):
+            models[:, fold] = run.models
+        return cls(
+            betas=betas,
+            # Not the negative: a rate of zero would have a sign.
+            rate=0.0 - scores("neg_rate"),
+            distortion=0.0 - scores("neg_distortion"),
+            elbo=scores("elbo"),
+            active_units=scores("active_units"),
+            models=models,
+            fit_time=shares([run.fit_seconds for run in runs]),
+            score_time=shares([run.score_seconds for run in runs]),
+        )
+
+    def fold(self, i: int) -> BetaPath:
+        """Path of one of the folds, with arrays of shape (n_betas,)."""
+        of_each = [field.name for field in fields(self) if field.name != "betas"]
+        return replace(self, **{name: getattr(self, name)[:, i] for name in of_each})
+
+    def __repr__(self) -> str:
+        """Say what there is, not all of its numbers."""
+        shape = " x ".join(map(str, self.rate.shape))
+        low, high = self.betas.min(), self.betas.max()
+        return f"<BetaPath of {shape} models, beta from {low:.4g} to {high:.4g}>"
+
+
+_CONSTRAINTS = {
+    "betas": [Interval(Integral, 1, None, closed="left"), "array-like"],
+    "cv": ["cv_object"],
+    "n_jobs": [None, Integral],
+    "method": [StrOptions({"separate"})],
+}
+
+
+def beta_path(
+    X: ArrayLike,
+    *,
+    betas: int | ArrayLike = 20,
+    cv: Any = None,
+    sample_weight: ArrayLike | None = None,
+    n_jobs: int | None = None,
+    method: str = "separate",
+    **params: Any,
+) -> BetaPath:
+    r"""Train models at several betas, side by side.
+
+    The models of a training set are replicas in one batched run, each of them as
+    `BalancedVAE.fit` would have trained it alone. Test folds each have a run of
+    their own, as scaling, start and held-out rows are those of the training set.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, n_features)
+        Finite numbers, in the support of the likelihood.
+
+    betas : int or array-like of shape (n_betas,), default=20
+        Weights of the rate, at least 0, or how many to take.
+
+    cv : int, cross-validation generator or iterable, default=None
+        None trains on all rows. Otherwise models are trained on the training folds,
+        and their numbers are those of the test folds: an int is a number of folds in
+        the order of the rows, as in scikit-learn.
+
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weight of each row, in training and in the means over test folds.
+
+    n_jobs : int, default=None
+        Folds to train at the same time. None is 1 unless in a
+        `joblib.parallel_config`.
+
+    method : {"separate"}, default="separate"
+        How the models come about: "separate" trains one for each beta.
+
+    **params : dict
+        Settings of `BalancedVAE` other than beta.
+
+    Returns
+    -------
+    path : BetaPath
+        With the arrays `betas`, `rate`, `distortion`, `elbo`, `active_units`,
+        `models`, `fit_time` and `score_time`.
+
+    See Also
+    --------
+    BalancedVAECV : Chooses the beta of a path by cross-validation.
+
+    Notes
+    -----
+    The betas of a number n are log-spaced over three decades, from the one down at
+    which a linear model has no active latent, which is known in closed form [1]_: where
+    :math:`\theta = \beta \sigma^2` is the largest eigenvalue of the covariance of the
+    columns as the model sees them. A variance that the balance moves ends at that of
+    the columns there. They are rounded to four digits. A likelihood without a variance
+    has no such point, and the betas are from 10 down to 0.01.
+
+    What beta does is up to the balance. ``balance="constant"`` goes all the way from
+    collapse on, in steps as even as the betas are spaced. The default also finds a
+    variance for each column, and does so at every beta: its models explain new rows
+    better, but are closer together on the curve, and there are two candidates for each
+    beta. (Breast cancer, 5 latents, three folds: the best elbo is 22.3 nats per row
+    against 18.9 with "constant", rates are from 10 to 26 against 0 to 14.) A balance
+    with a set point ends at its own beta wherever it starts.
+
+    A path goes beyond what the data can bear on purpose, and so nobody is warned of
+    models that collapse, nor of those that would have gained from more epochs.
+
+    Models do not start from their neighbours on the path. All start from the linear
+    model at their own beta, which is known in closed form, so that none waits for
+    another. Started from their neighbours they stay there, as what they start from is
+    judged by the elbo too, and the path is no longer one of different betas; the best
+    elbo on new rows was lower in three of four cases (breast cancer and digits, both
+    balances) and 0.5 nats higher in the other.
+
+    References
+    ----------
+    .. [1] J. Lucas, G. Tucker, R. Grosse and M. Norouzi, "Don't blame the ELBO! A
+       linear VAE perspective on posterior collapse", NeurIPS 2019.
+       https://arxiv.org/abs/1911.02469
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_wine
+    >>> from skvae import beta_path
+    >>> path = beta_path(
+    ...     load_wine().data,
+    ...     betas=4,
+    ...     n_components=3,
+    ...     balance="constant",
+    ...     hidden_layer_sizes=(),
+    ...     max_iter=20,
+    ...     random_state=0,
+    ... )
+    >>> path.betas
+    array([4.708   , 0.4708  , 0.04708 , 0.004708])
+    >>> path.active_units
+    array([1., 3., 3., 3.])
+    """
+    if "beta" in params:
+        raise TypeError(
+            "beta_path takes the weights of the rate as betas, not as beta."
+        )
+    given = {"betas": betas, "cv": cv, "n_jobs": n_jobs, "method": method}
+    validate_parameter_constraints(_CONSTRAINTS, given, "beta_path")
+    vae = BalancedVAE(**params)
+    vae._validate_params()
+    found = beta_grid(vae, X, sample_weight, betas)
+    if cv is None:
+        start = time.perf_counter()
+        models = fit_betas(vae, X, found, sample_weight)
+        seconds = time.perf_counter() - start
+        scores = [_own_scores(model) for model in models]
+        path = BetaPath.of(found, [_Run(models, scores, seconds, 0.0)])
+        return path.fold(0)
+    # Folds and scorers bring all of scikit-learn's metrics, which `import skvae` does
+    # without.
+    from sklearn.model_selection import check_cv
+
+    weight = None
+    if sample_weight is not None:
+        weight = check_sample_weight(sample_weight, X)
+    (X,) = indexable(X)
+    run = Parallel(n_jobs=n_jobs, verbose=vae.verbose)
+    splits = check_cv(cv).split(X)
+    runs = run(delayed(_run)(vae, X, weight, found, *split) for split in splits)
+    return BetaPath.of(found, runs)
+
+
+def fit_betas(
+    vae: Any,
+    X: Any,
+    betas: ArrayLike,
+    sample_weight: ArrayLike | None = None,
+) -> list[Any]:
     """Fit an estimator at several betas in one batched run.
 
     Parameters
@@ -17,22 +249,68 @@ def fit_betas(vae: Any, X: Any, betas: Sequence[float]) -> list[Any]:
         Not fitted, and left so.
     X : array-like of shape (n_samples, n_features)
         Finite numbers, in the support of the likelihood.
-    betas : sequence of float
+    betas : array-like of shape (n_betas,)
         Weights of the rate.
+    sample_weight : array-like of shape (n_samples,) or None
+        Weight of each row.
 
     Returns
     -------
     models : list of BalancedVAE
         One for each beta, as `fit` would have left it.
     """
-    shared = clone(vae)
-    fitting = shared._fitting(X, None, goes_on=False, betas=betas)
+    each = [float(beta) for beta in np.asarray(betas)]
+    # Whether a part can do with a beta is asked of the largest one.
+    shared = clone(vae).set_params(beta=max(each))
+    fitting = shared._fitting(X, sample_weight, goes_on=False, betas=each)
+    report = Report(shared, X, fitting.attributes) if vae.verbose else None
     models = []
-    for beta, attributes in zip(betas, fitting.train(None), strict=True):
+    for beta, attributes in zip(each, fitting.train(report), strict=True):
         model = clone(vae).set_params(beta=beta)
         vars(model).update(
             {name: value for name, value in vars(shared).items() if name[-1] == "_"},
             **attributes,
         )
         models.append(model)
+    if report is not None:
+        report.close()
     return models
+
+
+class _Run(NamedTuple):
+    """Models that were trained together, and what they are worth."""
+
+    models: list[Any]
+    scores: list[dict[str, float]]
+    fit_seconds: float
+    score_seconds: float
+
+
+def _run(
+    vae: Any,
+    X: Any,
+    weight: Floats | None,
+    betas: Floats,
+    train: NDArray[np.intp],
+    test: NDArray[np.intp],
+) -> _Run:
+    """Train on some rows and score on others."""
+    from skvae.metrics import rate_distortion_scoring
+
+    weights = [None if weight is None else weight[part] for part in (train, test)]
+    start = time.perf_counter()
+    models = fit_betas(vae, rows_of(X, train), betas, weights[0])
+    trained = time.perf_counter()
+    rows, score = rows_of(X, test), rate_distortion_scoring()
+    scores = [score(model, rows, sample_weight=weights[1]) for model in models]
+    return _Run(models, scores, trained - start, time.perf_counter() - trained)
+
+
+def _own_scores(model: Any) -> dict[str, float]:
+    """What a model says of itself, under the names of the scorers."""
+    return {
+        "elbo": model.elbo_,
+        "neg_rate": -model.rate_,
+        "neg_distortion": -model.distortion_,
+        "active_units": float(model.active_units_.sum()),
+    }

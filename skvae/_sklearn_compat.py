@@ -6,13 +6,15 @@ introduced; before, the stand-ins below do nothing.
 
 import numpy as np
 from sklearn.base import _fit_context
+from sklearn.utils import _safe_indexing as rows_of
 from sklearn.utils._indexing import _get_column_indices as column_indices
 from sklearn.utils._param_validation import (
     Interval,
     StrOptions,
     validate_parameter_constraints,
 )
-from sklearn.utils.validation import _check_sample_weight
+from sklearn.utils.metadata_routing import _raise_for_params, _routing_enabled
+from sklearn.utils.validation import _check_method_params, _check_sample_weight
 
 try:
     from sklearn.callback import CallbackSupportMixin, with_callbacks
@@ -63,9 +65,13 @@ __all__ = [
     "CallbackSupportMixin",
     "Interval",
     "StrOptions",
+    "_check_method_params",
     "_fit_context",
+    "_raise_for_params",
+    "_routing_enabled",
     "check_sample_weight",
     "column_indices",
+    "rows_of",
     "validate_parameter_constraints",
     "with_callbacks",
 ]

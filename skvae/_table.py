@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -60,16 +59,13 @@ class Table:
         first = X[index[0]]
         if has_gaps(X):
             # A column that is missing altogether is one that holds zeros.
-            none = np.isnan(X).all(axis=0)
-            first = np.where(none, 0.0, np.nanmax(np.where(none, 0.0, X), axis=0))
+            first = np.nan_to_num(np.fmax.reduce(X, axis=0))
         _, mean = _weighted(weight, (X[index[part]] for part in parts), parts)
-        with warnings.catch_warnings():
-            # Of a column without values, and of a slice without them.
-            warnings.simplefilter("ignore", RuntimeWarning)
-            low, high = (
-                functools.reduce(bound, (over(X[index[p]], axis=0) for p in parts))
-                for bound, over in ((np.fmin, np.nanmin), (np.fmax, np.nanmax))
-            )
+        # Both leave out what is missing, and say NaN where all of it is.
+        low, high = (
+            functools.reduce(bound, (bound.reduce(X[index[p]], axis=0) for p in parts))
+            for bound in (np.fmin, np.fmax)
+        )
         low, high = np.nan_to_num(low), np.nan_to_num(high)
         # Columns that differ by rounding alone are constant.
         is_constant = high - low <= 4.0 * np.finfo(np.float64).eps * np.abs(mean)
@@ -84,7 +80,7 @@ class Table:
         return cls(
             np.where(standardize, center, 0.0),
             np.where(standardize, spread, 1.0),
-            np.where(standardize, 1.0, np.square(spread)),
+            np.square(np.where(standardize, 1.0, spread)),
             is_constant & standardize,
             X.dtype.name,
         )

@@ -434,13 +434,12 @@ class BalancedVAE(
         goes_on = goes_on and hasattr(self, "_state")
         columns = self._columns if goes_on else None
         rows, columns = self._numbers(X, columns)
-        likelihood = self._parts.likelihood if goes_on else located(self.likelihood, X)
         return Fitting(
             self,
             rows,
             check_sample_weight(sample_weight, rows),
             columns=columns,
-            likelihood=likelihood,
+            likelihood=located(self.likelihood, X),
             goes_on=goes_on,
             is_partial=is_partial,
             betas=betas,

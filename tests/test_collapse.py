@@ -61,6 +61,7 @@ def test_mean_squared_error_with_a_summed_divergence(load):
     X = X[:, X.std(axis=0) > 0]
     beta = beta_from_loss(n_features=X.shape[1], n_components=5)
     params = {"n_components": 5, "max_iter": 10, "early_stopping": False}
+    params["likelihood"] = "gaussian"
     messages, vae = warned(X, beta=beta, balance="constant", **params)
     assert len(messages) == 2
     assert messages[0].startswith(BEFORE)

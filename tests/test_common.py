@@ -11,7 +11,7 @@ from sklearn.utils.estimator_checks import (
     parametrize_with_checks,
 )
 
-from skvae import BalancedVAE
+from skvae import BalancedVAE, BalancedVAECV
 from skvae.balance import POLICIES, LearnedVariance, OptimalVariance
 from skvae.likelihoods import Bernoulli
 
@@ -40,6 +40,8 @@ INSTANCES = [
         for name in POLICIES
     ),
     BalancedVAE(likelihood=Bernoulli(threshold=0.0), balance="constant", **SMALL),
+    BalancedVAECV(3, cv=2, **SMALL),
+    BalancedVAECV([0.5, 2.0], cv=3, **{**SMALL, "balance": "constant"}),
 ]
 
 

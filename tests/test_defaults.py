@@ -193,14 +193,15 @@ def test_weights_are_repetition_and_order_is_nothing(batch_size):
 
 def test_betas_together_are_each_alone():
     """Replicas of several betas, each with two candidates."""
+    from skvae._columns import Columns
     from skvae._fitting import Fitting
 
     def fitted(betas):
         vae = BalancedVAE(3, precision="float64", **SHORT)
         weight = np.ones(len(WINE))
-        names = {"container": "array", "columns": None}
+        table = {"columns": Columns.of_numbers(WINE.shape[1]), "likelihood": "auto"}
         fitting = Fitting(
-            vae, WINE, weight, goes_on=False, is_partial=False, betas=betas, **names
+            vae, WINE, weight, goes_on=False, is_partial=False, betas=betas, **table
         )
         return fitting.train(None)
 
@@ -247,7 +248,7 @@ def test_rare_value_of_a_column_is_not_a_certainty():
     for seed in range(2):
         params = {**SHORT, "random_state": seed, "batch_size": 256, "max_iter": 2}
         # As many latents as there are factors: none is left to hold the column alone.
-        vae = BalancedVAE(2, **params).fit(table)
+        vae = BalancedVAE(2, likelihood="gaussian", **params).fit(table)
         # In units of the column's own variance.
         assert vae.variance_[-1] > 0.1
         odd = table[:50].copy()

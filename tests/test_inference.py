@@ -221,7 +221,7 @@ def test_more_importance_samples_are_a_tighter_bound(vae):
 def log_weights(vae, X, n_samples):
     """Log importance weight of each draw, of shape (n_samples, n_rows)."""
     model = vae._model(np.float64)
-    x = model._tensor(model.table.to_model(X))
+    x = model.tensor(model.table.to_model(X))
     draws = np.random.RandomState(0).standard_normal((n_samples, vae.n_components_))
     nats = torch.stack(
         [
@@ -465,9 +465,9 @@ def test_memory_is_bounded_by_the_widest_layer(method, monkeypatch):
         cells.append(z.shape[1] * 256)
         return decode(self, weights, z)
 
-    def counted_encode(self, weights, x):
+    def counted_encode(self, weights, x, observed=None):
         cells.append(len(x) * 256)
-        return encode(self, weights, x)
+        return encode(self, weights, x, observed)
 
     monkeypatch.setattr(Module, "decode", counted_decode)
     monkeypatch.setattr(Module, "encode", counted_encode)

@@ -62,6 +62,9 @@ def test_sweep_of_beta_lies_on_the_rate_distortion_function(spectrum):
         assert rate > on_curve - 1e-6
 
 
+@pytest.mark.filterwarnings(
+    "ignore::skvae.exceptions.PosteriorCollapseWarning"
+)
 def test_betas_side_by_side_are_each_alone():
     X = rows_of(SPECTRA["six"][0])
     vae = BalancedVAE(

@@ -1,23 +1,14 @@
-import sys
-
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skvae._table import Table, container_of, slices
+from skvae._table import Table, slices
 
 
-def table_of(X, weight=None, *, standardize=True, container="array", names=None):
+def table_of(X, weight=None, *, standardize=True):
     X = np.asarray(X)
     weight = np.ones(len(X)) if weight is None else np.asarray(weight, dtype=float)
-    return Table.from_rows(
-        X,
-        np.arange(len(X)),
-        weight,
-        standardize=standardize,
-        container=container,
-        names=names,
-    )
+    return Table.from_rows(X, np.arange(len(X)), weight, standardize=standardize)
 
 
 @pytest.fixture
@@ -156,36 +147,6 @@ def test_variance_is_one_where_the_table_standardizes(X):
 def test_table_is_frozen(X):
     with pytest.raises(AttributeError, match="center"):
         table_of(X).center = 0.0
-
-
-@pytest.mark.parametrize("names", [None, np.array(["a", "b", "c"], dtype=object)])
-def test_wrap(X, names):
-    pd, pl = pytest.importorskip("pandas"), pytest.importorskip("polars")
-    assert table_of(X).wrap(X) is X
-    frame = table_of(X, container="pandas", names=names).wrap(X)
-    assert isinstance(frame, pd.DataFrame)
-    assert_array_equal(frame.to_numpy(), X)
-    assert list(frame.columns) == ([0, 1, 2] if names is None else list(names))
-    frame = table_of(X, container="polars", names=names).wrap(X)
-    assert isinstance(frame, pl.DataFrame)
-    assert_array_equal(frame.to_numpy(), X)
-    if names is not None:
-        assert frame.columns == list(names)
-
-
-def test_container_of(X):
-    pd, pl = pytest.importorskip("pandas"), pytest.importorskip("polars")
-    assert container_of(pd.DataFrame(X)) == "pandas"
-    assert container_of(pl.DataFrame(X)) == "polars"
-    assert container_of(pd.DataFrame(X)[0]) == "array"
-    assert container_of(X) == container_of(X.tolist()) == "array"
-
-
-def test_container_needs_no_frame_library(X, monkeypatch):
-    for library in ("pandas", "polars"):
-        # An import of it now fails.
-        monkeypatch.setitem(sys.modules, library, None)
-    assert container_of(X) == "array"
 
 
 @pytest.mark.parametrize("size", [1, 7, 39])

@@ -48,9 +48,12 @@ class MultiRate(BalancePolicy):
 
     Parameters
     ----------
-    low, high : float, default=0.01 and 10.0
-        The range of betas, above 0; `low` must be below `high`. As with `Constant`
-        beta is :math:`\theta`: a Gaussian decoder has unit variance while it trains.
+    low : float, default=0.01
+        The least beta, above 0. As with `Constant` beta is :math:`\theta`: a Gaussian
+        decoder has unit variance while it trains.
+
+    high : float, default=10.0
+        The largest beta, above `low`.
 
     See Also
     --------

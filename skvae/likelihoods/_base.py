@@ -292,7 +292,8 @@ class Likelihood(BaseEstimator):
         variance : Tensor of shape (1, 1 or n_features)
         weight : Tensor of shape (n_draws, n_rows)
             Sums to 1 over draws.
-        center, scale : ndarray of shape (n_features,) or float
+        center : ndarray of shape (n_features,) or float, default=0.0
+        scale : ndarray of shape (n_features,) or float, default=1.0
             As in `start`.
         """
         values = self.reconstruction(parameters, variance, center, scale)[0]

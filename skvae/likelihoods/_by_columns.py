@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from skvae.likelihoods._base import Likelihood
+from skvae.likelihoods._groups import Group, at, key, own_parameters, picked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -16,13 +17,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from skvae.likelihoods._base import Floats, PerColumn
-
-
-class Group(NamedTuple):
-    """Columns that share a likelihood."""
-
-    likelihood: Likelihood
-    columns: NDArray[np.intp]
 
 
 class ByColumns(Likelihood):
@@ -91,6 +85,9 @@ class ByColumns(Likelihood):
         """Columns that have a dispersion."""
         return self._flags("has_variance")
 
+    def _of_each(self, *values: PerColumn) -> list[Floats]:
+        return [np.broadcast_to(value, self._n_features) for value in values]
+
     def _flags(self, name: str) -> NDArray[np.bool_]:
         found = np.zeros(self._n_features, dtype=bool)
         for group in self._groups:
@@ -119,13 +116,13 @@ class ByColumns(Likelihood):
     ) -> Self:
         """Learn what each group has to know of its columns."""
         for likelihood, columns in self._groups:
-            likelihood.fit(X[:, columns], _picked(names, columns), weight)
+            likelihood.fit(X[:, columns], picked(names, columns), weight)
         return self
 
     def admit(self, X: Floats, names: Sequence[str] | None = None) -> Floats:
         """Return X as each group sees its columns, or raise ValueError."""
         parts = [
-            likelihood.admit(X[:, columns], _picked(names, columns))
+            likelihood.admit(X[:, columns], picked(names, columns))
             for likelihood, columns in self._groups
         ]
         return self._in_order(parts)
@@ -159,7 +156,7 @@ class ByColumns(Likelihood):
         """Split the decoder's output into the parameters of each group."""
         parts = output.split(self._widths(), dim=-1)
         return {
-            _key(i, name): value
+            key(i, name): value
             for i, (group, part) in enumerate(zip(self._groups, parts, strict=True))
             for name, value in group.likelihood.unpack(part).items()
         }
@@ -168,7 +165,7 @@ class ByColumns(Likelihood):
         self, n_features: int, center: PerColumn = 0.0, scale: PerColumn = 1.0
     ) -> Floats:
         """Decoder output of the null model."""
-        center, scale = (np.broadcast_to(each, n_features) for each in (center, scale))
+        center, scale = self._of_each(center, scale)
         return np.concatenate(
             [
                 g.likelihood.start(len(g.columns), center[g.columns], scale[g.columns])
@@ -180,10 +177,9 @@ class ByColumns(Likelihood):
         self, center: PerColumn = 0.0, scale: PerColumn = 1.0
     ) -> dict[str, Floats]:
         """Start values of the parameters that are the same for all rows."""
-        n_features = self._n_features
-        center, scale = (np.broadcast_to(each, n_features) for each in (center, scale))
+        center, scale = self._of_each(center, scale)
         return {
-            _key(i, name): value
+            key(i, name): value
             for i, (likelihood, columns) in enumerate(self._groups)
             for name, value in likelihood.feature_parameters(
                 center[columns], scale[columns]
@@ -250,8 +246,7 @@ class ByColumns(Likelihood):
         scale: PerColumn = 1.0,
     ) -> Floats:
         """Value that stands for each cell, in the units of X, as an array."""
-        n_features = self._n_features
-        center, scale = (np.broadcast_to(each, n_features) for each in (center, scale))
+        center, scale = self._of_each(center, scale)
         return self._in_order(
             [
                 g.likelihood.reconstruction(
@@ -270,8 +265,7 @@ class ByColumns(Likelihood):
         scale: PerColumn = 1.0,
     ) -> Floats:
         """Value that stands for each cell over several draws of a row, as an array."""
-        n_features = self._n_features
-        center, scale = (np.broadcast_to(each, n_features) for each in (center, scale))
+        center, scale = self._of_each(center, scale)
         return self._in_order(
             [
                 g.likelihood.expectation(
@@ -292,9 +286,9 @@ class ByColumns(Likelihood):
         errors, places = [], []
         for i, (likelihood, columns) in enumerate(self._groups):
             if likelihood.has_variance:
-                own = weight if weight.ndim == 1 else weight[:, columns]
+                own_weight = weight if weight.ndim == 1 else weight[:, columns]
                 error = likelihood.expected_error(
-                    x[..., columns], _own(parameters, i), own
+                    x[..., columns], own_parameters(parameters, i), own_weight
                 )
                 assert error is not None
                 errors.append(error)
@@ -312,7 +306,7 @@ class ByColumns(Likelihood):
                 places = self._places(group)
                 own = share if isinstance(share, float) else share[places]
                 total = total + group.likelihood.distortion_from_error(
-                    error[:, places], _at(variance, places), own
+                    error[:, places], at(variance, places), own
                 )
         return total  # type: ignore[return-value]
 
@@ -323,9 +317,9 @@ class ByColumns(Likelihood):
         total: Tensor | float = 0.0
         for i, (likelihood, columns) in enumerate(self._groups):
             if not likelihood.has_variance:
-                own = weight if weight.ndim == 1 else weight[:, columns]
+                own_weight = weight if weight.ndim == 1 else weight[:, columns]
                 total = total + likelihood.distortion(
-                    x[..., columns], _own(parameters, i), own
+                    x[..., columns], own_parameters(parameters, i), own_weight
                 )
         return total  # type: ignore[return-value]
 
@@ -349,8 +343,8 @@ class ByColumns(Likelihood):
         return [
             (
                 group,
-                _own(parameters, i),
-                _at(variance, self._places(group))
+                own_parameters(parameters, i),
+                at(variance, self._places(group))
                 if group.likelihood.has_variance
                 else variance,
             )
@@ -370,34 +364,12 @@ class ByColumns(Likelihood):
             function(group, own, dispersion)
             for group, own, dispersion in self._shares(parameters, variance)
         ]
-        order = np.argsort(np.concatenate([group.columns for group in self._groups]))
-        return torch.cat(parts, dim=-1)[..., torch.as_tensor(order)]
+        return torch.cat(parts, dim=-1)[..., torch.as_tensor(self._order)]
 
     def _in_order(self, parts: Sequence[Floats]) -> Floats:
         """Columns of all groups in the order of the table."""
-        order = np.argsort(np.concatenate([group.columns for group in self._groups]))
-        return np.concatenate(parts, axis=-1)[..., order]
+        return np.concatenate(parts, axis=-1)[..., self._order]
 
-
-def _key(i: int, name: str) -> str:
-    """Name of a group's parameter among those of all groups."""
-    return f"{i}.{name}"
-
-
-def _own(parameters: dict[str, Tensor], i: int) -> dict[str, Tensor]:
-    """Parameters of one group under their own names."""
-    prefix = _key(i, "")
-    return {
-        name.removeprefix(prefix): value
-        for name, value in parameters.items()
-        if name.startswith(prefix)
-    }
-
-
-def _at(variance: Tensor, places: NDArray[np.intp]) -> Tensor:
-    """Dispersions of some columns; one for all stays so."""
-    return variance if variance.shape[1] == 1 else variance[:, places]
-
-
-def _picked(names: Sequence[str] | None, columns: NDArray[np.intp]) -> list | None:
-    return None if names is None else [names[column] for column in columns]
+    @property
+    def _order(self) -> NDArray[np.intp]:
+        return np.argsort(np.concatenate([group.columns for group in self._groups]))

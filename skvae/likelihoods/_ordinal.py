@@ -58,8 +58,12 @@ class Ordinal(Levels):
 
     parameter_names = ("location",)
 
-    def __init__(self, n_levels: int | ArrayLike | None = None) -> None:
-        super().__init__(n_levels)
+    def __init__(
+        self,
+        n_levels: int | ArrayLike | None = None,
+        handle_unknown: str = "error",
+    ) -> None:
+        super().__init__(n_levels, handle_unknown)
 
     def learn(self, X: Floats, weight: Floats | None) -> None:
         """Learn the share of each level, and mean and spread of the codes."""

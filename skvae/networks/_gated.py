@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING
 from skvae.networks._base import Function, Network, Pullback, Weights
 from skvae.networks._gates import (
     EPS,
-    OFFSET,
     ROOT,
     SIGMOID,
-    SLOPE,
     GatedLayers,
     affine,
     repeated,
@@ -29,6 +27,10 @@ if TYPE_CHECKING:
 
 # The log-variance of a latent whose gate is closed: as good as the prior's.
 _CLOSED = math.log1p(-EPS)
+
+# Of the gates of latents that have no closed form to start at: the posterior variance
+# is below the prior's all over the range.
+_SLOPE, _OFFSET = 0.5, -1.0
 
 _ROOT_3 = math.sqrt(3.0)
 
@@ -118,7 +120,7 @@ class _Gated(Function):
         if self.stack is not None:
             weights |= self.stack.draw(generator)
         if self.gate in weights:
-            weights[self.gate][0], weights[self.gate][1] = SLOPE, OFFSET
+            weights[self.gate][0], weights[self.gate][1] = _SLOPE, _OFFSET
         return weights
 
     def _start_gate(self, weights: Weights, start: LinearWeights) -> Tensor:
@@ -214,7 +216,9 @@ class _GatedEncoder(_Gated):
             weights |= plain.draw(generator)
         if start is not None:
             encoder = float64(start.encoder) / self._start_gate(weights, start)
-            weights[self.linear] = encoder
+            # Inputs beyond those of the linear model count for nothing at first.
+            weights[self.linear][len(encoder) :] = 0.0
+            weights[self.linear][: len(encoder)] = encoder
             weights[self.bias] = -float64(start.center) @ encoder
         return weights
 

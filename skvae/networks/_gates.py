@@ -18,17 +18,23 @@ if TYPE_CHECKING:
 # behind it, and an infinite slope on the way there.
 EPS = 1e-3
 
-# Gates start with an affine map of this value at the middle of the range, and of up to
-# this slope, so that at the start none of them is closed anywhere in it.
-OFFSET, SLOPE = -1.0, 0.5
-
 
 class Gate(NamedTuple):
-    """A gate as a function of an affine map, with its derivative."""
+    """A gate as a function of an affine map, with its derivative.
+
+    It starts almost open, and closed nowhere in the range: a unit learns where it is
+    of no use, and one that is closed everywhere would learn nothing.
+    """
 
     forward: Callable[[Tensor], Tensor]
     backward: Callable[[Tensor, Tensor], Tensor]
     """From the gradient of the gate and the gate to the gradient of the map."""
+    offset: float
+    """Of the map at the start."""
+    slope: float
+    """The largest one at the start, either way."""
+    in_the_middle: float
+    """The gate at its offset."""
 
 
 def _sigmoid(x: Tensor) -> Tensor:
@@ -42,7 +48,7 @@ def _sigmoid_backward(gradient: Tensor, gate: Tensor) -> Tensor:
 
 
 def _root(x: Tensor) -> Tensor:
-    return x.expm1().neg_().clamp_(min=EPS).sqrt_()
+    return (-x.expm1()).clamp(min=EPS).sqrt()
 
 
 def _root_backward(gradient: Tensor, gate: Tensor) -> Tensor:
@@ -51,8 +57,12 @@ def _root_backward(gradient: Tensor, gate: Tensor) -> Tensor:
     return gradient * (gate - gate.reciprocal()).mul_(0.5).mul_(is_open)
 
 
-SIGMOID = Gate(_sigmoid, _sigmoid_backward)
-ROOT = Gate(_root, _root_backward)
+SIGMOID = Gate(
+    _sigmoid, _sigmoid_backward, 2.0, 1.0, in_the_middle=1.0 / (1.0 + math.exp(-2.0))
+)
+ROOT = Gate(
+    _root, _root_backward, -2.0, 0.5, in_the_middle=math.sqrt(-math.expm1(-2.0))
+)
 
 
 def affine(weights: Tensor, place: Tensor) -> Tensor:
@@ -110,10 +120,13 @@ class GatedLayers(Layers):
         import torch
 
         weights = super().draw(generator)
+        # The middle of the range starts as the plain network does.
+        for layer in self.names[:-1]:
+            weights[f"{layer}.weight"] /= self.kind.in_the_middle
         shape = self.shapes[self.gate]
         unit = torch.rand(shape, dtype=torch.float64, generator=generator)
-        unit[0] = SLOPE * (2.0 * unit[0] - 1.0)
-        unit[1] = OFFSET
+        unit[0] = self.kind.slope * (2.0 * unit[0] - 1.0)
+        unit[1] = self.kind.offset
         weights[self.gate] = unit
         return weights
 

@@ -14,10 +14,22 @@ from skvae.training._calibration import Calibration
 from skvae.training._evaluate import Rows, evaluate, quadrature
 from skvae.training._flat import Flat
 from skvae.training._plan import Plan, noise_of
+from skvae.training._replicas import Reached
 from skvae.training._state import TrainingState
 
 # Held-out rows are judged with about this many decoded rows an epoch.
 _JUDGED_ROWS = 2048
+
+_OF_EACH_REPLICA = (
+    "best",
+    "best_beta",
+    "best_variance",
+    "elbo",
+    "bar",
+    "waited",
+    "stopped_at",
+    "kept",
+)
 
 # The error at the start is that of about this many decoded training rows.
 _START_ROWS = 2**16
@@ -68,14 +80,38 @@ class Judge:
         error = evaluate(self.module, flat.weights, rows, noise).error
         self(epoch - 1, flat, balance.beta, balance.variance, error)
 
-    def values(self, flat: Flat, epoch: int) -> Tensor:
-        """Weights to keep; a training that has diverged ends where it went.
+    def reached(self, flat: Flat, balance: Any, first: int, epoch: int) -> Reached:
+        """What each replica has come to; one that has diverged ends where it went.
 
         That its start was better than numbers that are not finite is no success.
+
+        Parameters
+        ----------
+        flat : Flat
+            The weights.
+        balance : BalanceState or the like
+            State of the policy.
+        first, epoch : int
+            Numbers of the first epoch and of the latest one.
         """
         is_finite = torch.isfinite(flat.values).all(dim=1)
-        is_lost = (self.kept < epoch) & ~is_finite
-        return torch.where(is_lost[:, None], flat.values, self.best).detach()
+        is_lost = (self.kept < first) & ~is_finite
+        return Reached(
+            values=torch.where(is_lost[:, None], flat.values, self.best).detach(),
+            balance=balance,
+            beta=self.best_beta,
+            variance=self.best_variance,
+            elbo=self.elbo,
+            n_epochs=self.stopped_at.clamp(max=epoch + 1),
+        )
+
+    def select(self, replicas: Tensor) -> None:
+        """Judge some of the replicas from now on, given as a mask."""
+        for name in _OF_EACH_REPLICA:
+            setattr(self, name, getattr(self, name)[replicas])
+        if self.calibration is not None:
+            prior = self.calibration.prior[replicas]
+            self.calibration = self.calibration._replace(prior=prior)
 
     @torch.no_grad()
     def __call__(
@@ -129,6 +165,9 @@ class Judge:
             variance = self.calibration(train_error, judged.error)
         return judged.rate, judged.distortion(self.module, variance), variance
 
-    def is_done(self) -> bool:
-        """Whether all replicas have stopped: the one number read in an epoch."""
-        return bool((self.stopped_at < self.never).all())
+    def is_stopped(self) -> Tensor:
+        """Which replicas have stopped: all that is read from the device in an epoch.
+
+        A mask of shape (n_replicas,) on the CPU.
+        """
+        return (self.stopped_at < self.never).cpu()

@@ -57,9 +57,14 @@ class TrainingState:
 
     def take(self, r: int) -> TrainingState:
         """State of one replica."""
-        one = self.map(lambda tensor: tensor[r : r + 1])
+        return self.select(slice(r, r + 1))
+
+    def select(self, replicas: slice | Tensor) -> TrainingState:
+        """State of some replicas, given as a slice, their numbers or a mask."""
         # What does not differ between replicas has no axis for them.
-        return replace(one, floor=self.floor)
+        return self.map(
+            lambda tensor: tensor if tensor is self.floor else tensor[replicas]
+        )
 
     def at_beta(self, beta: float) -> TrainingState:
         """Copy of a state as arrays with another beta in force, for what trains all."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 from torch import Tensor
@@ -45,7 +46,8 @@ class Stepper:
         rows: Rows,
         plan: Plan,
     ) -> None:
-        self.policy, self.rows, self.plan = policy, rows, plan
+        self.module, self.policy = module, policy
+        self.start, self.rows, self.plan = state, rows, plan
         self.balance: Any = state.balance
         self.flat = Flat(state.shapes, state.values.clone(), module.n_decayed)
         if state.mean is not None and state.square is not None:
@@ -58,6 +60,23 @@ class Stepper:
         self.max_norm = _MAX_NORM_PER_FEATURE * math.sqrt(module.n_features)
         # The weights of a batch then sum to 1 in the mean over batches.
         self.weight = rows.weight * (len(rows.x) / plan.batch_size)
+
+    @property
+    def state(self) -> TrainingState:
+        """Where the steps have led, but for what is not theirs to move."""
+        return replace(
+            self.start,
+            values=self.flat.values.detach(),
+            balance=self.balance,
+            mean=self.flat.mean,
+            square=self.flat.square,
+            n_steps=self.n_steps,
+        )
+
+    def select(self, replicas: Tensor) -> Stepper:
+        """Steps of some replicas from here on, given as a mask."""
+        state = self.state.select(replicas)
+        return type(self)(self.module, self.policy, state, self.rows, self.plan)
 
     def __call__(
         self,

@@ -19,6 +19,7 @@ from skvae.training._curve_judge import CurveJudge
 from skvae.training._evaluate import Rows
 from skvae.training._judge import Judge
 from skvae.training._plan import Plan, steps_of
+from skvae.training._replicas import Reached, Replicas
 from skvae.training._schedules import SCHEDULES
 from skvae.training._state import TrainingState
 from skvae.training._stepper import Stepper
@@ -47,7 +48,7 @@ class Outcome:
         """Outcome of one replica."""
         one = slice(r, r + 1)
         return Outcome(
-            self.state.take(r),
+            replace(self.state.take(r), n_epochs=int(self.n_epochs[r])),
             self.values[one],
             self.beta[one],
             self.variance[one],
@@ -101,15 +102,15 @@ def train(
     stepper = (CapturedStepper if is_waiting else Stepper)(
         module, policy, state, rows, plan
     )
-    flat = stepper.flat
     schedule = SCHEDULES[plan.schedule]
     n_rows, n_components = len(rows.x), module.n_components
     judge = None
     if held_out is not None:
         kind = CurveJudge if module.is_gated else Judge
         judge = kind(module, policy, state, held_out, calibration, plan, generator)
-        judge.start(state.n_epochs, flat, stepper.balance, rows)
-    records = []
+        judge.start(state.n_epochs, stepper.flat, stepper.balance, rows)
+    replicas = Replicas(len(state.values))
+    records: list[dict[str, Tensor]] = []
 
     for epoch in range(state.n_epochs, state.n_epochs + plan.n_epochs):
         totals = _Totals()
@@ -124,7 +125,7 @@ def train(
                 stepper.balance.variance,
                 step.error,
             )
-        balance = stepper.balance
+        flat, balance = stepper.flat, stepper.balance
         rate, distortion, objective, variance, error = totals.over(plan.steps_per_epoch)
         record = {
             "rate": rate,
@@ -136,50 +137,61 @@ def train(
             "learning_rate": torch.full_like(rate, learning_rate),
         }
         stop = False
-        if judge is not None:
+        if judge is None:
+            reached = functools.partial(
+                Reached,
+                values=flat.values.detach(),
+                balance=balance,
+                beta=balance.beta,
+                variance=variance,
+                elbo=record["elbo"],
+                n_epochs=torch.full(rate.shape, epoch + 1),
+            )
+        else:
             found, judged = judge(epoch, flat, balance.beta, variance, error)
             record |= found
-            stop = judge.is_done()
             if error is not None and calibration is not None:
                 # Not below the floor: nothing may be left of the training error.
                 least = pool(state.floor[None], policy.scope)
                 ratio = judged / pool(error, policy.scope).maximum(least)
                 balance = stepper.balance = policy.judged(balance, ratio)
-        records.append(record)
+            reached = functools.partial(
+                judge.reached, flat, balance, state.n_epochs, epoch
+            )
+            is_stopped = judge.is_stopped()
+            stop = bool(is_stopped.all())
+        records.append(replicas.record(record, records[-1] if records else record))
         if on_epoch is not None:
-            kept, elbo = flat.values, record["elbo"]
-            if judge is not None:
-                kept, elbo = judge.best, judge.elbo
-            stop = on_epoch(epoch, record, functools.partial(_best, kept, elbo)) or stop
+            best = functools.partial(_best, replicas, reached)
+            stop = on_epoch(epoch, records[-1], best) or stop
         if stop:
             break
+        # Recorded steps start all kernels at once, and take as long for fewer replicas.
+        if judge is not None and not is_waiting and is_stopped.any():
+            replicas.stop(is_stopped, reached())
+            stepper = stepper.select(~is_stopped)
+            judge.select(~is_stopped)
 
-    n_done = np.full(len(flat.values), epoch + 1)
-    if judge is not None:
-        n_done = np.minimum(n_done, judge.stopped_at.cpu().numpy())
-    reached = replace(
-        state,
-        values=flat.values.detach(),
-        balance=balance,
+    end = replicas.all(reached())
+    last = replace(
+        stepper.state,
+        values=end.values,
+        balance=end.balance,
+        prior=state.prior,
         generator=generator.get_state(),
-        mean=flat.mean,
-        square=flat.square,
-        n_steps=stepper.n_steps,
         n_epochs=epoch + 1,
     )
-    beta, elbo = balance.beta, -objective
+    elbo = -objective
     if judge is not None:
-        beta, variance, elbo = judge.best_beta, judge.best_variance, judge.elbo
         # To go on is to go on from what is kept; moments of other weights are none.
-        values = judge.values(flat, state.n_epochs)
-        reached = replace(reached, values=values, mean=None, square=None, n_steps=0)
+        last, elbo = replace(last, mean=None, square=None, n_steps=0), end.elbo
     return Outcome(
-        state=reached,
-        values=reached.values,
-        beta=beta,
-        variance=variance,
+        state=last,
+        values=end.values,
+        beta=end.beta,
+        variance=end.variance,
         elbo=elbo,
-        n_epochs=n_done,
+        n_epochs=end.n_epochs.cpu().numpy(),
         history={
             name: torch.stack([record[name] for record in records]).cpu().numpy()
             for name in records[0]
@@ -187,10 +199,11 @@ def train(
     )
 
 
-def _best(values: Tensor, elbo: Tensor) -> tuple[int, Tensor]:
+def _best(replicas: Replicas, reached: Callable[[], Reached]) -> tuple[int, Tensor]:
     """The replica with the best elbo, and its weights, of shape (1, n_weights)."""
-    best = int(elbo.argmax())
-    return best, values[best : best + 1].detach().clone()
+    end = replicas.all(reached())
+    best = int(end.elbo.argmax())
+    return best, end.values[best : best + 1].clone()
 
 
 class _Totals:

@@ -13,6 +13,11 @@ from skvae.likelihoods import Bernoulli
 from skvae.networks import MLP
 from skvae.training import views
 
+# Betas that collapse latents are part of what is tested here.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::skvae.exceptions.PosteriorCollapseWarning"
+)
+
 D, M = 4, 2
 
 # Loss, how it is described, beta at weight b, and by what the loss is larger than

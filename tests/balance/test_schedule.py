@@ -25,6 +25,11 @@ from skvae.balance import (
 )
 from skvae.networks import MLP
 
+# Betas that collapse latents are part of what is tested here.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::skvae.exceptions.PosteriorCollapseWarning"
+)
+
 SCHEDULES = [Linear, Sigmoid, Cosine, Cyclical]
 RISING = [Linear, Sigmoid, Cosine]
 every_schedule = pytest.mark.parametrize("cls", SCHEDULES)

@@ -32,6 +32,11 @@ from skvae.metrics import (
     neg_rate_scorer,
 )
 
+# Betas that collapse latents are part of what is tested here.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::skvae.exceptions.PosteriorCollapseWarning"
+)
+
 NAMES = ["elbo", "neg_rate", "neg_distortion", "log_likelihood", "active_units"]
 SCORERS = {name: getattr(skvae.metrics, f"{name}_scorer") for name in NAMES}
 BETAS = [0.5, 5.0]

@@ -5,7 +5,7 @@ import torch
 
 from skvae._linear_model import LinearModel
 from skvae._module import Module
-from skvae.balance import Sizes
+from skvae.balance import MultiRate, Sizes
 from skvae.divergences import KL
 from skvae.likelihoods import LIKELIHOODS
 from skvae.networks import MLP
@@ -39,7 +39,7 @@ class Problem:
 
     def linear_model(self):
         """The linear model of the same size."""
-        x, weight = (part.double().numpy() for part in self.rows)
+        x, weight = (part.double().numpy() for part in self.rows[:2])
         return LinearModel.from_rows(x, weight, self.module.n_components)
 
     def train(self, policy, state, plan, *, judge=False, on_epoch=None):
@@ -97,6 +97,25 @@ def make_problem():
 
         module = Module(MLP(hidden), likelihood, KL(), n_features, n_components)
         return Problem(module, rows(slice(n_rows)), rows(slice(n_rows, None)), dtype)
+
+    return make
+
+
+@pytest.fixture
+def make_gated(make_problem):
+    """Build a problem whose networks are told the beta of each row."""
+
+    def make(likelihood="gaussian", hidden=(6,), **kwargs):
+        problem = make_problem(likelihood, hidden, **kwargs)
+        plain = problem.module
+        problem.module = Module(
+            MLP(hidden).gated(MultiRate().slope),
+            plain.likelihood,
+            KL(),
+            plain.n_features,
+            plain.n_components,
+        )
+        return problem
 
     return make
 

@@ -74,7 +74,7 @@ def test_chunked_equals_unchunked(likelihood, is_same_noise, make_problem, monke
 @every_likelihood
 def test_evaluation_is_the_weighted_mean(likelihood, make_problem):
     problem = make_problem(likelihood)
-    module, (x, weight) = problem.module, problem.rows
+    module, (x, weight) = problem.module, problem.rows[:2]
     weights = problem.start(Constant(), [0.5, 1.0]).weights
     noise = noise_of(2, len(x), 4)
     found = evaluate(module, weights, problem.rows, noise)
@@ -99,7 +99,7 @@ def test_evaluation_is_the_weighted_mean(likelihood, make_problem):
 
 def test_quadrature_gives_the_distortion_of_a_linear_model(make_problem):
     problem = make_problem(hidden=())
-    module, (x, weight) = problem.module, problem.rows
+    module, (x, weight) = problem.module, problem.rows[:2]
     weights = problem.start(Constant(), [1.0]).weights
     weights["encoder.log_variance"].copy_(torch.tensor([[-1.0, 0.3]]))
     found = evaluate(module, weights, problem.rows, noise_of(2))
@@ -115,7 +115,7 @@ def test_quadrature_gives_the_distortion_of_a_linear_model(make_problem):
 def test_rows_may_be_many_and_weigh_nothing(make_problem):
     problem = make_problem()
     weights = problem.start(Constant(), [1.0]).weights
-    x, weight = problem.rows
+    x, weight = problem.rows[:2]
     padded = Rows(torch.cat([x, 100.0 * x]), torch.cat([weight, 0.0 * weight]))
     one, other = (
         evaluate(problem.module, weights, rows, noise_of(2))

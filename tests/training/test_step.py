@@ -17,6 +17,19 @@ def policy_of(name):
     return POLICIES[name](**settings)
 
 
+def table_of(likelihood):
+    """Rows that a likelihood admits."""
+    x = draw(N_ROWS, N_FEATURES, seed=50)
+    if likelihood.is_continuous:
+        return x.exp() if type(likelihood).__name__ == "LogNormal" else x
+    kind = type(likelihood).__name__
+    if kind in {"Beta", "ContinuousBernoulli"}:
+        return x.sigmoid()
+    if kind == "Bernoulli":
+        return (x > 0.0).double()
+    return (1.5 * x.abs()).floor().clamp(max=3.0)
+
+
 def draw(*shape, seed=0):
     generator = torch.Generator().manual_seed(seed)
     return torch.randn(shape, generator=generator, dtype=torch.float64)
@@ -27,9 +40,13 @@ class Problem:
 
     def __init__(self, policy, likelihood, divergence, posterior, hidden=(6, 5)):
         self.policy = policy
+        likelihood = LIKELIHOODS[likelihood]()
+        rows = table_of(likelihood).numpy()
+        likelihood.fit(rows)
+        x = torch.from_numpy(likelihood.to_model(rows))
         self.module = Module(
             MLP(hidden, posterior=posterior),
-            LIKELIHOODS[likelihood](),
+            likelihood,
             divergence,
             N_FEATURES,
             N_COMPONENTS,
@@ -44,13 +61,14 @@ class Problem:
             name: weight + 0.3 * draw(N_REPLICAS, *weight.shape, seed=i)
             for i, (name, weight) in enumerate(start.items())
         }
-        self.trained = policy.init_parameters(sizes)
+        shared = self.module.shared(0.0, 1.0)
+        self.trained = {
+            **policy.init_parameters(sizes),
+            **{name: w.repeat(N_REPLICAS, *[1] * w.ndim) for name, w in shared.items()},
+        }
         weights |= self.trained
         shapes = {name: tuple(w.shape[1:]) for name, w in weights.items()}
         self.flat = Flat(shapes, flatten(weights))
-        x = draw(N_ROWS, N_FEATURES, seed=50)
-        if not self.module.likelihood.is_continuous:
-            x = (x > 0.0).double()
         weight = torch.arange(1, N_ROWS + 1, dtype=torch.float64) / 80.0
         n_draws = 2 * divergence.n_draws
         noise = draw(n_draws, N_ROWS, N_COMPONENTS, seed=60)
@@ -73,11 +91,15 @@ class Problem:
         leaves = {
             name: w.clone().requires_grad_() for name, w in self.flat.weights.items()
         }
-        sample = module.sample(leaves, batch.x, batch.weight, batch.noise)
+        sample = module.sample(
+            leaves, batch.x, batch.weight, batch.noise, batch.observed
+        )
         error, state = module.error(sample), self.state
         if error is not None:
+            share = module.share(sample)
+            total = batch.weight.sum() if share is None else share
             state = self.policy.move_variance(
-                state, error.detach() / batch.weight.sum(), leaves, self.floor
+                state, error.detach() / total, leaves, self.floor
             )
         terms = module.terms(
             sample, error, state.variance, batch.weight, batch.n_rows_of_table
@@ -123,6 +145,22 @@ def test_gradient_is_that_of_the_objective(policy, likelihood, divergence, poste
             rtol=1e-10,
             atol=1e-13,
             msg=lambda text, name=name: f"{name}: {text}",
+        )
+
+
+@pytest.mark.parametrize("policy", ["constant", "running_average", "learned_variance"])
+@pytest.mark.parametrize("likelihood", LIKELIHOODS)
+def test_gradient_where_cells_are_missing(policy, likelihood):
+    problem = Problem(policy_of(policy), likelihood, KL(), "diagonal")
+    observed = draw(N_ROWS, N_FEATURES, seed=70) > -0.5
+    problem.batch.observed = observed
+    problem.batch.x = torch.where(observed, problem.batch.x, 0.0)
+    step = problem.step()
+    objective, _, gradients = problem.definition()
+    torch.testing.assert_close(step.objective, objective.detach(), rtol=1e-12, atol=0)
+    for name, expected in gradients.items():
+        torch.testing.assert_close(
+            problem.flat.gradients[name], expected, rtol=1e-10, atol=1e-13, msg=name
         )
 
 

@@ -1,0 +1,62 @@
+"""Metadata on its way to the folds and the scorer of a cross-validation."""
+
+from sklearn.utils import Bunch
+from sklearn.utils.metadata_routing import (
+    MetadataRouter,
+    MethodMapping,
+    process_routing,
+)
+
+from skvae._cv_results import takes_weights
+from skvae._sklearn_compat import _routing_enabled
+
+
+class CVRouting:
+    """Mixin of an estimator that has the parameters `cv` and `scoring`."""
+
+    def _splitter(self, y=None):
+        # The folds and scorers of scikit-learn bring all of its metrics, which
+        # `import skvae` does without.
+        from sklearn.model_selection import check_cv
+
+        return check_cv(self.cv, y)
+
+    def _scorer(self):
+        from sklearn.metrics import check_scoring
+
+        return check_scoring(self, scoring=self.scoring)
+
+    def _routed(self, sample_weight, params):
+        """Metadata for splitter and scorer."""
+        if _routing_enabled():
+            return process_routing(self, "fit", sample_weight=sample_weight, **params)
+        weights = {}
+        if self.scoring is not None and sample_weight is not None:
+            scorer = self._scorer()
+            if not takes_weights(scorer):
+                raise ValueError(
+                    f"scoring={self.scoring!r} takes no sample_weight, but fit was "
+                    "given one. Add the argument sample_weight=None to it."
+                )
+            weights = {"sample_weight": sample_weight}
+        return Bunch(splitter=Bunch(split={}), scorer=Bunch(score=weights))
+
+    def get_metadata_routing(self):
+        """Say which metadata goes where.
+
+        Returns
+        -------
+        routing : MetadataRouter
+            What `fit` takes itself, and what it hands on to `cv` and `scoring`.
+        """
+        router = MetadataRouter(owner=self).add_self_request(self)
+        router.add(
+            splitter=self._splitter(),
+            method_mapping=MethodMapping().add(caller="fit", callee="split"),
+        )
+        if self.scoring is not None:
+            router.add(
+                scorer=self._scorer(),
+                method_mapping=MethodMapping().add(caller="fit", callee="score"),
+            )
+        return router
