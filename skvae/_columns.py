@@ -107,8 +107,11 @@ class Columns:
             if not missing and value not in known
         )
 
-    def to_table(self, numbers: NDArray[np.floating]) -> Any:
-        """Table of the kind, names and types of that of `fit`, from numbers."""
+    def to_table(self, numbers: NDArray[np.floating], index: Any = None) -> Any:
+        """Table of the kind, names and types of that of `fit`, from numbers.
+
+        A frame of pandas gets `index`, if there is one.
+        """
         columns = [self._restored(column, d) for d, column in enumerate(numbers.T)]
         names = self.names
         if self.container == "pandas":
@@ -116,6 +119,8 @@ class Columns:
 
             frame = pd.DataFrame(dict(enumerate(columns)))
             frame.columns = pd.Index(names)
+            if index is not None:
+                frame.index = index
             return frame
         if self.container == "polars":
             import polars as pl
@@ -132,7 +137,8 @@ class Columns:
         values: Any = column
         if categories is not None:
             values = np.full(len(column), None, dtype=object)
-            is_there = ~np.isnan(column)
+            # A column that was missing altogether has no category to give back.
+            is_there = ~np.isnan(column) & (len(categories) > 0)
             values[is_there] = categories[column[is_there].astype(np.intp)]
         elif self.is_boolean[d]:
             values = _where_whole(column, column > 0.5)
@@ -158,11 +164,12 @@ def holds_numbers_alone(X: Any) -> bool:
     """Whether a table can be taken as it is, by scikit-learn's own checks."""
     container = container_of(X)
     if container == "array":
-        dtype = getattr(X, "dtype", None)
-        return getattr(dtype, "kind", "O") != "O" or not _holds_text(X)
+        kind = getattr(getattr(X, "dtype", None), "kind", "O")
+        return kind not in "OU" or not _holds_text(X)
     return all(
         _kind(column, container) in {"number", "integer"}
         and not _is_nullable(column.dtype)
+        and column.dtype != object
         for column in _series(X, container)
     )
 
@@ -253,6 +260,9 @@ def _categories(column: Any) -> NDArray[Any]:
     """Distinct values of a column, in their own order where they have one."""
     values, is_missing = _as_objects(column)
     distinct = set(values[~is_missing])
+    declared = getattr(getattr(column, "dtype", None), "categories", None)
+    if declared is not None and _is_ordered(column.dtype):
+        return np.array([each for each in declared if each in distinct], dtype=object)
     try:
         ordered = sorted(distinct)
     except TypeError:
@@ -260,6 +270,11 @@ def _categories(column: Any) -> NDArray[Any]:
     categories = np.empty(len(ordered), dtype=object)
     categories[:] = ordered
     return categories
+
+
+def _is_ordered(dtype: Any) -> bool:
+    """Whether categories are declared in an order: in pandas, or an enum of polars."""
+    return getattr(dtype, "ordered", type(dtype).__name__ == "Enum")
 
 
 def _as_floats(column: Any, container: str) -> NDArray[np.float64]:

@@ -98,7 +98,7 @@ def likelihood_of(
     built = [
         (_built(member, positions, columns), positions) for member, positions in groups
     ]
-    if len(built) == 1:
+    if len(built) == 1 and (np.diff(built[0][1]) > 0).all():
         return built[0][0]
     return ByColumns(built)
 

@@ -451,7 +451,8 @@ class BalancedVAE(
         NaN is a missing cell. `columns` is that of the table of fit, if that is past.
         """
         reset = columns is None
-        if holds_numbers_alone(X):
+        is_coded = columns is not None and columns.is_category.any()
+        if not is_coded and holds_numbers_alone(X):
             rows = validate_data(
                 self,
                 X,
@@ -754,6 +755,7 @@ class BalancedVAE(
         """
         from skvae import _imputation
 
+        index = X.index if container_of(X) == "pandas" else None
         X = self._rows(X)
         for name, value in (
             ("n_importance_samples", n_importance_samples),
@@ -766,10 +768,10 @@ class BalancedVAE(
         model = self._model(X.dtype)
         if n_draws is None:
             filled = _imputation.expected(model, X, n_importance_samples)
-            return self._columns.to_table(filled)
+            return self._columns.to_table(filled, index)
         random = check_random_state(random_state)
         tables = _imputation.drawn(model, X, n_draws, n_importance_samples, random)
-        return [self._columns.to_table(table) for table in tables]
+        return [self._columns.to_table(table, index) for table in tables]
 
     @property
     def _n_features_out(self):

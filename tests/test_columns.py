@@ -131,3 +131,40 @@ def test_new_category_is_marked_and_can_be_named():
 )
 def test_tables_of_numbers_are_left_to_scikit_learn(table, expected):
     assert holds_numbers_alone(table) == expected
+
+
+def test_text_in_an_array_of_strings_is_not_left_to_scikit_learn():
+    assert not holds_numbers_alone(np.array([["a", "b"], ["b", "c"]]))
+
+
+def test_objects_with_na_are_not_left_to_scikit_learn():
+    frame = pd.DataFrame({"a": np.array([1.5, pd.NA], dtype=object)})
+    assert not holds_numbers_alone(frame)
+    assert_array_equal(Columns.of(frame).to_numbers(frame), [[1.5], [np.nan]])
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        pd.DataFrame(
+            {"a": pd.Categorical(["low", "high"], ["low", "mid", "high"], ordered=True)}
+        ),
+        pl.DataFrame({"a": ["low", "high"]}, schema={"a": pl.Enum(["low", "high"])}),
+    ],
+    ids=["pandas", "polars"],
+)
+def test_declared_order_of_categories_is_kept(frame):
+    assert list(Columns.of(frame).categories[0]) == ["low", "high"]
+
+
+def test_category_that_was_missing_altogether_stays_missing():
+    frame = pd.DataFrame({"a": pd.array([None, None], dtype="string")})
+    again = Columns.of(frame).to_table(np.zeros((2, 1)))
+    assert again["a"].isna().all()
+
+
+def test_frame_keeps_an_index():
+    frame = FRAMES["numpy types"]
+    columns = Columns.of(frame)
+    again = columns.to_table(columns.to_numbers(frame), pd.Index([7, 5, 3]))
+    assert again.index.tolist() == [7, 5, 3]

@@ -11,9 +11,9 @@ from skvae.likelihoods._levels import Levels
 
 if TYPE_CHECKING:
     from torch import Tensor
-    from torch.distributions import Distribution
 
     from skvae.likelihoods._base import Floats, PerColumn
+    from skvae.likelihoods._level_distributions import SegmentedCategorical
 
 
 class Categorical(Levels):
@@ -87,9 +87,23 @@ class Categorical(Levels):
         """Logarithm of each level's share of the rows."""
         return np.log(self.share_)
 
+    def expectation(
+        self,
+        parameters: dict[str, Tensor],
+        variance: Tensor,
+        weight: Tensor,
+        center: PerColumn = 0.0,
+        scale: PerColumn = 1.0,
+    ) -> Floats:
+        """Level that is most probable over all draws of a row."""
+        distribution = self.distribution(parameters, variance)
+        share = distribution.probabilities[0].unflatten(0, weight.shape)
+        code = distribution.highest((share * weight[..., None]).sum(dim=0))
+        return self.to_user(code.cpu().numpy())
+
     def distribution(
         self, parameters: dict[str, Tensor], variance: Tensor
-    ) -> Distribution:
+    ) -> SegmentedCategorical:
         """Categorical distribution of every cell."""
         from skvae.likelihoods._level_distributions import SegmentedCategorical
 

@@ -34,7 +34,7 @@ class SegmentedCategorical(Distribution):
         reduced = values.new_zeros((*values.shape[:-1], len(self.offset)))
         return reduced.scatter_reduce(-1, column, values, reduction, include_self=False)
 
-    def _highest(self, values: Tensor) -> Tensor:
+    def highest(self, values: Tensor) -> Tensor:
         """Code of the largest value of each segment, the first of equal ones."""
         largest = self._reduce(values, "amax")[..., self.column]
         code = torch.arange(len(self.column), device=values.device)
@@ -50,13 +50,20 @@ class SegmentedCategorical(Distribution):
         return shifted.gather(-1, place) - total.log()
 
     @property
+    def probabilities(self) -> Tensor:
+        """Probability of every level, in the shape of the logits."""
+        largest = self._reduce(self.logits, "amax")
+        weight = (self.logits - largest[..., self.column]).exp()
+        return weight / self._reduce(weight, "sum")[..., self.column]
+
+    @property
     def mean(self) -> Tensor:
         # Codes of levels without an order have none.
         return torch.full_like(self.mode, torch.nan)
 
     @property
     def mode(self) -> Tensor:
-        return self._highest(self.logits)
+        return self.highest(self.logits)
 
     def sample(self, sample_shape: _size = ()) -> Tensor:
         # Logits with Gumbel noise are largest as often as their probability says.
@@ -65,7 +72,7 @@ class SegmentedCategorical(Distribution):
             dtype=self.logits.dtype,
             device=self.logits.device,
         ).exponential_()
-        return self._highest(self.logits - noise.log())
+        return self.highest(self.logits - noise.log())
 
 
 class CumulativeLogit(Distribution):

@@ -170,3 +170,14 @@ def test_number_of_levels_must_fit_the_table(n_levels):
 def test_width_is_not_known_before_the_levels():
     with pytest.raises(NotFittedError, match="This Categorical instance is not fitted"):
         Categorical().n_parameters(3)
+
+
+def test_expectation_is_the_most_probable_level_over_draws():
+    likelihood = Categorical().fit(np.array([[0.0, 5.0], [1.0, 6.0], [0.0, 7.0]]))
+    # Two draws of one row; the first column's favourites differ.
+    share = torch.tensor([[[0.6, 0.4, 0.1, 0.8, 0.1], [0.1, 0.9, 0.3, 0.3, 0.4]]])
+    parameters = {"logits": share.double().log() + 80.0}
+    for weight, expected in [(0.5, [1.0, 6.0]), (0.95, [0.0, 6.0])]:
+        weights = torch.tensor([[weight], [1.0 - weight]], dtype=torch.float64)
+        found = likelihood.expectation(parameters, NO_VARIANCE, weights)
+        np.testing.assert_array_equal(found, [expected])

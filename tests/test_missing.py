@@ -1,0 +1,76 @@
+"""Missing cells and new categories in an estimator."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.datasets import load_wine
+
+from skvae import BalancedVAE
+from skvae.likelihoods import Categorical
+
+pytestmark = pytest.mark.filterwarnings("ignore:Training ended after")
+SMALL = {"hidden_layer_sizes": (16,), "max_iter": 5, "random_state": 0}
+
+
+@pytest.fixture(scope="module")
+def frame():
+    random = np.random.RandomState(0)
+    X = load_wine().data[:, :4]
+    frame = pd.DataFrame(X, columns=list("abcd"))
+    frame = frame.mask(random.uniform(size=X.shape) < 0.15)
+    frame["kind"] = pd.Series(random.choice(["x", "y"], len(X))).where(X[:, 0] > 12.5)
+    frame.index = frame.index[::-1]
+    return frame
+
+
+@pytest.fixture(scope="module")
+def vae(frame):
+    return BalancedVAE(2, tol=1e3, **SMALL).fit(frame)
+
+
+def test_missing_cells_cost_nothing_and_rows_sum_to_the_distortion(vae, frame):
+    cells = vae.score_cells(frame)
+    assert np.isfinite(cells).all()
+    assert not cells[frame.isna().to_numpy()].any()
+    np.testing.assert_array_equal(cells.sum(axis=1), vae.rate_distortion(frame)[1])
+
+
+def test_impute_keeps_what_is_observed(vae, frame):
+    filled = vae.impute(frame)
+    assert not filled.isna().any(axis=None)
+    pd.testing.assert_frame_equal(filled.where(frame.notna()), frame)
+
+
+def test_row_that_is_missing_altogether(vae, frame):
+    rows = frame.iloc[:3].copy()
+    rows.iloc[1] = np.nan
+    assert np.isfinite(vae.transform(rows)).all()
+    assert not vae.impute(rows).isna().any(axis=None)
+    assert vae.rate_distortion(rows)[1][1] == 0.0
+
+
+def test_n_draws_gives_as_many_tables(vae, frame):
+    assert len(vae.impute(frame, n_draws=2, random_state=0)) == 2
+    with pytest.raises(ValueError, match="n_draws must be an integer of at least 1"):
+        vae.impute(frame, n_draws=0)
+
+
+def test_new_category(vae, frame):
+    new = frame.iloc[:3].assign(kind="new")
+    with pytest.raises(ValueError, match="Column 'kind' holds the category 'new'"):
+        vae.transform(new)
+    likelihood = [
+        ("gaussian", list("abcd")),
+        (Categorical(handle_unknown="missing"), ["kind"]),
+    ]
+    lenient = BalancedVAE(2, likelihood=likelihood, **SMALL).fit(frame)
+    np.testing.assert_array_equal(
+        lenient.transform(new), lenient.transform(new.assign(kind=None))
+    )
+
+
+def test_numeric_categories_are_not_read_as_codes(frame):
+    numbers = frame.assign(kind=pd.Categorical(np.where(frame["a"] > 13, 10, 20)))
+    vae = BalancedVAE(2, **SMALL).fit(numbers)
+    plain = numbers.assign(kind=numbers["kind"].astype(int))
+    np.testing.assert_array_equal(vae.transform(numbers), vae.transform(plain))

@@ -1,0 +1,68 @@
+"""Which likelihood each column has."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from skvae._columns import Columns
+from skvae._mixture import likelihood_of, located
+from skvae.likelihoods import Bernoulli, ByColumns, Categorical, Gaussian, Poisson
+
+FRAME = pd.DataFrame(
+    {
+        "real": [0.5, 1.5, 2.5],
+        "zero_one": [0, 1, 1],
+        "flag": [True, False, True],
+        "text": ["a", "b", None],
+        "count": [4, 2, 9],
+    }
+)
+
+
+def built(likelihood, frame=FRAME):
+    columns = Columns.of(frame)
+    return likelihood_of(located(likelihood, frame), columns.to_numbers(frame), columns)
+
+
+def test_auto_goes_by_content():
+    kinds = [type(built("auto").member_at(d)) for d in range(5)]
+    assert kinds == [Gaussian, Bernoulli, Bernoulli, Categorical, Gaussian]
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [["count"], [4], [-1], slice(4, 5), [False] * 4 + [True], lambda X: ["count"]],
+    ids=["names", "positions", "negative", "slice", "mask", "callable"],
+)
+def test_columns_are_chosen_as_in_column_transformer(columns):
+    rest = [("gaussian", [0, 1, 2]), ("categorical", ["text"])]
+    found = built([*rest, (Poisson(), columns)])
+    assert isinstance(found, ByColumns)
+    assert isinstance(found.member_at(4), Poisson)
+
+
+def test_levels_follow_the_order_in_which_columns_are_named():
+    frame = pd.DataFrame({"few": list("abab"), "many": list("wxyz")})
+    found = built([("categorical", ["many", "few"])], frame)
+    rows = np.array([[1.0, 3.0]])
+    found.fit(Columns.of(frame).to_numbers(frame))
+    np.testing.assert_array_equal(found.admit(rows), rows)
+
+
+@pytest.mark.parametrize(
+    ("likelihood", "message"),
+    [
+        ([("gaussian", [0])], r"gives no likelihood to the columns \['zero_one'"),
+        (
+            [("gaussian", [0, 1, 2, 4]), ("categorical", [3, 4])],
+            r"gives more than one to the columns \['count'\]",
+        ),
+        ([("normal", [0])], "has the entry 'normal', which is none of"),
+        (["gaussian"], "got the entry 'gaussian'"),
+        ("gaussian", "needs numbers, but column 'text' holds categories"),
+    ],
+    ids=["none", "two", "unknown name", "no pair", "numbers"],
+)
+def test_what_cannot_be_is_refused(likelihood, message):
+    with pytest.raises(ValueError, match=message):
+        built(likelihood)
