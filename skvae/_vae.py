@@ -85,11 +85,17 @@ class BalancedVAE(
         rows, which takes up to twice the time of one;
         `RunningAverage(scope="feature")` trains one.
 
-    likelihood : str or Likelihood, default="auto"
-        Distribution of the columns: "gaussian", "bernoulli", or an instance from
-        `skvae.likelihoods`. "auto" takes Bernoulli where all columns hold zeros and
-        ones only, and Gaussian otherwise; where that leaves a variance policy without
-        a variance, beta is constant; schedules around the policy stay.
+    likelihood : str, Likelihood or list, default="auto"
+        Distribution of the columns: "gaussian", "student_t", "laplace", "log_normal",
+        "bernoulli", "continuous_bernoulli", "beta", "categorical", "ordinal",
+        "poisson", "negative_binomial", "zero_inflated_negative_binomial", or an
+        instance from `skvae.likelihoods`; or a list of ``(likelihood, columns)``, with
+        columns as in scikit-learn's `ColumnTransformer`. "auto" goes by what each
+        column holds: Categorical for strings and categories, Bernoulli for booleans
+        and for zeros and ones (of an array only where all columns are that), and
+        Gaussian otherwise. Where that, or the default
+        `balance`, leaves a variance policy without a variance, beta is constant;
+        schedules around the policy stay.
 
     divergence : str or Divergence, default="kl"
         What beta weighs: "kl", "monte_carlo_kl", "total_correlation", "dip", "mmd",
