@@ -51,14 +51,19 @@ def best_mixture(rows):
     return min(mixtures, key=lambda mixture: mixture.bic(rows))
 
 
+def tensor_of(array, model):
+    return torch.as_tensor(array, dtype=model.dtype, device=model.device)
+
+
 @torch.no_grad()
 def fit_prior(vae, rows, seed):
     """The best mixture of one draw from the posterior of each row."""
     model = vae._model(rows.dtype)
-    x = model._tensor(model.table.to_model(rows))
+    x = tensor_of(model.table.to_model(rows), model)
     shape = (len(rows), model.module.n_components)
-    noise = model._tensor(np.random.default_rng([seed, 2]).standard_normal(shape))
-    return best_mixture(model.module.encode(model.weights, x).sample(noise)[0].numpy())
+    draws = np.random.default_rng([seed, 2]).standard_normal(shape)
+    posterior = model.module.encode(model.weights, x)
+    return best_mixture(posterior.sample(tensor_of(draws, model))[0].cpu().numpy())
 
 
 @torch.no_grad()
@@ -67,16 +72,16 @@ def log_likelihood(vae, rows, prior, n_draws):
     model = vae._model(rows.dtype)
     module, weights = model.module, model.weights
     draws = np.random.RandomState(0).standard_normal((n_draws, module.n_components))
-    noise = model._tensor(draws)[:, None]
+    noise = tensor_of(draws, model)[:, None]
     nats = []
     for part in np.array_split(rows, math.ceil(len(rows) / 100)):
-        x = model._tensor(model.table.to_model(part))
+        x = tensor_of(model.table.to_model(part), model)
         sample = module.sample(weights, x, x.new_ones(len(x)), noise)
-        log_prior = prior.score_samples(sample.z.flatten(end_dim=-2).numpy())
+        log_prior = prior.score_samples(sample.z.flatten(end_dim=-2).cpu().numpy())
         log_weight = (
             module.log_likelihood(sample, model.scored_variance)
-            + torch.from_numpy(log_prior).reshape(sample.z.shape[:-1])
+            + tensor_of(log_prior, model).reshape(sample.z.shape[:-1])
             - sample.posterior.log_prob(noise)
         )
-        nats.append(log_weight[0].logsumexp(dim=0).numpy())
+        nats.append(log_weight[0].logsumexp(dim=0).cpu().numpy())
     return np.concatenate(nats) - math.log(n_draws) - model.table.log_jacobian.sum()
