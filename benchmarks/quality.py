@@ -25,9 +25,9 @@ import numpy as np
 import records
 import torch
 from quality_page import quality_tables
-from regret import DATA, load, split
 from sklearn.decomposition import PCA
 from speed_page import write_page
+from tables import DATA, load, split
 from textbook import Loop, kl
 
 from skvae import BalancedVAE, training
