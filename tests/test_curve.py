@@ -21,10 +21,11 @@ from skvae.divergences import MMD
 from skvae.likelihoods import Gaussian
 from skvae.networks import MLP, Network
 
-# Betas that collapse latents are part of what is tested here.
-pytestmark = pytest.mark.filterwarnings(
+# These ask for more weight than latents can bear.
+may_collapse = pytest.mark.filterwarnings(
     "ignore::skvae.exceptions.PosteriorCollapseWarning"
 )
+
 
 WINE = load_wine().data
 # The tolerance says that few epochs are meant to be enough.
@@ -46,6 +47,7 @@ def fitted_of(vae):
     return {name: getattr(vae, name) for name in (*names, "active_units_", "n_iter_")}
 
 
+@may_collapse
 @pytest.mark.parametrize("beta", [0.01, 0.2, 4.0])
 def test_at_beta_is_the_fit_at_that_beta(vae, beta):
     other, moved = make(beta=beta).fit(WINE), vae.at_beta(beta)
@@ -98,15 +100,16 @@ def test_rate_falls_and_error_rises_along_the_range(vae):
 @pytest.mark.parametrize("beta", [0.037, 0.5, 2.5])
 def test_variance_is_calibrated_at_the_beta(early_stopping, beta):
     """As if the rows were looked at there, and not at a grid around it."""
-    vae = make(early_stopping=early_stopping, n_components=2).fit(WINE).at_beta(beta)
-    plain = make(n_components=2, balance="constant", beta=beta, max_iter=2)
+    params = {"n_components": 2, "batch_size": len(WINE)}
+    vae = make(early_stopping=early_stopping, **params).fit(WINE).at_beta(beta)
+    plain = make(balance="constant", beta=beta, max_iter=2, **params)
     plain.set_params(early_stopping=early_stopping, warm_start=True).fit(WINE)
     plain._values, plain._shapes = vae._values, vae._shapes
     # Nothing but the calibration is left for this fit to do.
     plain.set_params(learning_rate_init=1e-30).fit(WINE)
     assert_allclose(plain.transform(WINE), vae.transform(WINE), atol=1e-5)
     assert_allclose(vae.variance_, plain.variance_, rtol=0.02)
-    assert vae.rate_ == pytest.approx(plain.rate_, abs=0.02)
+    assert vae.rate_ == pytest.approx(plain.rate_, abs=0.01)
     assert vae.score(WINE) == pytest.approx(plain.score(WINE), abs=0.05)
 
 
@@ -117,6 +120,7 @@ def linear_rate_and_error(vae, X):
     return rate.mean(), np.sum(noise.variance) * X.shape[1] / noise.variance.size
 
 
+@may_collapse
 @pytest.mark.parametrize("learning_rate_init", [1e-30, 0.003])
 def test_one_linear_model_lies_on_the_whole_rate_distortion_curve(learning_rate_init):
     X = scale(WINE)
@@ -133,6 +137,7 @@ def test_one_linear_model_lies_on_the_whole_rate_distortion_curve(learning_rate_
         assert error == pytest.approx(model.squared_error(beta), rel=0.01)
 
 
+@may_collapse
 @pytest.mark.parametrize("beta", [0.001, 11.0, 0])
 def test_beta_outside_of_the_range_names_it(vae, beta):
     match = (

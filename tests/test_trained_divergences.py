@@ -36,6 +36,8 @@ def fit(divergence, X=X, n_components=3, **params):
         # From a random start, so that it is the divergence that gets there.
         "network": MLP((16,), linear_path=False),
         "max_iter": 50,
+        # All rows at once: what is compared is the divergence, and not batches.
+        "batch_size": len(X),
         "early_stopping": False,
         "learning_rate_init": 0.01,
         "random_state": 0,
@@ -117,8 +119,8 @@ def test_mmd_alone_lets_posteriors_shrink(kl):
 
 def test_monte_carlo_kl_trains_to_the_same(kl):
     vae = fit("monte_carlo_kl")
-    assert vae.elbo_ == pytest.approx(kl.elbo_, abs=0.5)
-    assert vae.rate_ == pytest.approx(kl.rate_, abs=0.5)
+    assert vae.elbo_ == pytest.approx(kl.elbo_, abs=0.1)
+    assert vae.rate_ == pytest.approx(kl.rate_, abs=0.2)
 
 
 def test_importance_weighted_is_the_tighter_bound():
