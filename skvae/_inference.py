@@ -87,15 +87,6 @@ class Model:
         return Z
 
     @torch.no_grad()
-    def rate_of_each(self, X: Floats) -> Floats:
-        """Rate of each row and latent in nats, of shape (n_samples, n_components)."""
-        rate = np.empty((len(X), self.module.n_components), X.dtype)
-        for rows in self._chunks(len(X)):
-            posterior = self.module.encode(self.weights, *self.seen(X[rows]))
-            rate[rows] = posterior.kl()[0].cpu().numpy()
-        return rate
-
-    @torch.no_grad()
     def posterior(self, X: Floats) -> Posterior | FullPosterior:
         """Posterior of every row, of one replica, on the CPU."""
         found = []

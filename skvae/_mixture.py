@@ -100,7 +100,15 @@ def likelihood_of(
     ]
     if len(built) == 1 and (np.diff(built[0][1]) > 0).all():
         return built[0][0]
-    return ByColumns(built)
+    found = ByColumns(built)
+    fixed = [m for m in found.members if m.has_variance and not m.has_free_variance]
+    if fixed and found.has_free_variance:
+        raise ValueError(
+            f"likelihood gives some columns a fixed variance, as {fixed[0]!r}, and "
+            "leaves others free, but a balance moves either all variances or none. "
+            "Fix all of them, or leave all free (variance=None)."
+        )
+    return found
 
 
 def _built(

@@ -270,12 +270,10 @@ class Module:
         """
         if sample.observed is None:
             return None
-        return sample.weight.sum(dim=0)[self.dispersed]
-
-    @property
-    def dispersed(self) -> Tensor:
-        """Columns with a dispersion, as a mask."""
-        return torch.from_numpy(self.likelihood.dispersed(self.n_features))
+        share = sample.weight.sum(dim=0)
+        if not self.likelihood.has_rest:
+            return share
+        return share[torch.from_numpy(self.likelihood.dispersed(self.n_features))]
 
     def distortion(
         self, sample: Sample, error: Tensor | None, variance: Tensor

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from numbers import Integral
 from typing import Any, NamedTuple
@@ -24,6 +24,7 @@ from skvae._sklearn_compat import (
     validate_parameter_constraints,
 )
 from skvae._vae import BalancedVAE
+from skvae.balance import MultiRate
 
 Floats = NDArray[np.float64]
 
@@ -98,7 +99,7 @@ _CONSTRAINTS = {
     "betas": [Interval(Integral, 1, None, closed="left"), "array-like"],
     "cv": ["cv_object"],
     "n_jobs": [None, Integral],
-    "method": [StrOptions({"separate"})],
+    "method": [StrOptions({"separate", "multirate"})],
 }
 
 
@@ -138,8 +139,11 @@ def beta_path(
         Folds to train at the same time. None is 1 unless in a
         `joblib.parallel_config`.
 
-    method : {"separate"}, default="separate"
-        How the models come about: "separate" trains one for each beta.
+    method : {"separate", "multirate"}, default="separate"
+        How the models come about: "separate" trains one for each beta, side by side;
+        "multirate" trains a single one for the range of the betas, which must be above
+        0, and takes it at each of them. The second is `skvae.balance.MultiRate`, whose
+        notes say how close it comes.
 
     **params : dict
         Settings of `BalancedVAE` other than beta.
@@ -167,8 +171,7 @@ def beta_path(
     collapse on, in steps as even as the betas are spaced. The default also finds a
     variance for each column, and does so at every beta: its models explain new rows
     better, but are closer together on the curve, and there are two candidates for each
-    beta. (Breast cancer, 5 latents, three folds: the best elbo is 22.3 nats per row
-    against 18.9 with "constant", rates are from 10 to 26 against 0 to 14.) A balance
+    beta. A balance
     with a set point ends at its own beta wherever it starts.
 
     A path goes beyond what the data can bear on purpose, and so nobody is warned of
@@ -177,9 +180,7 @@ def beta_path(
     Models do not start from their neighbours on the path. All start from the linear
     model at their own beta, which is known in closed form, so that none waits for
     another. Started from their neighbours they stay there, as what they start from is
-    judged by the elbo too, and the path is no longer one of different betas; the best
-    elbo on new rows was lower in three of four cases (breast cancer and digits, both
-    balances) and 0.5 nats higher in the other.
+    judged by the elbo too, and the path is no longer one of different betas.
 
     References
     ----------
@@ -213,10 +214,13 @@ def beta_path(
     validate_parameter_constraints(_CONSTRAINTS, given, "beta_path")
     vae = BalancedVAE(**params)
     vae._validate_params()
+    train = _fit_betas_at_once if method == "multirate" else fit_betas
+    if method == "multirate":
+        vae = _for_all_betas(vae, "balance" in params)
     found = beta_grid(vae, X, sample_weight, betas)
     if cv is None:
         start = time.perf_counter()
-        models = fit_betas(vae, X, found, sample_weight)
+        models = train(vae, X, found, sample_weight)
         seconds = time.perf_counter() - start
         scores = [_own_scores(model) for model in models]
         path = BetaPath.of(found, [_Run(models, scores, seconds, 0.0)])
@@ -231,7 +235,7 @@ def beta_path(
     (X,) = indexable(X)
     run = Parallel(n_jobs=n_jobs, verbose=vae.verbose)
     splits = check_cv(cv).split(X)
-    runs = run(delayed(_run)(vae, X, weight, found, *split) for split in splits)
+    runs = run(delayed(_run)(train, vae, X, weight, found, *split) for split in splits)
     return BetaPath.of(found, runs)
 
 
@@ -277,6 +281,35 @@ def fit_betas(
     return models
 
 
+def _for_all_betas(vae: Any, is_balance_given: bool) -> Any:
+    """Estimator for a range of betas, or ValueError where it is for one."""
+    balance = MultiRate() if vae.balance == "multirate" else vae.balance
+    if is_balance_given and not isinstance(balance, MultiRate):
+        raise ValueError(
+            f"beta_path(method='multirate') trains one model for all betas, but "
+            f"balance={vae.balance!r} is for one of them. Leave balance out, or use "
+            "method='separate'."
+        )
+    return vae if is_balance_given else clone(vae).set_params(balance="multirate")
+
+
+def _fit_betas_at_once(
+    vae: Any, X: Any, betas: ArrayLike, sample_weight: ArrayLike | None = None
+) -> list[Any]:
+    """Fit one model for a range of betas, and take it at each of them."""
+    from skvae._curve import fit_multirate
+
+    each = [float(beta) for beta in np.asarray(betas)]
+    if not isinstance(vae.balance, MultiRate):
+        if len(set(each)) < 2 or min(each) <= 0.0:
+            raise ValueError(
+                "method='multirate' needs betas above 0, and at least two different "
+                f"ones to be a range, got {each}. Use method='separate'."
+            )
+        vae = clone(vae).set_params(balance=MultiRate(low=min(each), high=max(each)))
+    return fit_multirate(vae, X, each, sample_weight)
+
+
 class _Run(NamedTuple):
     """Models that were trained together, and what they are worth."""
 
@@ -287,6 +320,7 @@ class _Run(NamedTuple):
 
 
 def _run(
+    fit: Callable[..., list[Any]],
     vae: Any,
     X: Any,
     weight: Floats | None,
@@ -299,7 +333,7 @@ def _run(
 
     weights = [None if weight is None else weight[part] for part in (train, test)]
     start = time.perf_counter()
-    models = fit_betas(vae, rows_of(X, train), betas, weights[0])
+    models = fit(vae, rows_of(X, train), betas, weights[0])
     trained = time.perf_counter()
     rows, score = rows_of(X, test), rate_distortion_scoring()
     scores = [score(model, rows, sample_weight=weights[1]) for model in models]

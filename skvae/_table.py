@@ -87,7 +87,7 @@ class Table:
 
     def after(self, X: NDArray[np.floating]) -> Table:
         """Table when more rows have been seen; centre and scale stay as they are."""
-        is_constant = self.is_constant & (self.center == X).all(axis=0)
+        is_constant = self.is_constant & ((self.center == X) | np.isnan(X)).all(axis=0)
         return replace(self, is_constant=is_constant)
 
     def to_model(self, X: NDArray[np.floating]) -> NDArray[np.float64]:

@@ -157,13 +157,13 @@ def one_standard_error() -> RefitRule:
     >>> vae = vae.set_params(balance="constant", random_state=0)
     >>> search = GridSearchCV(
     ...     vae,
-    ...     {"beta": [0.3, 0.4, 10.0]},
+    ...     {"beta": [0.3, 0.4, 1.0]},
     ...     cv=KFold(3, shuffle=True, random_state=0),
     ...     refit=one_standard_error(),
     ... )
     >>> search.fit(load_wine().data).best_params_
     {'beta': 0.4}
-    """
+    {'beta': 1.0}
     return RefitRule(_choose_one_standard_error)
 
 
@@ -264,7 +264,7 @@ def target_distortion(nats: float, *, tol: float = 0.0) -> RefitRule:
     return RefitRule(_choose_target_distortion, _target("target_distortion", nats, tol))
 
 
-def knee_of(rate: Floats, distortion: Floats) -> int | None:
+def knee_of(rate: NDArray[np.floating], distortion: NDArray[np.floating]) -> int | None:
     """Index of the point that is farthest below the chord of a curve.
 
     Parameters

@@ -101,7 +101,8 @@ MAY_IMPORT = {
         *("inference", "imputation", "mixture"),
     ),
     "path": (
-        *("compat", "leaf", "theory", "training_rows", "tools", "estimator", "path"),
+        *("compat", "leaf", "theory", "family", "training_rows", "curve", "tools"),
+        *("estimator", "path"),
     ),
     "cv": ("compat", "leaf", "estimator", "path", "cv"),
     "tools": ("compat", "leaf", "theory", "base", "family", "collapse", "tools"),
@@ -130,6 +131,7 @@ KINDS = {
     "_rows": "leaf",
     "_columns": "leaf",
     "_history": "leaf",
+    "_pipeline": "leaf",
     "_mixture": "mixture",
     "_training_rows": "training_rows",
     "_imputation": "imputation",

@@ -74,3 +74,12 @@ def test_numeric_categories_are_not_read_as_codes(frame):
     vae = BalancedVAE(2, **SMALL).fit(numbers)
     plain = numbers.assign(kind=numbers["kind"].astype(int))
     np.testing.assert_array_equal(vae.transform(numbers), vae.transform(plain))
+
+
+def test_column_that_was_constant_stays_so_where_it_is_missing():
+    X = np.random.RandomState(0).normal(size=(60, 3))
+    X[:, 1] = 7.0
+    vae = BalancedVAE(1, **SMALL).partial_fit(X)
+    X[3, 1] = np.nan
+    vae.partial_fit(X)
+    assert (vae.inverse_transform(vae.transform(X))[:, 1] == 7.0).all()

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from skvae import BalancedVAE
 from skvae._columns import Columns
 from skvae._mixture import likelihood_of, located
 from skvae.likelihoods import Bernoulli, ByColumns, Categorical, Gaussian, Poisson
@@ -66,3 +67,11 @@ def test_levels_follow_the_order_in_which_columns_are_named():
 def test_what_cannot_be_is_refused(likelihood, message):
     with pytest.raises(ValueError, match=message):
         built(likelihood)
+
+
+def test_fixed_variance_beside_a_free_one_is_refused():
+    X = np.random.RandomState(0).normal(size=(60, 3))
+    likelihood = [(Gaussian(variance=0.5), [0]), ("gaussian", [1, 2])]
+    message = r"a fixed variance, as Gaussian\(variance=0.5\), and leaves others free"
+    with pytest.raises(ValueError, match=message):
+        BalancedVAE(1, likelihood=likelihood, hidden_layer_sizes=(4,)).fit(X)

@@ -20,18 +20,9 @@ from sklearn.model_selection import GridSearchCV, KFold
 
 from skvae import BalancedVAE
 from skvae.displays import LatentDisplay, RateDistortionDisplay
+from skvae.metrics import rate_distortion_scoring
 
 X = load_breast_cancer().data
-
-
-def rate_and_distortion(vae, X, y=None):
-    rate, distortion = vae.rate_distortion(X)
-    return {
-        "neg_rate": -rate.mean(),
-        "neg_distortion": -distortion.mean(),
-        "elbo": -(rate + distortion).mean(),
-    }
-
 
 vae = BalancedVAE(
     5,
@@ -46,7 +37,7 @@ betas = np.geomspace(0.02, 20.0, 8)
 search = GridSearchCV(
     vae,
     {"beta": betas},
-    scoring=rate_and_distortion,
+    scoring=rate_distortion_scoring(),
     refit="elbo",
     cv=KFold(3, shuffle=True, random_state=0),
 ).fit(X)

@@ -321,4 +321,4 @@ def _rate_of_each(seen: Seen) -> Floats:
     """Mean rate of each latent over rows, in nats."""
     vae = seen.vae
     X = vae._rows(seen.rows)
-    return vae._model(X.dtype).rate_of_each(X).mean(axis=0, dtype=float)
+    return vae._model(X.dtype).posterior(X).kl()[0].double().mean(dim=0).numpy()

@@ -6,9 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.pipeline import Pipeline
-from sklearn.utils.validation import check_is_fitted
 
+from skvae._pipeline import model_and_rows
 from skvae._vae import BalancedVAE
 
 
@@ -39,17 +38,7 @@ def seen_by_model(estimator: Any, X: Any, needed_by: str) -> Seen:
     needed_by : str
         What the user called.
     """
-    vae, rows = estimator, X
-    if isinstance(estimator, Pipeline):
-        vae = estimator[-1]
-    if not isinstance(vae, BalancedVAE):
-        raise TypeError(
-            f"{needed_by} takes a fitted BalancedVAE, or a Pipeline that ends in one, "
-            f"got {estimator!r}."
-        )
-    check_is_fitted(vae)
-    if vae is not estimator and len(estimator) > 1:
-        rows = estimator[:-1].transform(X)
+    vae, rows = model_and_rows(estimator, X, needed_by)
     return Seen(vae, rows, _names(estimator, vae))
 
 

@@ -16,10 +16,10 @@ from skvae.displays._axes import (
     limits_kept,
     short_number,
 )
-from skvae.displays._knee import knee_of
 from skvae.displays._linear_reference import linear_models
 from skvae.displays._model import seen_by_model
 from skvae.displays._search_results import scores_of, settings_over_beta
+from skvae.model_selection import knee_of
 
 Floats = NDArray[np.floating]
 
@@ -107,7 +107,7 @@ class RateDistortionDisplay:
     >>> settings = dict(balance="constant", hidden_layer_sizes=(), max_iter=20)
     >>> models = [
     ...     BalancedVAE(5, beta=beta, random_state=0, **settings).fit(X)
-    ...     for beta in (0.3, 1.0, 3.0)
+    ...     for beta in (0.1, 0.3, 1.0)
     ... ]
     >>> display = RateDistortionDisplay.from_estimators(models, X)
     >>> display.rate.shape

@@ -12,9 +12,6 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.floating]
 
-# A latent is active if its posterior mean varies by more than this over rows.
-MIN_ACTIVITY = 0.01
-
 # Draws over all rows that a mean over the posteriors is estimated from, about.
 _N_DRAWS = 4000
 _MAX_DRAWS_PER_ROW = 32

@@ -6,19 +6,18 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.pipeline import Pipeline
-from sklearn.utils.validation import check_is_fitted
 
 from skvae._collapse import collapsed, subsample
 from skvae._linear_model import LinearModel
+from skvae._pipeline import model_and_rows
 from skvae._sklearn_compat import check_sample_weight
 from skvae.likelihoods import Gaussian
 from skvae.metrics._diagnostics import (
-    MIN_ACTIVITY,
     activity,
     aggregate_variance,
     mutual_information,
 )
+from skvae.metrics._measures import MIN_ACTIVITY
 from skvae.metrics._report import LatentReport, PCABaseline
 from skvae.metrics._verdict import verdict_on
 
@@ -76,7 +75,7 @@ def latent_report(
     >>> print(latent_report(vae, X).verdict)
     Healthy: all 3 latents are active.
     """
-    vae, X = _model_and_rows(est, X)
+    vae, X = model_and_rows(est, X, "latent_report")
     rows = vae._rows(X).astype(np.float64, copy=False)
     weight = check_sample_weight(sample_weight, rows)
     rows, weight = rows[weight > 0], weight[weight > 0]
@@ -123,20 +122,6 @@ def latent_report(
     }
     n_effective = 1.0 / float(weight @ weight)
     return LatentReport(**numbers, verdict=verdict_on(vae, numbers, n_effective))
-
-
-def _model_and_rows(est: Any, X: Any) -> tuple[Any, Any]:
-    """Return the model in an estimator, and rows as the steps before leave them."""
-    vae = est[-1] if isinstance(est, Pipeline) else est
-    if not hasattr(vae, "rate_distortion"):
-        raise TypeError(
-            "latent_report takes a fitted BalancedVAE, or a Pipeline that ends in one, "
-            f"got {est!r}."
-        )
-    check_is_fitted(vae)
-    if vae is not est and len(est) > 1:
-        X = est[:-1].transform(X)
-    return vae, X
 
 
 def _pca(vae: Any, rows: Floats, weight: Floats) -> PCABaseline | None:

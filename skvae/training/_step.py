@@ -183,8 +183,8 @@ class Differentiator:
                     batch.observed,
                 )
                 error, moved = module.error(sample), state
+                share = module.share(sample)
                 if error is not None:
-                    share = module.share(sample)
                     moved = self._moved(
                         state, error.detach(), batch.weight, trained, share
                     )
@@ -212,7 +212,7 @@ class Differentiator:
                 terms.rate,
                 terms,
                 map_state(Tensor.detach, moved),
-                None if error is None else _mean(error.detach(), module.share(sample)),
+                None if error is None else _mean(error.detach(), share),
             )
             return step, to_decoded, from_z
 
