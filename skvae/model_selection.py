@@ -162,8 +162,8 @@ def one_standard_error() -> RefitRule:
     ...     refit=one_standard_error(),
     ... )
     >>> search.fit(load_wine().data).best_params_
-    {'beta': 0.4}
     {'beta': 1.0}
+    """
     return RefitRule(_choose_one_standard_error)
 
 
