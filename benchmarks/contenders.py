@@ -48,14 +48,14 @@ def skvae_epoch(x, hidden, batch_size, n_replicas=1):
     """The training loop of the package, with a variance that is trained."""
     from skvae import training
     from skvae._module import Module
-    from skvae.balance import LearnedVariance, Sizes
+    from skvae.balance import RunningAverage, Sizes
     from skvae.divergences import KL
     from skvae.likelihoods import Gaussian
     from skvae.networks import MLP
 
     n_rows, n_features = x.shape
     module = Module(MLP(hidden), Gaussian(), KL(), n_features, N_COMPONENTS)
-    policy, ones = LearnedVariance(), torch.ones(n_features)
+    policy, ones = RunningAverage(scope="feature"), torch.ones(n_features)
     sizes = Sizes(n_replicas, n_features, N_COMPONENTS, ones[:1], ones)
     state = training.init(
         module, policy, sizes, torch.ones(n_replicas), 1e-6 * ones, seed=0

@@ -886,10 +886,12 @@ balance.beta_from_loss(n_features=3, n_components=2)
     assert "torch" not in modules
 
 
-def test_first_fit_imports_no_compiler():
+# The second is differentiated automatically, the first by what is written down.
+@pytest.mark.parametrize("balance", ["running_average", "capacity"])
+def test_first_fit_imports_no_compiler(balance):
     """Beyond what `import torch` itself brings, which is not ours to answer for."""
     modules = new_modules(
-        """
+        f"""
 import torch
 
 start()
@@ -898,6 +900,7 @@ from skvae import BalancedVAE
 
 X = np.random.default_rng(0).normal(size=(60, 3))
 vae = BalancedVAE(2, hidden_layer_sizes=(4,), max_iter=2, tol=1e3, random_state=0)
+vae.set_params(balance={balance!r})
 vae.fit(X).partial_fit(X)
 vae.inverse_transform(vae.transform(X)), vae.sample(2), vae.score_cells(X)
 vae.score(X), vae.log_likelihood(X, 2), vae.get_feature_names_out()

@@ -78,9 +78,10 @@ class Function:
 
         def pullback(to_output: Tensor, gradients: Weights) -> Tensor | None:
             inputs = [*leaves.values(), *([x] if to_rows else [])]
-            found = torch.autograd.grad(
-                output, inputs, to_output, materialize_grads=True
-            )
+            # Of a number: asked for those of a tensor, torch imports its compiler.
+            with torch.enable_grad():
+                inner = (output * to_output).sum()
+            found = torch.autograd.grad(inner, inputs, materialize_grads=True)
             for name, gradient in zip(leaves, found, strict=False):
                 gradients[name].copy_(gradient)
             return found[-1] if to_rows else None

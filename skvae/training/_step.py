@@ -204,7 +204,10 @@ class Differentiator:
                 gradients[name].copy_(gradient)
 
             def from_z(to_z: Tensor) -> Tensor:
-                return torch.autograd.grad(z, encoded, to_z)[0].add_(to_encoded)
+                # Of a number: asked for those of a tensor, torch imports its compiler.
+                with torch.enable_grad():
+                    inner = (z * to_z).sum()
+                return torch.autograd.grad(inner, encoded)[0].add_(to_encoded)
 
             terms = map_state(Tensor.detach, terms)
             step = Step(
