@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from skvae.balance._base import pool
+from skvae.training._drawing import drawn_together
 from skvae.training._evaluate import Rows
 
 # The held-out error of a feature counts against its share of the common level as so
@@ -15,8 +16,9 @@ from skvae.training._evaluate import Rows
 # a dozen of them.
 _LEVEL_ROWS = 20.0
 
-# Weight, in held-out rows in effect, of what the linear model leaves of a feature.
-_LINEAR_ROWS = 0.3
+# Held-out rows in effect of which a quarter of what the linear model leaves of a
+# feature is kept; its share falls with the square of their number.
+_LINEAR_ROWS = 0.5
 
 
 class Calibration(NamedTuple):
@@ -30,6 +32,8 @@ class Calibration(NamedTuple):
     to nothing of what a feature varies by, as with a column that is constant but for
     one row in a thousand, they do not attest that it is predicted, and the variance
     stays near what the linear model leaves of it.
+
+    Then all are drawn together as far as held-out rows say (`drawn_together`).
     """
 
     scope: str
@@ -42,6 +46,8 @@ class Calibration(NamedTuple):
     evidence: Tensor
     """Held-out rows in effect for each feature, of shape (n_features,)."""
     n_held_out: int
+    total: Tensor
+    """Variance of each feature on the training rows, of shape (n_features,)."""
 
     @classmethod
     def of(
@@ -54,7 +60,8 @@ class Calibration(NamedTuple):
     ) -> Calibration:
         """Count what held-out rows can say of each feature."""
         if held_out is None:
-            return cls(scope, floor, prior, torch.zeros_like(floor), 0)
+            none = torch.zeros_like(floor)
+            return cls(scope, floor, prior, none, 0, none)
         center = _mean(rows, rows.x)
         squares = (rows.x - center).square()
         second, fourth = _mean(rows, squares), _mean(rows, squares.square())
@@ -64,7 +71,7 @@ class Calibration(NamedTuple):
         kurtosis = fourth / second.square().clamp(min=tiny)
         effective = seen / second.clamp(min=tiny) / kurtosis.clamp(min=1.0)
         n_held_out = len(held_out.x)
-        return cls(scope, floor, prior, n_held_out * effective, n_held_out)
+        return cls(scope, floor, prior, n_held_out * effective, n_held_out, second)
 
     def __call__(self, error: Tensor, held_out_error: Tensor | None) -> Tensor:
         """Decoder variance for the mean errors of each feature.
@@ -97,8 +104,11 @@ class Calibration(NamedTuple):
         # Rows that were trained on are no harder than new ones, but by chance.
         variance = variance.maximum(shape)
         if scope != "shared":
-            unattested = _LINEAR_ROWS / (self.evidence + _LINEAR_ROWS)
-            variance = variance.maximum(unattested * self.prior)
+            share = (_LINEAR_ROWS / (self.evidence + _LINEAR_ROWS)).square()
+            unattested = share * self.prior
+            variance = variance.maximum(unattested)
+            known = (level * shape).maximum(unattested)
+            variance = drawn_together(variance, known, held_out, self.total, n)
         return variance.maximum(floor)
 
 

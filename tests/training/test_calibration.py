@@ -11,6 +11,13 @@ ERROR = torch.tensor(
 HELD_OUT = ERROR * torch.tensor([1.1, 1.5, 0.9, 2.0, 1.0], dtype=torch.float64)
 FLOOR = torch.full((N_FEATURES,), 1e-6, dtype=torch.float64)
 
+
+@pytest.fixture(autouse=True)
+def are_not_drawn_together(monkeypatch):
+    """That has its own tests, in test_drawing.py."""
+    monkeypatch.setattr("skvae.training._drawing._POWERS", (0.0,))
+
+
 scopes = pytest.mark.parametrize("scope", ["shared", "feature"])
 
 
@@ -18,11 +25,16 @@ def pooled(error, scope):
     return error if scope == "feature" else error.mean(dim=1, keepdim=True)
 
 
-def calibration(scope, n_held_out=0, *, floor=FLOOR, prior=None, evidence=1e9):
+def calibration(
+    scope, n_held_out=0, *, floor=FLOOR, prior=None, evidence=1e9, total=1.0
+):
     """Calibration with as much evidence for each feature."""
     prior = torch.ones_like(ERROR) if prior is None else prior
-    evidence = torch.as_tensor(evidence, dtype=torch.float64).expand(N_FEATURES)
-    return Calibration(scope, floor, prior, evidence, n_held_out)
+    evidence, total = (
+        torch.as_tensor(values, dtype=torch.float64).expand(N_FEATURES)
+        for values in (evidence, total)
+    )
+    return Calibration(scope, floor, prior, evidence, n_held_out, total)
 
 
 @scopes

@@ -147,7 +147,7 @@ def test_replicas_stop_when_each_alone_would(
         n_planned_epochs=n_epochs,
         steps_per_epoch=5,
         learning_rate=0.1,
-        patience=4,
+        patience=5,
         tolerance=1e-2,
     )
     together = problem.train(policy, BETAS, plan, judge=True)
