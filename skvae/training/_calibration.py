@@ -9,7 +9,7 @@ from torch import Tensor
 
 from skvae.balance._base import pool
 from skvae.training._drawing import drawn_together
-from skvae.training._evaluate import Rows
+from skvae.training._evaluate import Rows, chunks
 
 # The held-out error of a feature counts against its share of the common level as so
 # many rows: few enough to see a feature that fails on new rows, enough not to believe
@@ -62,10 +62,9 @@ class Calibration(NamedTuple):
         if held_out is None:
             none = torch.zeros_like(floor)
             return cls(scope, floor, prior, none, 0, none)
-        center = _mean(rows, rows.x)
-        squares = (rows.x - center).square()
-        second, fourth = _mean(rows, squares), _mean(rows, squares.square())
-        seen = _mean(held_out, (held_out.x - center).square())
+        center = _moment(rows, 1)
+        second, fourth = (_moment(rows, power, center) for power in (2, 4))
+        seen = _moment(held_out, 2, center)
         # The more a variance rests on a few rows, the more rows are needed to see it.
         tiny = torch.finfo(floor.dtype).tiny
         kurtosis = fourth / second.square().clamp(min=tiny)
@@ -112,11 +111,17 @@ class Calibration(NamedTuple):
         return variance.maximum(floor)
 
 
-def _mean(rows: Rows, values: Tensor) -> Tensor:
-    """Weighted mean of each column, over the cells that are not missing."""
-    if rows.observed is None:
-        return rows.weight @ values
-    cells = rows.weight[:, None] * rows.observed
-    return (cells * values).sum(dim=0) / cells.sum(dim=0).clamp(
-        min=torch.finfo(values.dtype).tiny
-    )
+def _moment(rows: Rows, power: int, center: Tensor | float = 0.0) -> Tensor:
+    """Weighted mean of a power of each column, over the cells that are not missing."""
+    total = rows.x.new_zeros(rows.x.shape[1])
+    share = torch.zeros_like(total)
+    for part in chunks(*rows.x.shape):
+        values, weight = (rows.x[part] - center).pow(power), rows.weight[part]
+        if rows.observed is None:
+            total += weight @ values
+            share += weight.sum()
+        else:
+            cells = weight[:, None] * rows.observed[part]
+            total += (cells * values).sum(dim=0)
+            share += cells.sum(dim=0)
+    return total / share.clamp(min=torch.finfo(total.dtype).tiny)
