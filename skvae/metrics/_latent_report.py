@@ -78,8 +78,8 @@ def latent_report(
     >>> report = latent_report(vae, X)
     >>> print(report.verdict)
     Healthy: all 3 latents are active.
-    >>> report.columns[report.column_explained.argmax()]
-    'x6'
+    >>> str(report.columns[report.column_explained.argmax()])
+    'x3'
     """
     vae, X = model_and_rows(est, X, "latent_report")
     rows = vae._rows(X).astype(np.float64, copy=False)
