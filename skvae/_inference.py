@@ -142,7 +142,7 @@ class Model:
         return Scored(rate, cells, mean)
 
     @torch.no_grad()
-    def explained(self, X: Floats) -> Floats:
+    def explained(self, X: Floats, *, by_each: bool = True) -> Floats:
         """Nats by which the distortion of each row rises without its latents.
 
         A latent that is taken away is put to 0, its mean under the prior, while the
@@ -150,25 +150,29 @@ class Model:
 
         Returns
         -------
-        nats : ndarray of shape (n_samples, n_components + 1)
-            Without each of the latents, and, last, without all of them.
+        nats : ndarray of shape (n_samples, n_components + 1) or (n_samples, 1)
+            Without each of the latents, if `by_each`, and, last, without all of them.
         """
         n_components = self.module.n_components
         noise = self.tensor(quadrature(n_components))[:, None]
-        nats = np.empty((len(X), n_components + 1), X.dtype)
         # What is kept: all but one of the latents, or none.
-        kept = 1.0 - torch.eye(n_components + 1, n_components)
+        n_kept = n_components + 1 if by_each else 1
+        kept = 1.0 - torch.eye(n_kept, n_components)
         kept[-1] = 0.0
+        nats = np.empty((len(X), n_kept), X.dtype)
         for rows in self.chunks(len(X), len(noise)):
             x, observed = self.seen(X[rows])
             sample = self.sample(x, observed, noise)
-            whole = self.module.log_likelihood(sample, self.scored_variance)
-            for column, mask in enumerate(kept.to(x)):
-                z = sample.z * mask
+            whole = self.module.log_likelihood(sample, self.scored_variance)[0]
+            # Without latents all draws of a row are the same.
+            draws = [sample] * (n_kept - 1) + [self.sample(x, observed, noise[:1])]
+            for column, (mask, drawn) in enumerate(zip(kept.to(x), draws, strict=True)):
+                z = drawn.z * mask
                 parameters = self.module.decode(self.weights, z.flatten(1, 2))
-                less = replace(sample, z=z, parameters=parameters)
-                without = self.module.log_likelihood(less, self.scored_variance)
-                nats[rows, column] = (whole - without)[0].mean(dim=0).cpu().numpy()
+                less = replace(drawn, z=z, parameters=parameters)
+                without = self.module.log_likelihood(less, self.scored_variance)[0]
+                rise = whole.mean(dim=0) - without.mean(dim=0)
+                nats[rows, column] = rise.cpu().numpy()
         return nats
 
     @torch.no_grad()
