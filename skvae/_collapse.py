@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from skvae._linear_model import LinearModel
-from skvae._sklearn_compat import check_sample_weight
+from skvae._sklearn_compat import check_sample_weight, rows_of
 from skvae.balance import (
     BalancePolicy,
     Capacity,
@@ -204,9 +204,11 @@ def warn_after_fit(vae: Any, X: ArrayLike, sample_weight: ArrayLike | None) -> N
     """
     if 2 * vae.active_units_.sum() >= vae.n_components_:
         return
+    weight = check_sample_weight(sample_weight, X)
+    if not weight.all():
+        # Before they are looked at: they may hold categories that no other row does.
+        X, weight = rows_of(X, np.flatnonzero(weight)), weight[weight > 0]
     rows = vae._rows(X)
-    weight = check_sample_weight(sample_weight, rows)
-    rows, weight = rows[weight > 0], weight[weight > 0]
     if len(rows) < MIN_ROWS or ((rows == rows[0]) | np.isnan(rows)).all():
         return
     index = subsample(len(rows), MAX_ROWS, seed=0)
