@@ -91,9 +91,10 @@ class NullModel:
 
     def _parameters(self, likelihood: Likelihood, x: Tensor) -> dict[str, Tensor]:
         """Parameters of the likelihood for rows, the same for all of them."""
-        output = torch.as_tensor(self.output).to(x)
+        # Copies, as the arrays may be read-only.
+        output = torch.tensor(self.output).to(x)
         shared = {
-            name: torch.as_tensor(value).to(x)[None, None]
+            name: torch.tensor(value).to(x)[None, None]
             for name, value in self.shared.items()
         }
         return {**likelihood.unpack(output.expand(1, len(x), -1)), **shared}
