@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from skvae._linear_model import LinearModel
-from skvae._sklearn_compat import check_sample_weight
+from skvae._sklearn_compat import check_sample_weight, rows_of
 from skvae.balance import (
     BalancePolicy,
     Capacity,
@@ -44,6 +44,10 @@ MIN_EXPLAINED = 0.1
 # Rows that are looked at after a fit. Fewer may well have nothing to say that could be
 # told from noise, which is no fault of the model; of more, a share is what counts.
 MIN_ROWS, MAX_ROWS = 50, 2000
+
+# Numbers that a layer holds for them, of which only a column of very many levels has
+# more.
+MAX_CELLS = 2**21
 
 
 class LinearBound(NamedTuple):
@@ -200,9 +204,11 @@ def warn_after_fit(vae: Any, X: ArrayLike, sample_weight: ArrayLike | None) -> N
     """
     if 2 * vae.active_units_.sum() >= vae.n_components_:
         return
+    weight = check_sample_weight(sample_weight, X)
+    if not weight.all():
+        # Before they are looked at: they may hold categories that no other row does.
+        X, weight = rows_of(X, np.flatnonzero(weight)), weight[weight > 0]
     rows = vae._rows(X)
-    weight = check_sample_weight(sample_weight, rows)
-    rows, weight = rows[weight > 0], weight[weight > 0]
     if len(rows) < MIN_ROWS or ((rows == rows[0]) | np.isnan(rows)).all():
         return
     index = subsample(len(rows), MAX_ROWS, seed=0)
@@ -219,8 +225,8 @@ def _found(vae: Any, rows: Floats, weight: Floats) -> str:
     """What has collapsed, as a sentence; empty where nothing has."""
     model = vae._model(np.float64)
     kl = model.posterior(rows).kl()[0].numpy()
-    explained = float(weight @ model.explained(rows)[:, -1])
-    if has_collapsed(float(weight @ kl.sum(axis=1)), explained):
+    rate = float(weight @ kl.sum(axis=1))
+    if rate < MIN_RATE and has_collapsed(rate, _explained(model, rows, weight)):
         return (
             f"The model has collapsed to the prior: its rate is below {MIN_RATE} nats "
             "per row, and transform gives next to the same for all rows."
@@ -235,6 +241,14 @@ def _found(vae: Any, rows: Floats, weight: Floats) -> str:
         f"{vae.n_components_}: their rate is below {MIN_RATE} nats on "
         f"{1.0 - RARE:.0%} of the rows."
     )
+
+
+def _explained(model: Any, rows: Floats, weight: Floats) -> float:
+    """Nats that all latents together explain of a row, from as many as is quick."""
+    n_rows = max(MIN_ROWS, MAX_CELLS // model.module.cells_per_row)
+    index = subsample(len(rows), n_rows, seed=0)
+    nats = model.explained(rows[index], by_each=False)[:, 0]
+    return float(weight[index] @ nats / weight[index].sum())
 
 
 def subsample(n_rows: int, max_rows: int, seed: Any) -> NDArray[np.intp]:

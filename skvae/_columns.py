@@ -143,7 +143,7 @@ class Columns:
         elif self.is_boolean[d]:
             values = _where_whole(column, column > 0.5)
         elif self.is_integer[d]:
-            values = _where_whole(column, np.rint(column))
+            values = _where_whole(column, np.rint(_within(column, dtype)))
         if self.container == "pandas":
             return _pandas_column(values, dtype)
         if self.container == "polars":
@@ -288,6 +288,17 @@ def _as_floats(column: Any, container: str) -> NDArray[np.float64]:
     values, is_missing = _as_objects(column)
     values[is_missing] = np.nan
     return values.astype(np.float64)
+
+
+def _within(column: NDArray[np.floating], dtype: Any) -> NDArray[np.floating]:
+    """Numbers within the range of an integer type, where they would wrap around."""
+    # As pandas, Arrow and polars call it: uint8, UInt8, uint8[pyarrow].
+    name = str(dtype).lower().split("[")[0]
+    if name not in {f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32)}:
+        # Of 64 bits, an unsigned one may only not be negative.
+        return np.maximum(column, 0.0) if name == "uint64" else column
+    limits = np.iinfo(name)
+    return np.clip(column, limits.min, limits.max)
 
 
 def _where_whole(column: NDArray[np.floating], values: NDArray[Any]) -> NDArray[Any]:

@@ -17,6 +17,7 @@ from skvae._columns import Columns
 from skvae._curve import Curve
 from skvae._history import in_units_of_x, joined
 from skvae._linear_model import LinearWeights
+from skvae._null_model import NullModel
 from skvae._parts import Parts, fixed_variance, torch_device
 from skvae._planning import held_out, plan
 from skvae._rows import canonical_rows
@@ -105,6 +106,12 @@ class Fitting:
                 index,
                 weight,
                 standardize=vae.standardize & likelihood.continuous(n_features),
+            )
+        if self.resumes:
+            self.null_model = vae._null_model
+        else:
+            self.null_model = NullModel.from_rows(
+                X, index, weight, likelihood, self.table
             )
         self.module = self.parts.training_module(n_features, self.n_components)
         if not self.resumes:
@@ -322,6 +329,7 @@ class Fitting:
             "theta_": beta * number(variance) if self._has_variance else None,
             "n_iter_": int(outcome.n_epochs[0]),
             "history_": history,
+            "_null_model": self.null_model,
             "_state": outcome.state.to_numpy(),
         }
 

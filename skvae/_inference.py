@@ -73,7 +73,7 @@ class Model:
         """Array on the device and in the precision of the model."""
         return torch.tensor(array, dtype=self.dtype, device=self.device)
 
-    def _chunks(self, n_rows: int, n_draws: int = 1) -> list[slice]:
+    def chunks(self, n_rows: int, n_draws: int = 1) -> list[slice]:
         """Slices of rows that fit into the memory bound."""
         return chunks(n_rows, n_draws * self.module.cells_per_row)
 
@@ -81,7 +81,7 @@ class Model:
     def encode(self, X: Floats) -> Floats:
         """Posterior means, of shape (n_samples, n_components)."""
         Z = np.empty((len(X), self.module.n_components), X.dtype)
-        for rows in self._chunks(len(X)):
+        for rows in self.chunks(len(X)):
             posterior = self.module.encode(self.weights, *self.seen(X[rows]))
             Z[rows] = posterior.mean[0].cpu().numpy()
         return Z
@@ -90,7 +90,7 @@ class Model:
     def posterior(self, X: Floats) -> Posterior | FullPosterior:
         """Posterior of every row, of one replica, on the CPU."""
         found = []
-        for rows in self._chunks(len(X)):
+        for rows in self.chunks(len(X)):
             found.append(self.module.encode(self.weights, *self.seen(X[rows])))
         fields = (torch.cat(parts, dim=1).cpu() for parts in zip(*found, strict=True))
         return type(found[0])(*fields)
@@ -99,7 +99,7 @@ class Model:
     def decode(self, Z: Floats) -> Floats:
         """Decoder means in the units of X, of shape (n_samples, n_features)."""
         X = np.empty((len(Z), self.module.n_features), Z.dtype)
-        for rows in self._chunks(len(Z)):
+        for rows in self.chunks(len(Z)):
             parameters = self.module.decode(self.weights, self.tensor(Z[rows])[None])
             X[rows] = self._reconstructed(parameters)[0]
         return X
@@ -110,7 +110,7 @@ class Model:
         seed = random_state.randint(np.iinfo(np.int32).max)
         Z = random_state.standard_normal((n_samples, self.module.n_components))
         X = np.empty((n_samples, self.module.n_features))
-        for rows in self._chunks(n_samples):
+        for rows in self.chunks(n_samples):
             parameters = self.module.decode(self.weights, self.tensor(Z[rows])[None])
             x = self.module.likelihood.sample(
                 parameters, self.scored_variance, seed + rows.start
@@ -129,23 +129,20 @@ class Model:
         rate = np.empty(len(X), X.dtype)
         cells = np.empty(X.shape, X.dtype)
         mean = np.empty((len(X), self.module.n_components), X.dtype)
-        for rows in self._chunks(len(X), len(noise)):
+        for rows in self.chunks(len(X), len(noise)):
             x, observed = self.seen(X[rows])
             sample = self.sample(x, observed, noise)
             log_prob = self.module.likelihood.log_prob(
                 sample.x, sample.parameters, self.scored_variance
             )
             nats = -log_prob[0].unflatten(0, (len(noise), len(x))).mean(dim=0)
-            cells[rows] = nats.cpu().numpy() + self._jacobian(X[rows])
-            if observed is not None:
-                # What is not there surprises nobody.
-                cells[rows] = np.where(observed.cpu().numpy(), cells[rows], 0.0)
+            cells[rows] = self.in_units_of_x(nats, observed, X[rows])
             rate[rows] = sample.posterior.kl()[0].sum(dim=-1).cpu().numpy()
             mean[rows] = sample.posterior.mean[0].cpu().numpy()
         return Scored(rate, cells, mean)
 
     @torch.no_grad()
-    def explained(self, X: Floats) -> Floats:
+    def explained(self, X: Floats, *, by_each: bool = True) -> Floats:
         """Nats by which the distortion of each row rises without its latents.
 
         A latent that is taken away is put to 0, its mean under the prior, while the
@@ -153,25 +150,29 @@ class Model:
 
         Returns
         -------
-        nats : ndarray of shape (n_samples, n_components + 1)
-            Without each of the latents, and, last, without all of them.
+        nats : ndarray of shape (n_samples, n_components + 1) or (n_samples, 1)
+            Without each of the latents, if `by_each`, and, last, without all of them.
         """
         n_components = self.module.n_components
         noise = self.tensor(quadrature(n_components))[:, None]
-        nats = np.empty((len(X), n_components + 1), X.dtype)
         # What is kept: all but one of the latents, or none.
-        kept = 1.0 - torch.eye(n_components + 1, n_components)
+        n_kept = n_components + 1 if by_each else 1
+        kept = 1.0 - torch.eye(n_kept, n_components)
         kept[-1] = 0.0
-        for rows in self._chunks(len(X), len(noise)):
+        nats = np.empty((len(X), n_kept), X.dtype)
+        for rows in self.chunks(len(X), len(noise)):
             x, observed = self.seen(X[rows])
             sample = self.sample(x, observed, noise)
-            whole = self.module.log_likelihood(sample, self.scored_variance)
-            for column, mask in enumerate(kept.to(x)):
-                z = sample.z * mask
+            whole = self.module.log_likelihood(sample, self.scored_variance)[0]
+            # Without latents all draws of a row are the same.
+            draws = [sample] * (n_kept - 1) + [self.sample(x, observed, noise[:1])]
+            for column, (mask, drawn) in enumerate(zip(kept.to(x), draws, strict=True)):
+                z = drawn.z * mask
                 parameters = self.module.decode(self.weights, z.flatten(1, 2))
-                less = replace(sample, z=z, parameters=parameters)
-                without = self.module.log_likelihood(less, self.scored_variance)
-                nats[rows, column] = (whole - without)[0].mean(dim=0).cpu().numpy()
+                less = replace(drawn, z=z, parameters=parameters)
+                without = self.module.log_likelihood(less, self.scored_variance)[0]
+                rise = whole.mean(dim=0) - without.mean(dim=0)
+                nats[rows, column] = rise.cpu().numpy()
         return nats
 
     @torch.no_grad()
@@ -186,9 +187,9 @@ class Model:
         )
         noise = self.tensor(draws)[:, None]
         bound = np.empty(len(X), X.dtype)
-        for rows in self._chunks(len(X), min(n_importance_samples, 100)):
+        for rows in self.chunks(len(X), min(n_importance_samples, 100)):
             x, observed = self.seen(X[rows])
-            per_pass = max(1, self._chunks(1)[0].stop // len(x))
+            per_pass = max(1, self.chunks(1)[0].stop // len(x))
             nats = torch.stack(
                 [
                     self.log_weights(self.sample(x, observed, part)).logsumexp(dim=0)
@@ -224,6 +225,14 @@ class Model:
         # In float64, as X may be beyond the range of the model's own precision.
         values = self.table.to_user(x.cpu().double().numpy())
         return self.module.likelihood.to_user(values)
+
+    def in_units_of_x(self, nats: Tensor, observed: Tensor | None, X: Floats) -> Floats:
+        """Distortion of cells of X, from that of what the model sees of them."""
+        cells = nats.cpu().numpy() + self._jacobian(X)
+        if observed is None:
+            return cells
+        # What is not there surprises nobody.
+        return np.where(observed.cpu().numpy(), cells, 0.0)
 
     def _jacobian(self, X: Floats) -> Floats:
         """Nats that each cell's distortion gains in the units of X."""

@@ -22,6 +22,7 @@ from skvae._sklearn_compat import (
     check_sample_weight,
     rows_of,
     validate_parameter_constraints,
+    with_callbacks,
 )
 from skvae._vae import BalancedVAE
 from skvae.balance import MultiRate
@@ -111,6 +112,7 @@ def beta_path(
     sample_weight: ArrayLike | None = None,
     n_jobs: int | None = None,
     method: str = "separate",
+    callbacks: Sequence[Any] | None = None,
     **params: Any,
 ) -> BetaPath:
     r"""Train models at several betas, side by side.
@@ -144,6 +146,11 @@ def beta_path(
         "multirate" trains a single one for the range of the betas, which must be above
         0, and takes it at each of them. The second is `skvae.balance.MultiRate`, whose
         notes say how close it comes.
+
+    callbacks : list of callbacks or None, default=None
+        Those of scikit-learn, from 1.9 on. They are told of each epoch of a run, as by
+        `fit` of a single model, and stop all models of it. There is one run for each
+        fold. ``verbose=1`` prints lines.
 
     **params : dict
         Settings of `BalancedVAE` other than beta.
@@ -214,6 +221,13 @@ def beta_path(
     validate_parameter_constraints(_CONSTRAINTS, given, "beta_path")
     vae = BalancedVAE(**params)
     vae._validate_params()
+    if callbacks:
+        if not hasattr(vae, "set_callbacks"):
+            raise ValueError(
+                f"callbacks={callbacks!r} need scikit-learn 1.9 or newer. Leave them "
+                "out; verbose=1 prints lines with any version."
+            )
+        vae.set_callbacks(*callbacks)
     train = _fit_betas_at_once if method == "multirate" else fit_betas
     if method == "multirate":
         vae = _for_all_betas(vae, "balance" in params)
@@ -266,19 +280,36 @@ def fit_betas(
     each = [float(beta) for beta in np.asarray(betas)]
     # Whether a part can do with a beta is asked of the largest one.
     shared = clone(vae).set_params(beta=max(each))
-    fitting = shared._fitting(X, sample_weight, goes_on=False, betas=each)
-    report = Report(shared, X, fitting.attributes) if vae.verbose else None
+    found = with_callbacks(_side_by_side)(shared, X, each, sample_weight)
     models = []
-    for beta, attributes in zip(each, fitting.train(report), strict=True):
+    for beta, attributes in zip(each, found, strict=True):
         model = clone(vae).set_params(beta=beta)
         vars(model).update(
             {name: value for name, value in vars(shared).items() if name[-1] == "_"},
             **attributes,
         )
         models.append(model)
-    if report is not None:
-        report.close()
+    return _silent(models)
+
+
+def _silent(models: list[Any]) -> list[Any]:
+    """Models without the callbacks, which were for the path."""
+    for model in models:
+        vars(model).pop("_skl_callbacks", None)
     return models
+
+
+def _side_by_side(
+    shared: Any, X: Any, betas: list[float], sample_weight: ArrayLike | None
+) -> list[dict[str, Any]]:
+    """Fitted attributes at several betas; callbacks hear of one estimator's epochs."""
+    fitting = shared._fitting(X, sample_weight, goes_on=False, betas=betas)
+    if not shared.verbose and not getattr(shared, "_skl_callbacks", None):
+        return fitting.train(None)
+    report = Report(shared, X, fitting.attributes)
+    found = fitting.train(report)
+    report.close()
+    return found
 
 
 def _for_all_betas(vae: Any, is_balance_given: bool) -> Any:
@@ -307,7 +338,7 @@ def _fit_betas_at_once(
                 f"ones to be a range, got {each}. Use method='separate'."
             )
         vae = clone(vae).set_params(balance=MultiRate(low=min(each), high=max(each)))
-    return fit_multirate(vae, X, each, sample_weight)
+    return _silent(fit_multirate(vae, X, each, sample_weight))
 
 
 class _Run(NamedTuple):

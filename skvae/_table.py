@@ -19,6 +19,8 @@ class Table:
     ----------
     center, scale : ndarray of shape (n_features,)
         The model sees (X - center) / scale.
+    mean : ndarray of shape (n_features,)
+        Mean of the columns as the model sees them, 0 where it is taken out.
     variance : ndarray of shape (n_features,)
         Variance of the columns as the model sees them, 1 where it is zero.
     is_constant : ndarray of shape (n_features,), dtype=bool
@@ -30,6 +32,7 @@ class Table:
 
     center: NDArray[np.float64]
     scale: NDArray[np.float64]
+    mean: NDArray[np.float64]
     variance: NDArray[np.float64]
     is_constant: NDArray[np.bool_]
     dtype: str = "float64"
@@ -80,6 +83,7 @@ class Table:
         return cls(
             np.where(standardize, center, 0.0),
             np.where(standardize, spread, 1.0),
+            np.where(standardize, 0.0, mean),
             np.square(np.where(standardize, 1.0, spread)),
             is_constant & standardize,
             X.dtype.name,

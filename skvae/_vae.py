@@ -27,6 +27,7 @@ from skvae._sklearn_compat import (
     StrOptions,
     _fit_context,
     check_sample_weight,
+    rows_of,
     with_callbacks,
 )
 from skvae.balance import POLICIES, BalancePolicy
@@ -440,10 +441,15 @@ class BalancedVAE(
         goes_on = goes_on and hasattr(self, "_state")
         columns = self._columns if goes_on else None
         rows, columns = self._numbers(X, columns)
+        weight = check_sample_weight(sample_weight, rows)
+        if columns.is_category.any() and not weight.all():
+            # A row of weight zero is not there, and nor is a category of it alone.
+            X, weight = rows_of(X, np.flatnonzero(weight)), weight[weight > 0]
+            rows, columns = self._numbers(X, columns if goes_on else None)
         return Fitting(
             self,
             rows,
-            check_sample_weight(sample_weight, rows),
+            weight,
             columns=columns,
             likelihood=located(self.likelihood, X),
             goes_on=goes_on,
@@ -740,7 +746,8 @@ class BalancedVAE(
         -------
         X : ndarray or DataFrame of shape (n_samples, n_features), or list of them
             Observed cells as they were. A row that lacks all cells gets the mean of
-            what the model samples.
+            what the model samples. A column that `fit` found missing altogether gets
+            zeros, or stays missing if it is one of categories.
 
         References
         ----------

@@ -88,6 +88,24 @@ def test_what_is_drawn_becomes_whole_and_true():
     assert drawn["text"].tolist() == ["b", "a"]
 
 
+@pytest.mark.parametrize(
+    "dtype", ["uint8", "UInt8", "uint8[pyarrow]", "uint64", "int8", "polars"]
+)
+def test_drawn_integers_stay_within_their_type(dtype):
+    """A count of -1 would come back as 255, or as missing."""
+    frame = pd.DataFrame({"a": [3, 1, 2]})
+    if dtype == "polars":
+        frame = pl.DataFrame({"a": [3, 1, 2]}, schema={"a": pl.UInt8})
+    else:
+        frame = frame.astype(dtype)
+    drawn = np.array([[-1.4], [2.2], [-300.0], [300.0], [np.nan]])
+    again = Columns.of(frame).to_table(drawn[:4])["a"]
+    low, high = {"uint64": (0, 300), "int8": (-128, 127)}.get(dtype, (0, 255))
+    assert list(again) == [max(-1, low), 2, low, high]
+    assert again.dtype == frame["a"].dtype
+    assert Columns.of(frame).to_table(drawn)["a"][2] == low
+
+
 def test_integers_that_are_missing_come_back_as_floats():
     columns = Columns.of(FRAMES["numpy types"])
     numbers = np.array([[0.1, np.nan, 0.9, 1.0], [0.2, 2.0, 0.1, 0.0]])

@@ -87,13 +87,14 @@ MAY_IMPORT = {
     "mixture": ("compat", "leaf", "family"),
     "parts": ("compat", "leaf", "family", "module", "mixture"),
     "training_rows": ("leaf", "family", "training"),
+    "null_model": ("leaf", "family", "parts", "inference"),
     "imputation": ("inference", "module", "training"),
     "planning": ("base", "training"),
     "attributes": ("leaf", "parts", "training"),
     "curve": ("leaf", "parts", "training", "attributes"),
     "fitting": (
         *("leaf", "theory", "start", "base", "parts", "planning", "training"),
-        *("attributes", "curve", "training_rows"),
+        *("attributes", "curve", "training_rows", "null_model"),
     ),
     "collapse": ("compat", "leaf", "theory", "family", "parts"),
     "estimator": (
@@ -134,6 +135,7 @@ KINDS = {
     "_pipeline": "leaf",
     "_mixture": "mixture",
     "_training_rows": "training_rows",
+    "_null_model": "null_model",
     "_imputation": "imputation",
     "_table": "leaf",
     "_module": "module",

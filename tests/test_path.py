@@ -367,3 +367,75 @@ def test_betas_of_an_unfitted_estimator():
     assert [model.beta for model in models] == BETAS
     assert vae.beta == 1.0
     assert not hasattr(vae, "n_iter_")
+
+
+# --- progress -------------------------------------------------------------------------
+
+
+class Counter:
+    """A callback that counts epochs, and stops after some."""
+
+    def __init__(self, stop_at=None):
+        self.stop_at, self.n_epochs, self.events = stop_at, 0, []
+
+    def setup(self, estimator, context):
+        self.events.append("setup")
+
+    def teardown(self, estimator, context):
+        self.events.append("teardown")
+
+    def on_fit_task_begin(self, estimator, context):
+        pass
+
+    def on_fit_task_end(self, estimator, context):
+        self.n_epochs += context.task_name == "epoch"
+        return self.n_epochs == self.stop_at
+
+
+TOLD = {
+    **{"n_components": 1, "hidden_layer_sizes": (), "max_iter": 4, "tol": 1e3},
+    **{"balance": "constant", "early_stopping": False, "random_state": 0},
+}
+
+
+@pytest.mark.parametrize(("cv", "n_runs"), [(None, 1), (2, 2)])
+def test_callbacks_hear_of_each_epoch_of_a_run(cv, n_runs):
+    pytest.importorskip("sklearn.callback", reason="new in scikit-learn 1.9")
+    told = Counter()
+    path = beta_path(X, betas=[0.1, 1.0], cv=cv, callbacks=[told], **TOLD)
+    assert told.n_epochs == 4 * n_runs
+    assert told.events == ["setup", "teardown"] * n_runs
+    silent = beta_path(X, betas=[0.1, 1.0], cv=cv, **TOLD)
+    assert_array_equal(path.elbo, silent.elbo)
+    path.models.ravel()[0].fit(X)
+    assert told.n_epochs == 4 * n_runs
+
+
+def test_callbacks_hear_of_the_training_of_one_model_for_all_betas():
+    pytest.importorskip("sklearn.callback", reason="new in scikit-learn 1.9")
+    told = Counter()
+    params = {name: TOLD[name] for name in TOLD if name != "balance"}
+    path = beta_path(
+        X, betas=[0.1, 1.0], method="multirate", callbacks=[told], **params
+    )
+    path.models[0].fit(X)
+    assert told.n_epochs == 4
+
+
+def test_callback_stops_all_models_of_a_run():
+    pytest.importorskip("sklearn.callback", reason="new in scikit-learn 1.9")
+    path = beta_path(X, betas=[0.1, 1.0], callbacks=[Counter(stop_at=2)], **TOLD)
+    assert [model.n_iter_ for model in path.models] == [2, 2]
+
+
+def test_callbacks_need_scikit_learn_that_has_them(monkeypatch):
+    from skvae._sklearn_compat import CallbackSupportMixin
+
+    monkeypatch.delattr(CallbackSupportMixin, "set_callbacks", raising=False)
+    with pytest.raises(ValueError, match=r"need scikit-learn 1\.9 or newer"):
+        beta_path(X, betas=[0.1, 1.0], callbacks=[Counter()], **TOLD)
+
+
+def test_verbose_path_says_how_far_it_is(capsys):
+    beta_path(X, betas=[0.1, 1.0], verbose=1, **TOLD)
+    assert "[BalancedVAE] epoch 4/4: elbo" in capsys.readouterr().out

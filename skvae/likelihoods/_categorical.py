@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from skvae.likelihoods._blocks import blocks_of
 from skvae.likelihoods._levels import Levels
 
 if TYPE_CHECKING:
@@ -43,8 +44,8 @@ class Categorical(Levels):
     Notes
     -----
     The logarithm of a sum is over the segments of the block, relative to the largest
-    logit of each. Categories have no mean: a row is reconstructed as the most probable
-    ones.
+    logit of each; a column of 64 levels or more is a call of its own. Categories have
+    no mean: a row is reconstructed as the most probable ones.
 
     Examples
     --------
@@ -61,6 +62,11 @@ class Categorical(Levels):
     """
 
     parameter_names = ("logits",)
+
+    def learn(self, X: Floats, weight: Floats | None) -> None:
+        """Learn the share of each level, half a row for one that no row holds."""
+        super().learn(X, weight)
+        self.blocks_ = blocks_of(self.n_levels_)
 
     def n_parameters(self, n_features: int) -> int:
         """Width of the decoder's output: all levels of all columns."""
@@ -109,5 +115,8 @@ class Categorical(Levels):
 
         logits = parameters["logits"]
         return SegmentedCategorical(
-            logits, self.tensor("offset_", logits), self.tensor("column_", logits)
+            logits,
+            self.tensor("offset_", logits),
+            self.tensor("column_", logits),
+            self.blocks_,
         )

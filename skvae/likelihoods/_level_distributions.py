@@ -2,11 +2,62 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 from torch.distributions import Distribution
 from torch.nn.functional import logsigmoid, softplus
 from torch.types import _size
+
+from skvae.likelihoods._blocks import Block
+
+
+class _Few(NamedTuple):
+    """Columns of few levels each, whose logits stand side by side: one call for all."""
+
+    offset: Tensor
+    """Where the logits of each column begin, of shape (n_columns,)."""
+    column: Tensor
+    """Which column each logit belongs to, of shape (n_logits,)."""
+
+    def _reduce(self, values: Tensor, reduction: str) -> Tensor:
+        """Largest value or sum of each segment."""
+        column = self.column.expand(values.shape)
+        reduced = values.new_zeros((*values.shape[:-1], len(self.offset)))
+        return reduced.scatter_reduce(-1, column, values, reduction, include_self=False)
+
+    def highest(self, values: Tensor) -> Tensor:
+        largest = self._reduce(values, "amax")[..., self.column]
+        code = torch.arange(len(self.column), device=values.device)
+        code = (code - self.offset[self.column]).to(values.dtype)
+        return self._reduce(torch.where(values == largest, code, torch.inf), "amin")
+
+    def log_prob(self, logits: Tensor, code: Tensor) -> Tensor:
+        largest = self._reduce(logits.detach(), "amax")
+        shifted = logits - largest[..., self.column]
+        column = self.column.expand(shifted.shape)
+        total = torch.zeros_like(largest).scatter_add(-1, column, shifted.exp())
+        return shifted.gather(-1, code + self.offset) - total.log()
+
+    def probabilities(self, logits: Tensor) -> Tensor:
+        largest = self._reduce(logits, "amax")
+        weight = (logits - largest[..., self.column]).exp()
+        return weight / self._reduce(weight, "sum")[..., self.column]
+
+
+class _Many:
+    """One column of many levels, which has a call of its own."""
+
+    def highest(self, values: Tensor) -> Tensor:
+        return values.argmax(dim=-1, keepdim=True).to(values.dtype)
+
+    def log_prob(self, logits: Tensor, code: Tensor) -> Tensor:
+        return logits.log_softmax(dim=-1).gather(-1, code)
+
+    def probabilities(self, logits: Tensor) -> Tensor:
+        return logits.softmax(dim=-1)
 
 
 class SegmentedCategorical(Distribution):
@@ -19,42 +70,49 @@ class SegmentedCategorical(Distribution):
         Where each column's logits begin.
     column : Tensor of shape (n_logits,)
         Which column each logit belongs to.
+    blocks : sequence of Block
+        Columns that are one call each.
     """
 
-    def __init__(self, logits: Tensor, offset: Tensor, column: Tensor) -> None:
+    def __init__(
+        self, logits: Tensor, offset: Tensor, column: Tensor, blocks: Sequence[Block]
+    ) -> None:
         self.logits = logits
-        self.offset = offset
-        self.column = column
+        self.blocks = blocks
+        self._segments: list[_Few | _Many] = [
+            _Many()
+            if block.is_wide
+            else _Few(
+                offset[block.columns] - block.places.start,
+                column[block.places] - block.columns.start,
+            )
+            for block in blocks
+        ]
         shape = torch.Size((*logits.shape[:-1], len(offset)))
         super().__init__(shape, validate_args=False)
 
-    def _reduce(self, values: Tensor, reduction: str) -> Tensor:
-        """Largest value or sum of each segment."""
-        column = self.column.expand(values.shape)
-        reduced = values.new_zeros((*values.shape[:-1], len(self.offset)))
-        return reduced.scatter_reduce(-1, column, values, reduction, include_self=False)
-
     def highest(self, values: Tensor) -> Tensor:
         """Code of the largest value of each segment, the first of equal ones."""
-        largest = self._reduce(values, "amax")[..., self.column]
-        code = torch.arange(len(self.column), device=values.device)
-        code = (code - self.offset[self.column]).to(values.dtype)
-        return self._reduce(torch.where(values == largest, code, torch.inf), "amin")
+        return self._joined("highest", values)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        largest = self._reduce(self.logits.detach(), "amax")
-        shifted = self.logits - largest[..., self.column]
-        column = self.column.expand(shifted.shape)
-        total = torch.zeros_like(largest).scatter_add(-1, column, shifted.exp())
-        place = (value.long() + self.offset).expand(self.batch_shape)
-        return shifted.gather(-1, place) - total.log()
+        code = value.long().expand(self.batch_shape)
+        codes = [code[..., block.columns] for block in self.blocks]
+        return self._joined("log_prob", self.logits, codes)
 
     @property
     def probabilities(self) -> Tensor:
         """Probability of every level, in the shape of the logits."""
-        largest = self._reduce(self.logits, "amax")
-        weight = (self.logits - largest[..., self.column]).exp()
-        return weight / self._reduce(weight, "sum")[..., self.column]
+        return self._joined("probabilities", self.logits)
+
+    def _joined(self, method: str, values: Tensor, *more: Sequence[Tensor]) -> Tensor:
+        """What a method of each block makes of its values, side by side."""
+        parts = [values[..., block.places] for block in self.blocks]
+        found = [
+            getattr(segments, method)(*own)
+            for segments, *own in zip(self._segments, parts, *more, strict=True)
+        ]
+        return found[0] if len(found) == 1 else torch.cat(found, dim=-1)
 
     @property
     def mean(self) -> Tensor:

@@ -34,6 +34,9 @@ def latent_report(
 ) -> LatentReport:
     """Report what each latent of a fitted model says, and what to change.
 
+    And which columns the latents say it of: how many nats the model explains of each
+    beyond the column's own distribution, in one unit across types.
+
     Parameters
     ----------
     est : BalancedVAE or Pipeline that ends in one
@@ -59,7 +62,7 @@ def latent_report(
     Returns
     -------
     report : LatentReport
-        Arrays over the latents, numbers for the model, and a verdict in words.
+        Arrays over latents and columns, numbers for the model, and a verdict in words.
 
     See Also
     --------
@@ -72,8 +75,11 @@ def latent_report(
     >>> from skvae.metrics import latent_report
     >>> X = load_wine().data
     >>> vae = BalancedVAE(3, max_iter=10, tol=10.0, random_state=0).fit(X)
-    >>> print(latent_report(vae, X).verdict)
+    >>> report = latent_report(vae, X)
+    >>> print(report.verdict)
     Healthy: all 3 latents are active.
+    >>> str(report.columns[report.column_explained.argmax()])
+    'x3'
     """
     vae, X = model_and_rows(est, X, "latent_report")
     rows = vae._rows(X).astype(np.float64, copy=False)
@@ -87,7 +93,9 @@ def latent_report(
     kl = posterior.kl()[0].numpy()
     latent_rate = weight @ kl
     rate = float(latent_rate.sum())
-    distortion = float(weight @ model.score(rows)[1].sum(axis=1))
+    column_distortion = weight @ model.score(rows).cells
+    column_null = weight @ vae._null_model.cells(model, rows)
+    distortion, null_distortion = column_distortion.sum(), column_null.sum()
     spread = activity(posterior.mean[0].numpy(), weight)
     variance = aggregate_variance(posterior, weight)
 
@@ -108,9 +116,14 @@ def latent_report(
         "latent_mutual_information": information.latent,
         "latent_mismatch": share @ marginal - information.latent,
         "latent_variance": variance,
+        "columns": _column_names(vae),
+        "column_null_distortion": column_null,
+        "column_distortion": column_distortion,
+        "column_explained": column_null - column_distortion,
         "rate": rate,
-        "distortion": distortion,
-        "elbo": -(rate + distortion),
+        "distortion": float(distortion),
+        "elbo": -(rate + float(distortion)),
+        "null_distortion": float(null_distortion),
         "explained": float(explained[-1]),
         "mutual_information": information.joint,
         "mismatch": rate - information.joint,
@@ -124,10 +137,18 @@ def latent_report(
     return LatentReport(**numbers, verdict=verdict_on(vae, numbers, n_effective))
 
 
+def _column_names(vae: Any) -> NDArray[np.str_]:
+    """Names of the columns of X, as text."""
+    names = vae._columns.names
+    if names is None:
+        names = [f"x{column}" for column in range(vae.n_features_in_)]
+    return np.array([str(name) for name in names])
+
+
 def _pca(vae: Any, rows: Floats, weight: Floats) -> PCABaseline | None:
     """Probabilistic PCA of as many latents, in the units of X."""
     likelihood, table = vae._parts.likelihood, vae._table
-    if not isinstance(likelihood, Gaussian):
+    if not isinstance(likelihood, Gaussian) or np.isnan(rows).any():
         return None
     model = LinearModel.from_rows(vae._seen(rows), weight, vae.n_components_)
     # No variance below the one that the model itself may have at most.
@@ -137,5 +158,6 @@ def _pca(vae: Any, rows: Floats, weight: Floats) -> PCABaseline | None:
         model.n_features * np.log(2.0 * np.pi * noise)
         + model.squared_error(noise) / noise
     )
-    distortion = float(distortion + table.log_jacobian.sum())
+    jacobian = table.log_jacobian + likelihood.log_jacobian(rows)
+    distortion = float(distortion + weight @ jacobian.sum(axis=1))
     return PCABaseline(rate, distortion, -(rate + distortion))

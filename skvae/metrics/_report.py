@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.floating]
 
-# Columns of the table in each of its forms, and the attributes that they show.
-_COLUMNS = {
+# Columns of the tables in each of their forms, and the attributes that they show.
+_OF_LATENTS = {
     "rate": "latent_rate",
     "activity": "latent_activity",
     "active": "active_units",
@@ -25,6 +25,14 @@ _COLUMNS = {
     "mismatch": "latent_mismatch",
     "variance": "latent_variance",
 }
+_OF_COLUMNS = {
+    "null": "column_null_distortion",
+    "distortion": "column_distortion",
+    "explained": "column_explained",
+}
+
+# Columns of X that text and HTML show, the ones that latents explain most of.
+_MAX_COLUMNS = 10
 
 
 class PCABaseline(NamedTuple):
@@ -42,9 +50,10 @@ class PCABaseline(NamedTuple):
 class LatentReport:
     r"""What each latent of a fitted model says about rows, and what to change.
 
-    Made by `latent_report`. ``print(report)`` shows a table and a verdict in words, a
-    notebook shows them as HTML, and `to_frame` gives the table to compute with. All
-    numbers are in nats per row, but for the variances.
+    Made by `latent_report`. ``print(report)`` shows a table of the latents, one of the
+    columns that they explain most of, and a verdict in words; a notebook shows them as
+    HTML, and `to_frame` gives the tables to compute with. All numbers are in nats per
+    row, but for the variances.
 
     Attributes
     ----------
@@ -81,8 +90,27 @@ class LatentReport:
         Variance of the aggregate posterior: activity plus the mean posterior
         variance. 1 for a linear model at its optimum.
 
+    columns : ndarray of str of shape (n_features,)
+        Names of the columns of X, x0, x1 and so on where it has none.
+
+    column_null_distortion : ndarray of shape (n_features,)
+        Distortion of the null model: of each column by its own distribution over the
+        rows of `fit`, of the likelihood that it has in the model. A missing cell counts
+        as 0, here and below.
+
+    column_distortion : ndarray of shape (n_features,)
+        That of the model; sums to `distortion`.
+
+    column_explained : ndarray of shape (n_features,)
+        The first minus the second: how much the latents say of the column, in one unit
+        across types. Below 0 where the column is better off by itself.
+
     rate, distortion, elbo : float
         Means over the rows; ``elbo == -(rate + distortion)``.
+
+    null_distortion : float
+        Sum of `column_null_distortion`; minus `distortion` it is the sum of
+        `column_explained`.
 
     explained : float
         As `latent_explained`, with all latents put to 0.
@@ -104,7 +132,7 @@ class LatentReport:
     pca : PCABaseline or None
         Rate, distortion and elbo of probabilistic PCA with as many latents, fitted
         to the rows of the report in closed form; None if the likelihood is not
-        Gaussian.
+        Gaussian, or a cell is missing.
 
     n_samples : int
         Rows of positive weight.
@@ -160,9 +188,14 @@ class LatentReport:
     latent_mutual_information: Floats
     latent_mismatch: Floats
     latent_variance: Floats
+    columns: NDArray[np.str_]
+    column_null_distortion: Floats
+    column_distortion: Floats
+    column_explained: Floats
     rate: float
     distortion: float
     elbo: float
+    null_distortion: float
     explained: float
     mutual_information: float
     mismatch: float
@@ -173,27 +206,56 @@ class LatentReport:
     n_mixture_rows: int
     verdict: str
 
-    def to_frame(self) -> DataFrame:
-        """Table of the latents.
+    def to_frame(self, of: str = "latents") -> DataFrame:
+        """Table of the latents, or of the columns of X.
+
+        Parameters
+        ----------
+        of : {"latents", "columns"}, default="latents"
+            Which of the two.
 
         Returns
         -------
-        frame : DataFrame of shape (n_components, 8)
-            A line for each latent, by its name. The columns are "rate", "activity",
-            "active", "collapsed", "explained", "mutual_information", "mismatch" and
-            "variance".
+        frame : DataFrame of shape (n_components, 8) or (n_features, 3)
+            A line for each latent or column, by its name. The columns are "rate",
+            "activity", "active", "collapsed", "explained", "mutual_information",
+            "mismatch" and "variance" of latents; "null", "distortion" and "explained"
+            of columns.
         """
         import pandas as pd
 
-        columns = {name: getattr(self, of) for name, of in _COLUMNS.items()}
-        return pd.DataFrame(columns, index=pd.Index(self.names, name="latent"))
+        if of not in ("latents", "columns"):
+            raise ValueError(f"of must be 'latents' or 'columns', got {of!r}.")
+        names, shown, what = self.names, _OF_LATENTS, "latent"
+        if of == "columns":
+            names, shown, what = self.columns, _OF_COLUMNS, "column"
+        return pd.DataFrame(
+            {name: getattr(self, attribute) for name, attribute in shown.items()},
+            index=pd.Index(names, name=what),
+        )
 
-    def _cells(self) -> list[list[str]]:
-        """Table of the latents as text, with its head."""
-        columns = [getattr(self, of) for of in _COLUMNS.values()]
-        head = ["latent", *(name.replace("_", " ") for name in _COLUMNS)]
-        lines = zip(self.names, *columns, strict=True)
-        return [head, *([_text(cell) for cell in line] for line in lines)]
+    def _tables(self) -> list[list[list[str]]]:
+        """Tables of the latents and of columns as text, each with its head."""
+        order = np.argsort(-self.column_explained, kind="stable")
+        first, rest = order[:_MAX_COLUMNS], order[_MAX_COLUMNS:]
+        columns = self._lines("column", self.columns, _OF_COLUMNS, first)
+        if len(rest):
+            sums = (getattr(self, of)[rest].sum() for of in _OF_COLUMNS.values())
+            columns.append([f"{len(rest)} others", *map(_text, sums)])
+        every = np.arange(len(self.names))
+        return [self._lines("latent", self.names, _OF_LATENTS, every), columns]
+
+    def _lines(
+        self,
+        what: str,
+        names: NDArray[np.str_],
+        shown: dict[str, str],
+        order: NDArray[np.intp],
+    ) -> list[list[str]]:
+        """Lines of a table as text, with its head."""
+        columns = [names, *(getattr(self, of) for of in shown.values())]
+        head = [what, *(name.replace("_", " ") for name in shown)]
+        return [head, *([_text(column[i]) for column in columns] for i in order)]
 
     def _sentences(self) -> list[str]:
         """What there is to say of the model."""
@@ -204,6 +266,9 @@ class LatentReport:
             f"posterior {_text(self.mismatch)}",
             f"distortion {distortion}, elbo {elbo}; without latents the distortion is "
             f"{_text(self.explained)} higher",
+            f"null model of independent columns: distortion "
+            f"{_text(self.null_distortion)}, of which the latents explain "
+            f"{_text(self.null_distortion - self.distortion)}",
         ]
         if self.pca is not None:
             rate, distortion, elbo = map(_text, self.pca)
@@ -223,44 +288,50 @@ class LatentReport:
         return f"{n_latents}{part}, nats per row"
 
     def __str__(self) -> str:
-        cells = self._cells()
-        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-        table = [
-            "  ".join(
-                [line[0].ljust(widths[0])]
-                + [c.rjust(w) for c, w in zip(line[1:], widths[1:], strict=True)]
-            )
-            for line in cells
-        ]
+        tables = [line for table in self._tables() for line in ("", *_aligned(table))]
         return "\n".join(
-            [self._title(), "", *table, "", *self._sentences(), "", self.verdict]
+            [self._title(), *tables, "", *self._sentences(), "", self.verdict]
         )
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {self.verdict}>"
 
     def _repr_html_(self) -> str:
-        head, *body = ([html.escape(cell) for cell in line] for line in self._cells())
+        latents, columns = map(_as_html, self._tables())
         said = [html.escape(sentence) for sentence in self._sentences()]
-        return "".join(
-            [
-                f"<table><caption>{html.escape(self._title())}</caption><thead><tr>",
-                *(f"<th>{cell}</th>" for cell in head),
-                "</tr></thead><tbody>",
-                *(
-                    f"<tr><th>{line[0]}</th>"
-                    + "".join(f"<td>{cell}</td>" for cell in line[1:])
-                    + "</tr>"
-                    for line in body
-                ),
-                "</tbody></table>",
-                f"<p>{'<br>'.join(said)}</p>",
-                f"<p><strong>{html.escape(self.verdict)}</strong></p>",
-            ]
+        return (
+            f"<table><caption>{html.escape(self._title())}</caption>{latents}</table>"
+            f"<table>{columns}</table>"
+            f"<p>{'<br>'.join(said)}</p>"
+            f"<p><strong>{html.escape(self.verdict)}</strong></p>"
         )
 
 
 def _text(cell: Any) -> str:
     if isinstance(cell, np.bool_):
         return "yes" if cell else "no"
-    return cell if isinstance(cell, str) else f"{cell:z.3f}"
+    return str(cell) if isinstance(cell, str) else f"{cell:z.3f}"
+
+
+def _aligned(table: list[list[str]]) -> list[str]:
+    """Lines of a table with its columns below each other."""
+    first, *rest = [max(map(len, column)) for column in zip(*table, strict=True)]
+    return [
+        "  ".join(
+            [name.ljust(first), *(c.rjust(w) for c, w in zip(cells, rest, strict=True))]
+        )
+        for name, *cells in table
+    ]
+
+
+def _as_html(table: list[list[str]]) -> str:
+    """Head and body of a table."""
+    head, *body = ([html.escape(cell) for cell in line] for line in table)
+    lines = (
+        f"<tr><th>{name}</th>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
+        for name, *cells in body
+    )
+    return (
+        f"<thead><tr>{''.join(f'<th>{cell}</th>' for cell in head)}</tr></thead>"
+        f"<tbody>{''.join(lines)}</tbody>"
+    )

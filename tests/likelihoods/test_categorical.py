@@ -137,6 +137,41 @@ def test_many_levels():
     np.testing.assert_allclose(nats[0, :, 0], np.log(5000.0), rtol=1e-12)
 
 
+@pytest.mark.parametrize(
+    "n_levels", [[2, 100, 3, 4, 70, 64, 5], [200], [64, 65], [63, 2], [90, 2], [2, 90]]
+)
+def test_wide_and_narrow_columns_are_each_as_by_itself(n_levels):
+    """Columns of many levels are calls of their own, in whatever place."""
+    random = np.random.RandomState(0)
+    X = random.randint(0, n_levels, (16, len(n_levels))).astype(float)
+    likelihood = Categorical(n_levels=n_levels).fit(X)
+    x = torch.from_numpy(X)
+    logits = (80.0 * torch.randn((2, 16, sum(n_levels)), dtype=torch.float64)).round()
+    logits.requires_grad_()
+    found = likelihood.distribution({"logits": logits}, NO_VARIANCE)
+    parts = [
+        torch.distributions.Categorical(logits=part, validate_args=False)
+        for part in logits.split(n_levels, dim=-1)
+    ]
+    expected = torch.stack([p.log_prob(x[:, d]) for d, p in enumerate(parts)], dim=-1)
+    torch.testing.assert_close(found.log_prob(x), expected, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(
+        torch.autograd.grad(found.log_prob(x).sum(), logits)[0],
+        torch.autograd.grad(expected.sum(), logits)[0],
+        rtol=1e-12,
+        atol=1e-12,
+    )
+    torch.testing.assert_close(
+        found.probabilities, torch.cat([part.probs for part in parts], dim=-1)
+    )
+    # Rounded logits have equal ones, of which the first counts.
+    mode = np.stack([p.logits.detach().numpy().argmax(-1) for p in parts], axis=-1)
+    np.testing.assert_array_equal(found.mode, mode)
+    drawn = likelihood.sample({"logits": logits.detach()}, NO_VARIANCE, seed=0)
+    assert drawn.shape == (2, 16, len(n_levels))
+    assert ((drawn >= 0) & (drawn < torch.tensor(n_levels))).all()
+
+
 @pytest.mark.parametrize("cls", [Categorical, Ordinal])
 def test_new_level_is_refused(cls):
     likelihood = cls().fit(np.array([[0.0, 2.0], [1.0, 4.0]]))

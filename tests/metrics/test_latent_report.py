@@ -138,6 +138,17 @@ def test_explained_nats_are_a_distortion_without_the_latent(vae, report):
     assert report.explained == pytest.approx(rise, rel=1e-9)
 
 
+def test_columns_sum_to_what_the_model_gains_on_independent_columns(vae, report):
+    cells = vae.score_cells(X).mean(axis=0)
+    assert_allclose(report.column_distortion, cells, atol=1e-10)
+    gain = report.column_null_distortion - report.column_distortion
+    assert_array_equal(report.column_explained, gain)
+    total = report.null_distortion - report.distortion
+    assert report.column_explained.sum() == pytest.approx(total, abs=1e-10)
+    normal = 0.5 * np.log(2.0 * np.pi * np.e * X.var(axis=0))
+    assert_allclose(report.column_null_distortion, normal, atol=1e-10)
+
+
 def test_linear_model_in_closed_form(linear):
     vae, eigenvalues = linear
     found = latent_report(vae, X)
@@ -174,6 +185,20 @@ def test_baseline_is_probabilistic_pca(report):
     expected = -0.5 * nats - np.log(X.std(axis=0)).sum()
     assert report.pca.elbo == pytest.approx(expected, abs=1e-8)
     assert report.pca.rate + report.pca.distortion == pytest.approx(-expected, abs=1e-8)
+
+
+def test_baseline_counts_the_jacobian_of_the_likelihood():
+    """PCA of the logarithms, as a model of the columns themselves."""
+    vae = BalancedVAE(3, likelihood="log_normal", **SMALL).fit(X)
+    logs = BalancedVAE(3, **SMALL).fit(np.log(X))
+    expected = latent_report(logs, np.log(X)).pca.elbo - np.log(X).sum(axis=1).mean()
+    assert latent_report(vae, X).pca.elbo == pytest.approx(expected, abs=1e-10)
+
+
+def test_table_with_gaps_has_no_baseline(vae):
+    gaps = X.copy()
+    gaps[3, 4] = np.nan
+    assert latent_report(vae, gaps).pca is None
 
 
 def test_baseline_is_what_a_linear_model_ends_at():
@@ -306,12 +331,29 @@ def test_frame_shows_the_arrays(report):
         assert_array_equal(frame[column], getattr(report, name))
     assert_array_equal(frame["mismatch"], report.latent_mismatch)
     assert frame["active"].dtype == bool
+    columns = report.to_frame("columns")
+    assert columns.index.name == "column"
+    assert list(columns.index) == [f"x{d}" for d in range(13)]
+    assert_array_equal(columns["null"], report.column_null_distortion)
+    assert_array_equal(columns["distortion"], report.column_distortion)
+    assert_array_equal(columns["explained"], report.column_explained)
+    with pytest.raises(ValueError, match="'latents' or 'columns', got 'rows'"):
+        report.to_frame("rows")
+
+
+def test_columns_that_latents_explain_most_of_come_first(report):
+    _, (_, *lines) = report._tables()
+    order = np.argsort(-report.column_explained)
+    assert [line[0] for line in lines] == [*(f"x{d}" for d in order[:10]), "3 others"]
+    rest = report.column_explained[order[10:]].sum()
+    assert lines[-1][-1] == f"{rest:.3f}"
 
 
 def test_text_is_a_table_and_sentences(report):
     lines = str(report).split("\n")
     assert lines[0] == "3 latents on 178 rows, nats per row"
     head, *body = lines[2:6]
+    assert lines[7].split() == ["column", "null", "distortion", "explained"]
     assert head.split() == [
         *["latent", "rate", "activity", "active", "collapsed", "explained"],
         *["mutual", "information", "mismatch", "variance"],
@@ -325,6 +367,8 @@ def test_text_is_a_table_and_sentences(report):
         "no",
     ]
     text = "\n".join(lines[6:])
+    gain = report.null_distortion - report.distortion
+    assert f"of which the latents explain {gain:.3f}" in text
     assert f"rate {report.rate:.3f} = mutual information" in text
     assert f"elbo {report.elbo:.3f}; without latents" in text
     assert f"PCA of the same size: rate {report.pca.rate:.3f}" in text
@@ -338,7 +382,7 @@ def test_html_has_the_same_cells_and_is_escaped(report):
 
     page = report._repr_html_()
     cells = re.findall(r"<t[dh]>(.*?)</t[dh]>", page)
-    shown = [cell for line in report._cells() for cell in line]
+    shown = [cell for table in report._tables() for line in table for cell in line]
     assert cells == shown
     assert report.verdict in page
     odd = replace(report, names=np.array(["a<b", "b&", "c"]), verdict="1 < 2")

@@ -1,0 +1,122 @@
+"""The model without latents: each column by its own distribution."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from skvae._inference import Floats, Model
+from skvae._parts import fixed_variance
+from skvae._table import Table, slices
+from skvae.likelihoods import Likelihood
+
+
+@dataclass(frozen=True)
+class NullModel:
+    """What the rows of `fit` say of each column by itself.
+
+    Its distortion minus that of a model is what the model's latents explain. Arrays, so
+    that it can be pickled anywhere.
+
+    Attributes
+    ----------
+    output : ndarray of shape (n_parameters,)
+        What the decoder would give for every row.
+    shared : dict of str to ndarray
+        The parameters that are the same for all rows.
+    variance : ndarray of shape (1, 1 or n_features)
+        Dispersion of each column that has one: of maximum likelihood, or as the user
+        fixed it. NaN of one that is constant: it has none of its own, and gets that of
+        the model it is compared with.
+    """
+
+    output: Floats
+    shared: dict[str, Floats]
+    variance: Floats
+
+    @classmethod
+    @torch.no_grad()
+    def from_rows(
+        cls,
+        X: Floats,
+        index: NDArray[np.intp],
+        weight: NDArray[np.float64],
+        likelihood: Likelihood,
+        table: Table,
+    ) -> NullModel:
+        """Learn the dispersions; all else the likelihood has learned from the rows.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n_samples, n_features)
+            Admitted rows; NaN where a cell is missing.
+        index : ndarray of shape (n_rows,)
+            Which of them, and in which order.
+        weight : ndarray of shape (n_rows,)
+        likelihood : Likelihood
+            Fitted, but for a Gaussian one: of that the table knows all.
+        table : Table
+            Centres and scales rows.
+        """
+        n_features = X.shape[1]
+        output: Floats = table.mean
+        if not likelihood.is_gaussian:
+            output = likelihood.start(n_features, table.center, table.scale)
+        shared = likelihood.feature_parameters(table.center, table.scale)
+        columns = likelihood.dispersed(n_features)
+        fixed = fixed_variance(likelihood, int(columns.sum()))
+        null = cls(output, shared, fixed[None])
+        if not likelihood.has_free_variance:
+            return null
+        error, total = np.zeros(columns.sum()), np.zeros(columns.sum())
+        for part in slices(len(index), n_features):
+            x = table.to_model(likelihood.to_model(X[index[part]]))
+            cells = weight[part, None] * ~np.isnan(x)
+            seen = torch.from_numpy(np.nan_to_num(x, copy=False))
+            found = likelihood.expected_error(
+                seen[None],
+                null._parameters(likelihood, seen),
+                torch.from_numpy(cells),
+            )
+            assert found is not None
+            error += found[0].numpy()
+            total += cells[:, columns].sum(axis=0)
+        variance = error / np.where(total > 0.0, total, 1.0)
+        is_constant = variance <= likelihood.least_dispersion(table.variance)
+        return cls(output, shared, np.where(is_constant, np.nan, variance)[None])
+
+    def _parameters(self, likelihood: Likelihood, x: Tensor) -> dict[str, Tensor]:
+        """Parameters of the likelihood for rows, the same for all of them."""
+        # Copies, as the arrays may be read-only.
+        output = torch.tensor(self.output).to(x)
+        shared = {
+            name: torch.tensor(value).to(x)[None, None]
+            for name, value in self.shared.items()
+        }
+        return {**likelihood.unpack(output.expand(1, len(x), -1)), **shared}
+
+    @torch.no_grad()
+    def cells(self, model: Model, X: Floats) -> Floats:
+        """Distortion of each cell, of shape (n_samples, n_features), in nats.
+
+        Parameters
+        ----------
+        model : Model
+            Whose likelihood, table and units these are.
+        X : ndarray of shape (n_samples, n_features)
+            Admitted rows; a missing cell costs nothing.
+        """
+        likelihood = model.module.likelihood
+        variance = model.tensor(self.variance)
+        variance = torch.where(variance.isnan(), model.scored_variance, variance)
+        nats = np.empty(X.shape, X.dtype)
+        for rows in model.chunks(len(X)):
+            x, observed = model.seen(X[rows])
+            parameters = self._parameters(likelihood, x)
+            log_prob = likelihood.log_prob(x[None], parameters, variance)[0]
+            nats[rows] = model.in_units_of_x(-log_prob, observed, X[rows])
+        return nats
