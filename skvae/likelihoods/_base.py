@@ -8,6 +8,8 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
+from skvae._linear_columns import LinearColumns
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Self, TypeAlias
@@ -223,6 +225,10 @@ class Likelihood(BaseEstimator):
             Cells that are not missing, which give zeros; None says all.
         """
         return x if observed is None else x * observed
+
+    def linear_columns(self, n_features: int) -> LinearColumns | None:
+        """Columns of a linear Gaussian model to start at; None where there are none."""
+        return LinearColumns.of_numbers(n_features) if self.is_gaussian else None
 
     def distribution(
         self, parameters: dict[str, Tensor], variance: Tensor
