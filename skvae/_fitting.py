@@ -104,7 +104,8 @@ class Fitting:
                 likelihood.to_model(X),
                 index,
                 weight,
-                standardize=vae.standardize & likelihood.continuous(n_features),
+                standardize=vae.standardize,
+                columns=likelihood.continuous(n_features),
             )
         self.module = self.parts.training_module(n_features, self.n_components)
         if not self.resumes:
