@@ -118,8 +118,10 @@ class BalancedVAE(
     standardize : bool or "robust", default=True
         Whether to centre and scale continuous columns inside the model: by mean and
         standard deviation, or with "robust" by median and interquartile range, which
-        a few outliers do not move. Everything that is reported stays in the units of
-        X. A warm start keeps the scaling of the last fit.
+        a few outliers do not move. The outliers themselves then reach the layers as
+        large numbers, so compare the two by the score; for what the columns are, see
+        `StudentT` and `LogNormal`. Everything that is reported stays in the units
+        of X. A warm start keeps the scaling of the last fit.
 
     batch_size : int or "auto", default="auto"
         Rows in a batch, at least 1; never more than there are. "auto" takes a 64th

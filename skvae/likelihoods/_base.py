@@ -64,6 +64,9 @@ class Likelihood(BaseEstimator):
     #: it have a closed form to start at.
     is_gaussian = False
 
+    #: Whether a training needs what `fit` learns.
+    learns: bool = True
+
     #: Whether `error_vjp` gives the derivatives of its errors in closed form.
     has_pullback = False
 
@@ -72,7 +75,7 @@ class Likelihood(BaseEstimator):
 
     #: Smallest dispersion that may be learned, as the variance of a cell relative to
     #: that of the column.
-    floor: float = 0.0
+    floor: Any = 0.0
 
     def fit(
         self,
