@@ -85,7 +85,7 @@ class Fitting:
             self.parts = vae._parts
         else:
             self.parts = Parts.from_params(vae, likelihood, X, columns)
-            if not self.parts.likelihood.is_gaussian:
+            if self.parts.likelihood.learns:
                 self.parts.likelihood.fit(X[index], names, weight)
             masked = vae._parts.masked if goes_on else columns_with_gaps(X)
             self.parts = self.parts._replace(masked=masked)
@@ -105,7 +105,8 @@ class Fitting:
                 likelihood.to_model(X),
                 index,
                 weight,
-                standardize=vae.standardize & likelihood.continuous(n_features),
+                standardize=vae.standardize,
+                columns=likelihood.continuous(n_features),
             )
         if self.resumes:
             self.null_model = vae._null_model
@@ -198,15 +199,11 @@ class Fitting:
         floor = likelihood.least_dispersion(table.variance)
         if not likelihood.has_variance:
             floor = 0.0 * of_columns
-        linear = None
-        if likelihood.is_gaussian:
-            linear = LinearStarts(
-                linear_rows(self.rows),
-                None if self.held_out is None else linear_rows(self.held_out),
-                self.n_components,
-                variance,
-                floor,
-            )
+        dispersion = likelihood.dispersion_of(of_columns)
+        bias = np.zeros(n_features)
+        if not likelihood.is_gaussian:
+            bias = likelihood.start(n_features, table.center, table.scale)
+        linear = self._linear_starts(variance, floor, dispersion)
         starts: list[LinearWeights] | None = None
         noise = prior = None
         if linear is not None and self.parts.network.starts_linear:
@@ -217,19 +214,18 @@ class Fitting:
                 )
                 for beta, scope in self.replicas
             ]
-            starts = [weights for weights, _ in found]
-            noise = self._tensor(np.stack([noises for _, noises in found]))
-            left = [
-                of_columns - np.square(weights.decoder).sum(axis=0)
-                for weights in starts
+            n_inputs, masked = likelihood.n_inputs(n_features), self.parts.masked
+            starts = [
+                linear.columns.weights(each.weights, bias, n_inputs, masked)
+                for each in found
             ]
-            prior = self._tensor(np.maximum(left, floor))
+            noise = self._tensor(np.stack([each.noise for each in found]))
+            prior = self._tensor(np.maximum([each.left for each in found], floor))
         per_feature = None
         if self.n_candidates > 1:
             per_feature = self._tensor(
                 [float(scope == "feature") for _, scope in self.replicas]
             )
-        dispersion = likelihood.dispersion_of(of_columns)
         self.sizes = sizes = Sizes(
             n_replicas=len(self.replicas),
             n_features=n_features,
@@ -238,13 +234,9 @@ class Fitting:
             data_variance=self._tensor(dispersion),
             noise_variance=noise,
             per_feature=per_feature,
-            linear_model=None if linear is None else linear.model,
+            linear_model=linear.model if linear and likelihood.is_gaussian else None,
             log_jacobian=self.jacobian,
         )
-        bias = None
-        if linear is None:
-            start = likelihood.start(n_features, table.center, table.scale)
-            bias = torch.tensor(start, dtype=torch.float64)
         state = training.init(
             self.module,
             policy,
@@ -254,12 +246,37 @@ class Fitting:
             seed=seed,
             starts=starts,
             prior=prior,
-            bias=bias,
+            bias=torch.tensor(bias, dtype=torch.float64),
             shared=self.module.shared(table.center, table.scale),
         )
         if self.goes_on:
             state.values = self._last_values(state.shapes)
         return state
+
+    def _linear_starts(
+        self,
+        variance: NDArray[np.float64],
+        floor: NDArray[np.float64],
+        dispersion: NDArray[np.float64],
+    ) -> LinearStarts | None:
+        """Linear models of the columns that can have one, if there are any."""
+        likelihood = self.parts.likelihood
+        columns = likelihood.linear_columns(len(self.table.scale))
+        if columns is None or not len(columns.features):
+            return None
+        held_out = None
+        if self.held_out is not None:
+            held_out = linear_rows(self.held_out, likelihood, columns)
+        return LinearStarts(
+            columns,
+            linear_rows(self.rows, likelihood, columns),
+            held_out,
+            self.n_components,
+            variance,
+            floor,
+            dispersion,
+            self._dispersed,
+        )
 
     @property
     def _dispersed(self) -> NDArray[np.bool_]:

@@ -25,8 +25,9 @@ _MAX_SHARE = 0.999
 class LinearWeights(NamedTuple):
     """Weights of a linear encoder and decoder, as x and z multiply them from the left.
 
-    The posterior mean is (x - center) @ encoder, the decoder mean
-    center + z @ decoder.
+    The posterior mean is (x - center) @ encoder, the decoder's output
+    bias + z @ decoder. Of a linear model the bias is the centre, and the output the
+    mean of x.
     """
 
     center: NDArray[np.float64]
@@ -37,6 +38,8 @@ class LinearWeights(NamedTuple):
     """Of the posterior, of shape (n_components,)."""
     decoder: NDArray[np.float64]
     """Of shape (n_components, n_features)."""
+    bias: NDArray[np.float64]
+    """Of shape (n_features,)."""
 
 
 @dataclass(frozen=True)
@@ -209,11 +212,15 @@ class LinearModel:
             encoder=(loading / values[:, None] / scale).T,
             log_variance=np.log(share),
             decoder=loading * scale,
+            bias=center,
         )
 
 
 def factor_analysis(
-    covariance: NDArray[np.float64], n_components: int, floor: float
+    covariance: NDArray[np.float64],
+    n_components: int,
+    floor: float,
+    is_free: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.float64]:
     """Noise variances of maximum-likelihood factor analysis.
 
@@ -228,6 +235,9 @@ def factor_analysis(
         Number of factors.
     floor : float
         Smallest noise variance relative to the feature's own variance.
+    is_free : ndarray of shape (n_features,), dtype=bool, or None, default=None
+        Features whose noise variance is sought; that of the others is 1. None says
+        all.
 
     Returns
     -------
@@ -256,12 +266,16 @@ def factor_analysis(
 
     values, vectors = np.linalg.eigh(correlation)
     start = 1.0 - np.square(vectors[:, -n_components:]) @ values[-n_components:]
+    lowest, highest = np.full_like(scale, floor), np.ones_like(scale)
+    if is_free is not None:
+        lowest[~is_free] = highest[~is_free] = 1.0 / np.square(scale[~is_free])
+    bounds = np.log(np.column_stack([lowest, highest]))
     found = minimize(
         loss,
-        np.log(start.clip(floor, 1.0)),
+        np.log(start.clip(lowest, highest)),
         jac=True,
         method="L-BFGS-B",
-        bounds=[(np.log(floor), 0.0)] * len(scale),
+        bounds=bounds,
         options={"maxiter": 1000, "maxfun": 2000},
     )
     return np.exp(found.x) * np.square(scale)

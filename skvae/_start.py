@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import functools
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from skvae._linear_columns import LinearColumns
 from skvae._linear_model import LinearModel, LinearWeights, factor_analysis
 
 Floats = NDArray[np.float64]
@@ -28,6 +30,7 @@ def linear_start(
     beta: float,
     scope: str,
     floor: Floats,
+    is_free: NDArray[np.bool_] | None = None,
 ) -> tuple[LinearWeights, Floats]:
     """Linear model for a decoder variance that will be moved.
 
@@ -48,6 +51,9 @@ def linear_start(
         analysis, with the floor of its noise that explains held-out rows best).
     floor : ndarray of shape (n_features,)
         Smallest variance of each feature.
+    is_free : ndarray of shape (n_features,), dtype=bool, or None, default=None
+        Features whose noise variance is sought; that of the others is 1. None says
+        all.
 
     Returns
     -------
@@ -55,15 +61,22 @@ def linear_start(
     variance : ndarray of shape (n_features,)
         Noise variances of the model.
     """
-    center = weight @ x
     n_features = x.shape[1]
-    if scope == "shared" or n_features > _MAX_FACTOR_ANALYSIS:
-        shared = LinearModel.from_rows(x, weight, n_components).variance_at(beta)
-        noises = [np.full(n_features, shared)]
+    if is_free is None:
+        is_free = np.ones(n_features, dtype=bool)
+    center = weight @ x
+    if not is_free.any():
+        noises = [np.ones(n_features)]
+    elif scope == "shared" or n_features > _MAX_FACTOR_ANALYSIS:
+        own = x if is_free.all() else x[:, is_free]
+        shared = LinearModel.from_rows(own, weight, n_components).variance_at(beta)
+        noises = [np.where(is_free, shared, 1.0)]
     else:
         covariance = _covariance(x - center, weight)
         least = _FLOORS if held_out is not None else _FLOORS[:1]
-        noises = [factor_analysis(covariance, n_components, floor) for floor in least]
+        noises = [
+            factor_analysis(covariance, n_components, floor, is_free) for floor in least
+        ]
     models = []
     for noise in noises:
         noise = np.maximum(noise, floor)
@@ -97,31 +110,61 @@ def _log_density(x: Floats, weights: LinearWeights, noise: Floats) -> Floats:
     return -0.5 * (distance + log_determinant)
 
 
+class LinearStart(NamedTuple):
+    """Linear model that one replica starts at."""
+
+    weights: LinearWeights
+    noise: Floats
+    """Noise variance of each feature that has one; elsewhere its dispersion."""
+    left: Floats
+    """Variance that the model leaves of each feature; elsewhere its dispersion."""
+
+
 class LinearStarts:
     """Linear models of rows, for every beta and scope that a training starts at.
 
     Parameters
     ----------
+    columns : LinearColumns
+        What they are models of.
     rows, held_out : pair of ndarray, or None for the second
-        Rows as the model sees them, and their weights.
+        Rows as linear models see them, and their weights.
     n_components : int
         Number of latents.
-    variance : ndarray of shape (1,) or (n_features,)
+    variance : ndarray of shape (1,) or (n_dispersed,)
         Decoder variance where nothing moves it.
-    floor : ndarray of shape (n_features,)
+    floor : ndarray of shape (n_dispersed,)
         Smallest one that may be learned.
+    dispersion : ndarray of shape (n_dispersed,)
+        That of the features without a model.
+    dispersed : ndarray of shape (n_features,), dtype=bool
+        Features that have a dispersion.
     """
 
     def __init__(
         self,
+        columns: LinearColumns,
         rows: tuple[Floats, Floats],
         held_out: tuple[Floats, Floats] | None,
         n_components: int,
         variance: Floats,
         floor: Floats,
+        dispersion: Floats,
+        dispersed: NDArray[np.bool_],
     ) -> None:
-        self.rows, self.held_out, self.n_components = rows, held_out, n_components
-        self.variance, self.floor = variance, floor
+        self.columns, self.rows, self.held_out = columns, rows, held_out
+        self.n_components = n_components
+        own = columns.features[columns.has_noise]
+        self._places = (np.cumsum(dispersed) - 1)[own]
+        self.variance = self._at_columns(np.broadcast_to(variance, len(floor)), 1.0)
+        self.floor = self._at_columns(floor, 0.0)
+        self.dispersion = dispersion
+
+    def _at_columns(self, values: Floats, otherwise: float) -> Floats:
+        """Values of features that have a dispersion, at the columns that are theirs."""
+        found = np.full(len(self.columns.has_noise), otherwise)
+        found[self.columns.has_noise] = values[self._places]
+        return found
 
     @functools.cache  # noqa: B019 - the object lives as long as one call of fit
     def model(self) -> LinearModel:
@@ -131,13 +174,19 @@ class LinearStarts:
             x / np.sqrt(self.variance), weight, self.n_components
         )
 
-    def of(self, beta: float, scope: str | None) -> tuple[LinearWeights, Floats]:
-        """Weights and noise variances at a beta; no scope for a fixed variance."""
+    def of(self, beta: float, scope: str | None) -> LinearStart:
+        """Linear model at a beta; no scope for a fixed variance."""
         x, weight = self.rows
-        if scope is not None:
-            return linear_start(
-                x, weight, self.held_out, self.n_components, beta, scope, self.floor
+        if scope is None:
+            scale, variance = np.sqrt(self.variance), self.variance
+            weights = self.model().weights(beta, weight @ x, scale)
+        else:
+            weights, variance = linear_start(
+                *(x, weight, self.held_out, self.n_components, beta, scope),
+                *(self.floor, self.columns.has_noise),
             )
-        noise = np.broadcast_to(self.variance, len(self.floor))
-        center = weight @ x
-        return self.model().weights(beta, center, np.sqrt(noise)), noise
+        noise, left = self.dispersion.copy(), self.dispersion.copy()
+        has_noise = self.columns.has_noise
+        noise[self._places] = variance[has_noise]
+        left[self._places] -= np.square(weights.decoder[:, has_noise]).sum(axis=0)
+        return LinearStart(weights, noise, left)

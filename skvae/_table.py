@@ -10,6 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+# Interquartile range of the standard normal distribution.
+_NORMAL_RANGE = 1.3489795003921634
+
+# A smaller one, relative to the standard deviation, is that of values that are equal
+# but for rounding, and would leave no digits to the others.
+_LEAST_RANGE = 1e-6
+
 
 @dataclass(frozen=True)
 class Table:
@@ -44,7 +51,8 @@ class Table:
         index: NDArray[np.intp],
         weight: NDArray[np.float64],
         *,
-        standardize: NDArray[np.bool_] | bool,
+        standardize: bool | str,
+        columns: NDArray[np.bool_] | bool = True,
     ) -> Table:
         """Learn centre and scale from weighted rows, in float64.
 
@@ -55,8 +63,13 @@ class Table:
         index : ndarray of shape (n_rows,)
             Which of its rows, and in which order.
         weight : ndarray of shape (n_rows,)
-        standardize : ndarray of shape (n_features,) or bool
-            Which columns to centre and scale.
+        standardize : bool or "robust"
+            Whether to centre and scale: by mean and standard deviation, or robustly,
+            by the median and the interquartile range over that of a normal
+            distribution. A column with half of its weight in one value has no such
+            range, or next to none, and gets its standard deviation.
+        columns : ndarray of shape (n_features,) or bool, default=True
+            Which columns, if any.
         """
         parts = slices(len(index), X.shape[1])
         first = X[index[0]]
@@ -79,13 +92,21 @@ class Table:
         squares = (np.square((X[index[part]] - center) / largest) for part in parts)
         spread = largest * np.sqrt(_weighted(weight, squares, parts)[1])
         spread[is_constant] = 1.0
-        standardize = np.broadcast_to(standardize, spread.shape)
+        is_scaled = np.broadcast_to(bool(standardize) & columns, spread.shape)
+        scale = np.where(is_scaled, spread, 1.0)
+        if standardize == "robust":
+            for d in np.flatnonzero(is_scaled & ~is_constant):
+                low, median, high = quartiles(X[index, d], weight)
+                center[d] = median
+                if high - low > _LEAST_RANGE * spread[d]:
+                    scale[d] = (high - low) / _NORMAL_RANGE
+        center = np.where(is_scaled, center, 0.0)
         return cls(
-            np.where(standardize, center, 0.0),
-            np.where(standardize, spread, 1.0),
-            np.where(standardize, 0.0, mean),
-            np.square(np.where(standardize, 1.0, spread)),
-            is_constant & standardize,
+            center,
+            scale,
+            np.where(is_constant & is_scaled, 0.0, (mean - center) / scale),
+            np.square(spread / scale),
+            is_constant & is_scaled,
             X.dtype.name,
         )
 
@@ -111,6 +132,27 @@ class Table:
     def log_jacobian(self) -> NDArray[np.float64]:
         """Nats that each column's distortion gains in the units of X."""
         return np.log(self.scale)
+
+
+def quartiles(
+    x: NDArray[np.floating], weight: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Quartiles of a column with a weight for each row, over what is not missing.
+
+    A quartile that falls between two values is their mean, as a median is, so that a
+    weight of 2 is the value twice and minus the column has the quartiles reversed.
+    """
+    is_there = ~np.isnan(x) & (weight > 0.0)
+    order = np.argsort(x[is_there], kind="stable")
+    x, below = x[is_there][order].astype(np.float64), np.cumsum(weight[is_there][order])
+    share = below / below[-1]
+    # Sums of weights round, and a quartile must not depend on that.
+    slack = 1e-9
+    found = []
+    for quarter in (0.25, 0.5, 0.75):
+        first, last = np.searchsorted(share, [quarter - slack, quarter + slack])
+        found.append(0.5 * x[first] + 0.5 * x[min(last, len(x) - 1)])
+    return np.array(found)
 
 
 def slices(n_rows: int, n_features: int) -> list[slice]:

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from skvae._linear_columns import LinearColumns
 from skvae._table import Table, slices
 from skvae.likelihoods import Likelihood
 from skvae.training import Rows
@@ -85,24 +86,41 @@ def columns_with_gaps(X: NDArray[np.floating]) -> tuple[int, ...]:
     return tuple(int(column) for column in np.flatnonzero(found))
 
 
-def linear_rows(rows: Rows) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Rows and their weights as arrays in float64.
+def linear_rows(
+    rows: Rows,
+    likelihood: Likelihood | None = None,
+    columns: LinearColumns | None = None,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Rows as a linear model sees them and their weights, as arrays in float64.
 
     Of many, a few with the same mean and covariance, which is all that a linear model
-    knows of them.
+    knows of them. Without a likelihood and columns of it, the linear model sees them
+    as the likelihood does.
     """
     weight = rows.weight.double().cpu().numpy()
     weight = weight / weight.sum()
     n_rows, n_features = rows.x.shape
-    if n_rows <= max(_LINEAR_ROWS, 2 * n_features):
-        return rows.x.double().cpu().numpy(), weight
-    parts = slices(n_rows, n_features)
-    center = sum(weight[part] @ rows.x[part].double().cpu().numpy() for part in parts)
-    covariance = np.zeros((n_features, n_features))
+    widest = n_features
+    if likelihood is not None:
+        widest = max(n_features, likelihood.n_inputs(n_features))
+
+    def seen(part: slice) -> NDArray[np.float64]:
+        if likelihood is None or columns is None:
+            return rows.x[part].double().cpu().numpy()
+        inputs = likelihood.inputs(rows.x[part]).double().cpu().numpy()
+        observed = None if rows.observed is None else rows.observed[part].cpu().numpy()
+        return columns.rows(inputs, observed)
+
+    parts = slices(n_rows, widest)
+    n_columns = n_features if columns is None else len(columns.inputs)
+    if n_rows <= max(_LINEAR_ROWS, 2 * n_columns):
+        return np.concatenate([seen(part) for part in parts]), weight
+    center = sum(weight[part] @ seen(part) for part in parts)
+    covariance = np.zeros((n_columns, n_columns))
     for part in parts:
-        x = rows.x[part].double().cpu().numpy() - center
+        x = seen(part) - center
         covariance += (x * weight[part, None]).T @ x
     values, vectors = np.linalg.eigh(covariance)
-    axes = np.sqrt(n_features * values.clip(min=0.0))[:, None] * vectors.T
+    axes = np.sqrt(n_columns * values.clip(min=0.0))[:, None] * vectors.T
     few = np.concatenate([center + axes, center - axes])
     return few, np.full(len(few), 1.0 / len(few))

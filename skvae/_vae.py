@@ -116,10 +116,13 @@ class BalancedVAE(
         parameters above, with a diagonal posterior. With a Gaussian likelihood it
         starts at probabilistic PCA or factor analysis of the same size.
 
-    standardize : bool, default=True
-        Whether to centre and scale continuous columns inside the model. Everything
-        that is reported stays in the units of X. A warm start keeps the scaling of
-        the last fit.
+    standardize : bool or "robust", default=True
+        Whether to centre and scale continuous columns inside the model: by mean and
+        standard deviation, or with "robust" by median and interquartile range, which
+        a few outliers do not move. The outliers themselves then reach the layers as
+        large numbers, so compare the two by the score; for what the columns are, see
+        `StudentT` and `LogNormal`. Everything that is reported stays in the units
+        of X. A warm start keeps the scaling of the last fit.
 
     batch_size : int or "auto", default="auto"
         Rows in a batch, at least 1; never more than there are. "auto" takes a 64th
@@ -266,7 +269,7 @@ class BalancedVAE(
         "hidden_layer_sizes": ["array-like"],
         "activation": [StrOptions(set(ACTIVATIONS))],
         "network": [None, Network],
-        "standardize": ["boolean"],
+        "standardize": ["boolean", StrOptions({"robust"})],
         "batch_size": [
             Interval(Integral, 1, None, closed="left"),
             StrOptions({"auto"}),

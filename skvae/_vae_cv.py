@@ -78,7 +78,7 @@ class BalancedVAECV(CVRouting, BalancedVAE):
     network : Network or None, default=None
         Encoder and decoder, from `skvae.networks`; None is an `MLP`.
 
-    standardize : bool, default=True
+    standardize : bool or "robust", default=True
         Whether to centre and scale continuous columns inside the model.
 
     batch_size : int or "auto", default="auto"

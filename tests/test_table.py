@@ -171,3 +171,79 @@ def test_slices_cover_the_rows_with_about_a_million_cells_each():
     )
     assert max(part.stop - part.start for part in found) * 30 <= 2**20
     assert len(slices(3, 2**21)) == 3
+
+
+def heavy_tailed(n_rows=101):
+    random = np.random.RandomState(0)
+    X = random.normal(3.0, [1.0, 0.2, 50.0], size=(n_rows, 3))
+    X[::25] *= 1e4
+    return X
+
+
+def robust(X, weight=None):
+    return table_of(X, weight, standardize="robust")
+
+
+def test_robust_is_median_and_interquartile_range():
+    X = heavy_tailed()
+    low, median, high = np.percentile(X, [25, 50, 75], axis=0)
+    assert_allclose(robust(X).center, median, rtol=1e-14)
+    assert_allclose(robust(X).scale, (high - low) / (2.0 * 0.67448975), rtol=1e-8)
+    table = robust(X)
+    assert_allclose(table.variance, X.var(axis=0) / table.scale**2, rtol=1e-12)
+    assert_allclose(table.to_user(table.to_model(X)), X, rtol=1e-12)
+
+
+def test_robust_is_the_standard_deviation_of_normal_columns():
+    X = np.random.RandomState(0).normal(size=(200_000, 2))
+    assert_allclose(robust(X).scale, X.std(axis=0), rtol=0.01)
+
+
+def test_outliers_do_not_move_what_is_robust():
+    X = heavy_tailed()
+    calm = np.where(np.abs(X) > 1e3, np.sign(X) * 1e3, X)
+    assert_array_equal(robust(X).scale, robust(calm).scale)
+    assert table_of(X).scale.min() > 10.0 * table_of(calm).scale.min()
+
+
+@pytest.mark.parametrize("factor", [-7.0, 1e-200, 1e-8, 1e200])
+def test_robust_follows_the_units(factor):
+    X = heavy_tailed(104)
+    table = robust(factor * X)
+    assert_allclose(table.center, factor * robust(X).center, rtol=1e-13)
+    assert_allclose(table.scale, abs(factor) * robust(X).scale, rtol=1e-12)
+    assert_allclose(table.variance, robust(X).variance, rtol=1e-10)
+
+
+def test_robust_weight_is_repetition():
+    X = heavy_tailed()
+    X[::3, 0] = np.nan
+    weight = np.arange(len(X)) % 4
+    weighted, repeated = robust(X, 0.1 * weight), robust(X.repeat(weight, axis=0))
+    assert_array_equal(weighted.center, repeated.center)
+    assert_array_equal(weighted.scale, repeated.scale)
+    assert robust(X).center[0] == np.nanmedian(X[:, 0])
+
+
+def test_column_without_a_range_gets_its_standard_deviation():
+    """Where most cells are equal, exactly or but for rounding, or all are missing."""
+    random = np.random.RandomState(0)
+    rare = np.where(np.arange(60) % 5 == 0, random.normal(10.0, 1.0, 60), 2.0)
+    rounded = rare + 1e-12 * random.normal(size=60)
+    X = np.column_stack([rare, rounded, np.full(60, 7.0), np.full(60, np.nan)])
+    table = robust(X)
+    assert_allclose(table.scale[:2], rare.std(), rtol=1e-9)
+    assert_allclose(table.center, [2.0, 2.0, 7.0, 0.0], rtol=1e-9)
+    assert_array_equal(table.scale[2:], 1.0)
+    assert_array_equal(table.is_constant, [False, False, True, True])
+
+
+def test_robust_leaves_other_columns_alone():
+    X = heavy_tailed()
+    every = np.arange(len(X))
+    columns = np.array([True, False, True])
+    ones = np.ones(len(X))
+    table = Table.from_rows(X, every, ones, standardize="robust", columns=columns)
+    assert table.center[1] == 0.0
+    assert table.scale[1] == 1.0
+    assert_array_equal(table.scale[columns], robust(X).scale[columns])

@@ -33,7 +33,7 @@ class LinearReference(NamedTuple):
         *,
         n_components: int | str,
         max_rate: float,
-        standardize: bool = True,
+        standardize: bool | str = True,
         per_feature: bool = True,
     ) -> LinearReference:
         r"""Linear models of rows at every water level.
@@ -52,7 +52,7 @@ class LinearReference(NamedTuple):
             Number of latents of PCA; "auto" as in `BalancedVAE`.
         max_rate : float
             Up to which rate the bound is needed, in nats.
-        standardize : bool
+        standardize : bool or "robust"
             Whether the models work on standardized columns.
         per_feature : bool
             Whether there is a variance for each feature or the mean of their errors.

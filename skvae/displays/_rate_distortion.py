@@ -147,7 +147,7 @@ class RateDistortionDisplay:
         where: Mapping[str, Any] | None = None,
         X: ArrayLike | None = None,
         n_components: int | str = "auto",
-        standardize: bool = True,
+        standardize: bool | str = True,
     ) -> RateDistortionDisplay:
         """Display the held-out rate and distortion that a search has found.
 
@@ -168,7 +168,7 @@ class RateDistortionDisplay:
         n_components : int or "auto", default="auto"
             Number of latents of PCA; "auto" as in `BalancedVAE`.
 
-        standardize : bool, default=True
+        standardize : bool or "robust", default=True
             Whether linear models work on standardized columns, as `BalancedVAE` does.
 
         Returns
@@ -192,7 +192,7 @@ class RateDistortionDisplay:
         *,
         X: ArrayLike | None = None,
         n_components: int | str = "auto",
-        standardize: bool = True,
+        standardize: bool | str = True,
     ) -> RateDistortionDisplay:
         """Display a path of betas.
 
@@ -208,7 +208,7 @@ class RateDistortionDisplay:
         n_components : int or "auto", default="auto"
             Number of latents of PCA; "auto" as in `BalancedVAE`.
 
-        standardize : bool, default=True
+        standardize : bool or "robust", default=True
             Whether linear models work on standardized columns, as `BalancedVAE` does.
 
         Returns

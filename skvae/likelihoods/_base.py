@@ -8,6 +8,8 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
+from skvae._linear_columns import LinearColumns
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Self, TypeAlias
@@ -62,6 +64,9 @@ class Likelihood(BaseEstimator):
     #: it have a closed form to start at.
     is_gaussian = False
 
+    #: Whether a training needs what `fit` learns.
+    learns: bool = True
+
     #: Whether `error_vjp` gives the derivatives of its errors in closed form.
     has_pullback = False
 
@@ -70,7 +75,7 @@ class Likelihood(BaseEstimator):
 
     #: Smallest dispersion that may be learned, as the variance of a cell relative to
     #: that of the column.
-    floor: float = 0.0
+    floor: Any = 0.0
 
     def fit(
         self,
@@ -223,6 +228,10 @@ class Likelihood(BaseEstimator):
             Cells that are not missing, which give zeros; None says all.
         """
         return x if observed is None else x * observed
+
+    def linear_columns(self, n_features: int) -> LinearColumns | None:
+        """Columns of a linear Gaussian model to start at; None where there are none."""
+        return LinearColumns.of_numbers(n_features) if self.is_gaussian else None
 
     def distribution(
         self, parameters: dict[str, Tensor], variance: Tensor

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from skvae._linear_columns import LinearColumns
 from skvae.likelihoods._base import Likelihood
 from skvae.likelihoods._weighted import mean_and_spread
 
@@ -75,6 +76,12 @@ class Bernoulli(Likelihood):
         """Logit of each column's share of ones, within those of one in a million."""
         share = np.clip(self.share_, 1e-6, 1.0 - 1e-6)
         return np.log(share) - np.log1p(-share)
+
+    def linear_columns(self, n_features: int) -> LinearColumns:
+        """Zeros and ones in units of their standard deviation."""
+        share = np.clip(self.share_, 1e-6, 1.0 - 1e-6)
+        unit = np.sqrt(share * (1.0 - share))
+        return LinearColumns.of_levels(np.arange(n_features), share, unit)
 
     def mode(self, parameters: dict[str, Tensor], variance: Tensor) -> Tensor:
         """Return the more probable of zero and one."""

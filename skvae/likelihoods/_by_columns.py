@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from skvae._linear_columns import LinearColumns
 from skvae.likelihoods._base import Likelihood
 from skvae.likelihoods._groups import Group, at, key, own_parameters, picked
 
@@ -57,9 +58,18 @@ class ByColumns(Likelihood):
         ]
 
     @property
+    def _dispersed_groups(self) -> list[Group]:
+        return [group for group in self._groups if group.likelihood.has_variance]
+
+    @property
     def has_variance(self) -> bool:  # type: ignore[override]
         """Whether some columns have a dispersion."""
-        return any(group.likelihood.has_variance for group in self._groups)
+        return bool(self._dispersed_groups)
+
+    @property
+    def is_gaussian(self) -> bool:  # type: ignore[override]
+        """Whether all columns are."""
+        return all(group.likelihood.is_gaussian for group in self._groups)
 
     @property
     def has_free_variance(self) -> bool:
@@ -69,11 +79,10 @@ class ByColumns(Likelihood):
     @property
     def variance(self) -> NDArray[np.float64] | None:  # type: ignore[override]
         """The dispersions that the user fixed."""
-        with_one = [group for group in self._groups if group.likelihood.has_variance]
-        if self.has_free_variance or not with_one:
+        if self.has_free_variance or not self.has_variance:
             return None
         found = np.ones(self._n_features)
-        for group in with_one:
+        for group in self._dispersed_groups:
             found[group.columns] = group.likelihood.variance
         return found[self.dispersed(self._n_features)]
 
@@ -205,6 +214,13 @@ class ByColumns(Likelihood):
             dim=-1,
         )
 
+    def linear_columns(self, n_features: int) -> LinearColumns | None:
+        """Columns of the groups that have some, in the order of the table."""
+        own = [g.likelihood.linear_columns(len(g.columns)) for g in self._groups]
+        widths = [g.likelihood.n_inputs(len(g.columns)) for g in self._groups]
+        columns = [group.columns for group in self._groups]
+        return LinearColumns.of_groups(own, widths, self._widths(), columns)
+
     def log_prob(
         self, x: Tensor, parameters: dict[str, Tensor], variance: Tensor
     ) -> Tensor:
@@ -301,13 +317,12 @@ class ByColumns(Likelihood):
     ) -> Tensor:
         """Distortion of the columns that have a dispersion."""
         total: Tensor | float = 0.0
-        for group in self._groups:
-            if group.likelihood.has_variance:
-                places = self._places(group)
-                own = share if isinstance(share, float) else share[places]
-                total = total + group.likelihood.distortion_from_error(
-                    error[:, places], at(variance, places), own
-                )
+        for group in self._dispersed_groups:
+            places = self._places(group)
+            own = share if isinstance(share, float) else share[places]
+            total = total + group.likelihood.distortion_from_error(
+                error[:, places], at(variance, places), own
+            )
         return total  # type: ignore[return-value]
 
     def distortion(
@@ -325,11 +340,19 @@ class ByColumns(Likelihood):
 
     def least_dispersion(self, variance: Floats) -> Floats:
         """Smallest dispersion that may be learned of each column that has one."""
-        found = np.zeros(self._n_features)
-        for likelihood, columns in self._groups:
-            if likelihood.has_variance:
-                found[columns] = likelihood.least_dispersion(variance[columns])
-        return found[self.dispersed(self._n_features)]
+        found = variance[self.dispersed(self._n_features)]
+        for group in self._dispersed_groups:
+            least = group.likelihood.least_dispersion(variance[group.columns])
+            found[self._places(group)] = least
+        return found
+
+    def dispersion_of(self, variance: Floats) -> Floats:
+        """Dispersion at a variance, both of the columns that have a dispersion."""
+        found = variance.copy()
+        for group in self._dispersed_groups:
+            places = self._places(group)
+            found[places] = group.likelihood.dispersion_of(variance[places])
+        return found
 
     def _places(self, group: Group) -> NDArray[np.intp]:
         """Where a group's columns stand among those that have a dispersion."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from skvae._linear_columns import LinearColumns
 from skvae.likelihoods._blocks import blocks_of
 from skvae.likelihoods._levels import Levels
 
@@ -92,6 +93,10 @@ class Categorical(Levels):
     ) -> Floats:
         """Logarithm of each level's share of the rows."""
         return np.log(self.share_)
+
+    def linear_columns(self, n_features: int) -> LinearColumns:
+        """Indicators of levels in units of the root of their share."""
+        return LinearColumns.of_levels(self.column_, self.share_, np.sqrt(self.share_))
 
     def expectation(
         self,

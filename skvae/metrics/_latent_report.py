@@ -152,7 +152,8 @@ def _pca(vae: Any, rows: Floats, weight: Floats) -> PCABaseline | None:
         return None
     model = LinearModel.from_rows(vae._seen(rows), weight, vae.n_components_)
     # No variance below the one that the model itself may have at most.
-    noise = max(model.noise_variance, likelihood.floor * float(table.variance.mean()))
+    least = float(likelihood.least_dispersion(table.variance).mean())
+    noise = max(model.noise_variance, least)
     rate = model.rate(noise)
     distortion = 0.5 * (
         model.n_features * np.log(2.0 * np.pi * noise)

@@ -324,7 +324,7 @@ class _GatedDecoder(_Gated):
                 weights[f"{self.stack.names[-1]}.weight"].zero_()
             gate = self._start_gate(weights, start)
             weights[self.linear] = float64(start.decoder) / gate[:, None]
-            weights[self.bias] = float64(start.center)
+            weights[self.bias] = float64(start.bias)
         return weights
 
     def vjp(

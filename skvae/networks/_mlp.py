@@ -37,8 +37,9 @@ class MLP(Network):
         mean and from the latents to the decoder's output. With a Gaussian likelihood
         it starts in closed form at the linear model of the same size, probabilistic
         PCA or factor analysis, and the last layers start at zero: training starts
-        from what those reach, and the layers add what is not linear. False starts
-        at random, without the linear map.
+        from what those reach, and the layers add what is not linear. Columns of
+        levels, alone or beside others, take part as indicators. False starts at
+        random, without the linear map.
 
     posterior : {"diagonal", "full"}, default="diagonal"
         Covariance of the latents given a row. A full one costs the encoder
@@ -142,7 +143,7 @@ class _Decoder(Layers):
         """Draw start values, or begin at those of a linear model."""
         weights = self.draw(generator)
         if start is not None:
-            self.start_at(weights, start.decoder, start.center)
+            self.start_at(weights, start.decoder, start.bias)
         return weights
 
 

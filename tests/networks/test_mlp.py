@@ -220,6 +220,7 @@ def linear_weights():
         encoder=random.standard_normal((5, 2)),
         log_variance=random.standard_normal(2),
         decoder=random.standard_normal((2, 5)),
+        bias=random.standard_normal(5),
     )
 
 
@@ -240,12 +241,13 @@ def test_start_is_the_linear_model(widths, posterior, activation, linear_weights
     x, z = 3.0 * draw(1, 9, 5), 3.0 * draw(1, 9, 2)
     output = encoder(begin(encoder, linear_weights), x)
     mean, log_variance, below = output.split([2, 2, output.shape[-1] - 4], dim=-1)
-    center, encode, spread, decode = (torch.tensor(part) for part in linear_weights)
+    parts = (torch.tensor(part) for part in linear_weights)
+    center, encode, spread, decode, bias = parts
     torch.testing.assert_close(mean, (x - center) @ encode)
     torch.testing.assert_close(log_variance, spread.expand(1, 9, 2))
     assert (below == 0.0).all()
     output = decoder(begin(decoder, linear_weights), z)
-    torch.testing.assert_close(output, center + z @ decode)
+    torch.testing.assert_close(output, bias + z @ decode)
 
 
 @pytest.mark.parametrize("n_outputs", [5, 10])
