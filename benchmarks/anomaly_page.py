@@ -18,9 +18,9 @@ has latents; ECOD, VAE and AutoEncoder are PyOD's. The tables are those of ADBen
 labels of anomalies.
 
 A detector's rank is among the {n_models} detectors, from 1 for the best, by each of the
-two measures on each table. `log_likelihood` stands in for `score_samples` in the last
-line of a table: the importance-weighted bound, which takes longer. Its rank is the one it
-would have in place of `score_samples`. Written by
+two measures on each table. In the last line, `log_likelihood` stands in for
+`score_samples`: the importance-weighted bound, which takes longer. Its rank is the one
+it would have in place of `score_samples`. Written by
 
 ```sh
 python benchmarks/anomaly.py
@@ -79,8 +79,8 @@ def _verdict(mean_ranks):
     others = {k: v for k, v in mean_ranks.items() if k not in LABELS}
     best = min(others, key=others.get)
     text = (
-        f"Mean rank of `-score_samples`: {mean_ranks[OURS]:.2f}, the best of the others "
-        f"{others[best]:.2f} ({best}); goal: the best"
+        f"Mean rank of `-score_samples`: {mean_ranks[OURS]:.2f}, the best of the "
+        f"others {others[best]:.2f} ({best}); goal: the best"
     )
     return goal(text, mean_ranks[OURS] <= others[best])
 

@@ -36,7 +36,7 @@ def _bike_hours():
 
 
 def bike_days():
-    """Bikes hired in each hour of a day; an hour that is not in the table is missing."""
+    """Bikes hired in each hour of a day; hours that the table lacks are missing."""
     return _parquet("bike_sharing_hourly").pivot(
         index="dteday", columns="hr", values="cnt"
     )
@@ -59,7 +59,7 @@ FRAMES = {
     "communities": lambda: _numbers("communities_crime", N_CRIME_COLUMNS),
     "adult": _adult,
     "titanic": _titanic,
-    "bike sharing, typed": _bike_hours,
+    "bike hours": _bike_hours,
 }
 
 
