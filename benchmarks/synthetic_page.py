@@ -25,9 +25,9 @@ means over {n_seeds} seeds.
 - *time*: of learning and drawing, relative to TVAE in the same process.
 
 The line *training rows* puts the rows learned from in place of drawn ones: as close as
-a sample of this size comes. Calendar codes of bike sharing are declared as categories, to
-both. TVAE takes no missing numbers, and its users fill what is missing. Those cells of
-adult are all in categories, and are made a level of their own for it; in drawn rows,
+a sample of this size comes. Calendar codes of bike sharing are declared as categories,
+to both. TVAE takes no missing numbers, and its users fill what is missing. Those cells
+of adult are all in categories, and are made a level of their own for it; in drawn rows,
 that level is a missing cell again. skvae takes them as they are and draws rows without
 any, by which a classifier can tell; *missing as a level* is skvae with the same
 preparation as TVAE. Written by
