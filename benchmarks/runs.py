@@ -86,7 +86,7 @@ class Benchmark:
 
 def _place(run):
     """What identifies a run: its table, seed and the like."""
-    names = ("table", "mechanism", "model", "seed")
+    names = ("protocol", "table", "mechanism", "model", "seed")
     return tuple(run[name] for name in names if name in run)
 
 
