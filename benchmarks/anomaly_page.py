@@ -83,7 +83,7 @@ def _verdict(mean_ranks, protocol):
     others = {k: v for k, v in mean_ranks.items() if k not in LABELS}
     best = min(others, key=others.get)
     text = (
-        f"{protocol}: mean rank of `-score_samples` {mean_ranks[OURS]:.2f}, the best of "
+        f"{protocol}: mean rank of `-score_samples` {mean_ranks[OURS]:.2f}, best of "
         f"the others {others[best]:.2f} ({best}); goal: the best"
     )
     return goal(text, mean_ranks[OURS] <= others[best])
