@@ -12,7 +12,10 @@ there. Two mechanisms, 30 % of the cells that it concerns:
   the row in that column from 0 to 60 %, or from 60 % to 0.
 
 The imputers of scikit-learn need numbers: they get centred and scaled columns, and an
-indicator for each category, of which the largest wins. `BalancedVAE` gets the table.
+indicator for each category, of which the largest wins. `IterativeImputer` then finds
+each indicator from the others of its column, which are missing with it, and hardly
+leaves the means it starts at; it is therefore run with codes in their place, too, which
+are rounded. `BalancedVAE` gets the table.
 """
 
 import numpy as np
@@ -29,6 +32,8 @@ from skvae import BalancedVAE
 
 TABLES = ["wine", "breast cancer", "california housing", "bike sharing"]
 TABLES += ["communities", "adult", "titanic"]
+# Tables with categories, and what is run on no others.
+MIXED, CODED = ["adult", "titanic"], "IterativeImputer, codes"
 SETTINGS = {"n_seeds": 3, "max_rows": 2000, "max_scored": 500, "share": 0.3}
 QUICK = {"n_seeds": 1, "max_rows": 150, "max_scored": 50}
 
@@ -57,9 +62,13 @@ MECHANISMS = {"at random": missing_at_random, "dependent": missing_by_another}
 
 
 class Numbers:
-    """A table as numbers, learned from one with gaps, and back."""
+    """A table as numbers, learned from one with gaps, and back.
 
-    def __init__(self, frame):
+    Categories become indicators, or codes from 0 as numbers.
+    """
+
+    def __init__(self, frame, is_coded):
+        self.is_coded = is_coded
         self.codes = categories(frame)
         self.numbers = [name for name in frame if name not in self.codes]
         self.center = frame[self.numbers].mean()
@@ -69,6 +78,10 @@ class Numbers:
         """Scaled numbers, then indicators; all of a missing category are missing."""
         blocks = [(frame[self.numbers] - self.center) / self.scale]
         for name in self.codes:
+            if self.is_coded:
+                codes = frame[[name]].apply(lambda column: column.cat.codes)
+                blocks.append(codes.astype(float).replace(-1, np.nan))
+                continue
             block = pd.get_dummies(frame[name], dtype=float)
             block[frame[name].isna()] = np.nan
             blocks.append(block)
@@ -81,17 +94,20 @@ class Numbers:
             filled[name] = array[:, i] * self.scale[name] + self.center[name]
         for name in self.codes:
             levels = like[name].cat.categories
-            block = array[:, start : start + len(levels)]
-            filled[name] = pd.Categorical.from_codes(block.argmax(axis=1), levels)
-            start += len(levels)
+            width = 1 if self.is_coded else len(levels)
+            block = array[:, start : start + width]
+            start += width
+            codes = block[:, 0].round() if self.is_coded else block.argmax(axis=1)
+            codes = codes.clip(0, len(levels) - 1).astype(int)
+            filled[name] = pd.Categorical.from_codes(codes, levels)
         return filled[list(like)]
 
 
-def by_imputer(imputer):
+def by_imputer(imputer, is_coded=False):
     """A function that fits an imputer of scikit-learn and fills the second table."""
 
     def fill(train, test, seed):
-        numbers = Numbers(train)
+        numbers = Numbers(train, is_coded)
         imputer.set_params(keep_empty_features=True)
         if "random_state" in imputer.get_params():
             imputer.set_params(random_state=seed)
@@ -110,14 +126,16 @@ MODELS = {
     "mean and mode": by_imputer(SimpleImputer()),
     "KNNImputer": by_imputer(KNNImputer()),
     "IterativeImputer": by_imputer(IterativeImputer()),
+    CODED: by_imputer(IterativeImputer(), is_coded=True),
 }
 
 
 def keys(settings):
     for seed in range(settings["n_seeds"]):
         for table in TABLES:
+            models = [m for m in MODELS if m != CODED or table in MIXED]
             for mechanism in MECHANISMS:
-                for model in MODELS:
+                for model in models:
                     yield {
                         "table": table,
                         "mechanism": mechanism,

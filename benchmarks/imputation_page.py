@@ -19,8 +19,11 @@ filled. Cells are taken out of both, so that nobody sees the table complete:
 in standard deviations of the column; *accuracy* is the share of the missing categories
 that were filled with the right one. Means over {n_seeds} seeds. The imputers of
 scikit-learn get centred and scaled columns, and an indicator for each category, of
-which the largest wins; `BalancedVAE` gets the table as it is. Cells that were missing
-from the start are filled too, but cannot be judged. Written by
+which the largest wins. `IterativeImputer` finds each indicator from the others of its
+column, which are missing with it, and hardly leaves the means that it starts at; so it
+is run with codes in their place, too (*codes*), which are rounded. `BalancedVAE` gets
+the table as it is. Cells that were missing from the start are filled too, but cannot be
+judged. Written by
 
 ```sh
 python benchmarks/imputation.py
@@ -55,13 +58,13 @@ def _scores(runs, measure):
 
 
 def _table(scores, is_error):
-    models = list(next(iter(scores.values())))
+    models = list(dict.fromkeys(name for row in scores.values() for name in row))
     header = ["table", "cells missing", *models, f"{OURS} worse than the best by"]
     rows = [
         [
             table,
             mechanism,
-            *[f"{row[name]:.3f}" for name in models],
+            *[f"{row[name]:.3f}" if name in row else "" for name in models],
             f"{100 * _short(row, is_error):+.1f} %",
         ]
         for (table, mechanism), row in scores.items()
