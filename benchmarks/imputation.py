@@ -163,11 +163,15 @@ def measure(settings, table, mechanism, model, seed):
     squares, hits = [], []
     for d, name in enumerate(rows):
         asked = taken[:, d] & truth[name].notna().to_numpy()
-        left = truth[name].to_numpy()[asked], filled[name].to_numpy()[asked]
+        expected, found = (each[name].to_numpy()[asked] for each in (truth, filled))
+        levels = np.unique(rows[name].dropna())
+        if name in scale and len(levels) > 2:
+            squares.extend(((expected - found) / (scale[name] or 1.0)) ** 2)
+            continue
         if name in scale:
-            squares.extend(((left[0] - left[1]) / (scale[name] or 1.0)) ** 2)
-        else:
-            hits.extend(left[0] == left[1])
+            # Of the two numbers that the column has, the nearer one.
+            found = np.where(found > levels.mean(), levels[-1], levels[0])
+        hits.extend(expected == found)
     return {
         "NRMSE": float(np.sqrt(np.mean(squares))),
         "accuracy": float(np.mean(hits)) if hits else None,
