@@ -17,8 +17,8 @@ filled. Cells are taken out of both, so that nobody sees the table complete:
 
 *NRMSE* is the root of the mean squared error over the missing cells of numeric columns,
 in standard deviations of the column; *accuracy* is the share of the missing categories
-that were filled with the right one. A column of two numbers counts as one of categories,
-filled with the nearer number. Means over {n_seeds} seeds. The imputers of
+that were filled with the right one. A column of two numbers counts as one of
+categories, filled with the nearer number. Means over {n_seeds} seeds. The imputers of
 scikit-learn get centred and scaled columns, and an indicator for each category, of
 which the largest wins. `IterativeImputer` finds each indicator from the others of its
 column, which are missing with it, and hardly leaves the means that it starts at; so it
