@@ -56,9 +56,24 @@ class Benchmark:
             return
         if not args.page:
             self._collect(args.fresh)
-        text = self.page(records.load(self.name))
+        results = self._finished(records.load(self.name) or {"runs": []})
+        if not results["runs"]:
+            parser.error("there are no results of all runs of a seed yet")
+        text = self.page(results)
         (GUIDE / f"{self.name}.md").write_text(text + "\n", encoding="utf-8")
         print(text)
+
+    def _finished(self, results):
+        """Results of the seeds of which all runs are there."""
+        done = {_place(run) for run in results["runs"]}
+        seeds = {key["seed"] for key in self.keys(self.settings)}
+        missing = {
+            key["seed"] for key in self.keys(self.settings) if _place(key) not in done
+        }
+        seeds -= missing
+        runs = [run for run in results["runs"] if run["seed"] in seeds]
+        settings = self.settings | {"n_seeds": len(seeds)}
+        return results | {"settings": settings, "runs": runs}
 
     def _collect(self, forgotten):
         """Run what is missing, in the order of the keys; save after each run."""
