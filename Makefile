@@ -15,7 +15,7 @@ PYTEST := python -m pytest -n 2
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-slow test-matrix lint format types docs bench bench-smoke
-.PHONY: regret wheel clean
+.PHONY: bench-tables regret wheel clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -53,6 +53,12 @@ bench: .venv/.bench ## time steps, fits and scores, against peers too (90 minute
 	$(BIN)/python benchmarks/step.py
 	$(BIN)/python benchmarks/quality.py
 	$(BIN)/python benchmarks/scaling.py
+
+bench-tables: .venv/.bench ## anomalies, counts, missing cells, synthetic rows (an hour)
+	$(PYTEST_ENV) $(BIN)/python benchmarks/anomaly.py
+	$(PYTEST_ENV) $(BIN)/python benchmarks/counts.py
+	$(PYTEST_ENV) $(BIN)/python benchmarks/imputation.py
+	$(PYTEST_ENV) $(BIN)/python benchmarks/synthetic.py
 
 bench-smoke: .venv/.installed ## check the main speed ratios with generous bounds
 	$(PYTEST_ENV) $(BIN)/python benchmarks/smoke.py

@@ -11,7 +11,7 @@ from skvae import __version__
 
 FOLDER = Path(__file__).resolve().parent / "results"
 
-PACKAGES = ["torch", "numpy", "scikit-learn", "pythae", "pyod", "skorch"]
+PACKAGES = ["torch", "numpy", "scikit-learn", "pythae", "pyod", "skorch", "ctgan"]
 
 
 def _version(package):
@@ -55,6 +55,17 @@ def load(name):
     """Results from their file, or None."""
     path = FOLDER / f"{name}.json"
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+def environment_line(results):
+    """Under what figures were taken, as a line of a page."""
+    found = results["environment"]
+    # Results from before a package was compared with do not name it.
+    packages = [f"{name} {found[name]}" for name in PACKAGES if found.get(name)]
+    return (
+        f"*skvae {found['skvae']}, {', '.join(packages)}, Python {found['python']}, "
+        f"{found['processor']}, {found['n_cores']} cores, {found['date']}.*"
+    )
 
 
 def goal(text, is_met):

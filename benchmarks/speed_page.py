@@ -40,16 +40,6 @@ torch.set_num_threads(1)
 ```"""
 
 
-def environment_line(results):
-    """Under what the figures of a section were taken."""
-    found = results["environment"]
-    packages = [f"{name} {found[name]}" for name in records.PACKAGES if found[name]]
-    return (
-        f"*skvae {found['skvae']}, {', '.join(packages)}, Python {found['python']}, "
-        f"{found['processor']}, {found['n_cores']} cores, {found['date']}.*"
-    )
-
-
 def write_page():
     """Write the page from the results there are; a section without any is left out."""
     parts = [INTRO]
@@ -62,7 +52,7 @@ def write_page():
     for name, section in sections.items():
         if found[name]:
             title, *tables = section(found[name])
-            parts += [title, environment_line(found[name]), *tables]
+            parts += [title, records.environment_line(found[name]), *tables]
     parts.append(THREADS.rstrip())
     if found["step"]:
         parts.append(thread_gain(found["step"]["cases"]))

@@ -1,0 +1,102 @@
+"""How close drawn rows are to real ones: measures on frames of mixed columns."""
+
+import numpy as np
+import pandas as pd
+from frames import categories
+from sklearn.ensemble import (
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+)
+from sklearn.metrics import r2_score, roc_auc_score
+from sklearn.model_selection import cross_val_predict
+
+
+def classifier_auc(rows, real, seed):
+    """AUROC of a classifier that tells rows from real ones; 0.5 if it cannot.
+
+    Gradient boosting in five folds, on as many rows of either.
+    """
+    n = min(len(rows), len(real))
+    X = pd.concat([rows.iloc[:n], real.iloc[:n]], ignore_index=True)
+    y = np.repeat([0, 1], n)
+    boosting = HistGradientBoostingClassifier(
+        categorical_features="from_dtype", random_state=seed
+    )
+    # Folds of random rows: those of `cross_val_predict` are stratified.
+    order = np.random.default_rng(seed).permutation(len(X))
+    X, y = X.iloc[order], y[order]
+    probability = cross_val_predict(boosting, X, y, cv=5, method="predict_proba")
+    return float(roc_auc_score(y, probability[:, 1]))
+
+
+def usefulness(rows, real, target, given_away, seed):
+    """What real rows say of a model that was trained on these to predict a column.
+
+    AUROC for a category of two levels, R² for a number.
+    """
+    left_out = [target, *given_away]
+    X, X_real = rows.drop(columns=left_out), real.drop(columns=left_out)
+    settings = {"categorical_features": "from_dtype", "random_state": seed}
+    if target in categories(real):
+        levels = real[target].cat.categories
+        # All rows may have one level.
+        if rows[target].nunique() < 2:
+            return 0.5
+        model = HistGradientBoostingClassifier(**settings)
+        model.fit(X, rows[target] == levels[1])
+        probability = model.predict_proba(X_real)[:, 1]
+        return float(roc_auc_score(real[target] == levels[1], probability))
+    model = HistGradientBoostingRegressor(**settings).fit(X, rows[target])
+    return float(r2_score(real[target], model.predict(X_real)))
+
+
+def associations(frame):
+    """Association of each pair of columns, from 0 to 1, of numbers from -1.
+
+    Pearson's correlation of two numbers, the correlation ratio of a number and a
+    category, Cramér's V of two categories. Rows that lack either do not count.
+    """
+    names, codes = list(frame), set(categories(frame))
+    found = []
+    for i, first in enumerate(names):
+        for second in names[:i]:
+            pair = frame[[first, second]].dropna()
+            a, b = pair[first], pair[second]
+            if first in codes and second in codes:
+                found.append(_cramer(a, b))
+            elif first in codes or second in codes:
+                found.append(_ratio(a, b) if first in codes else _ratio(b, a))
+            else:
+                varies = a.std() > 0 and b.std() > 0
+                found.append(float(np.corrcoef(a, b)[0, 1]) if varies else 0.0)
+    return np.array(found)
+
+
+def _cramer(a, b):
+    """Cramér's V."""
+    counts = pd.crosstab(a, b).to_numpy(float)
+    n, smaller = counts.sum(), min(counts.shape) - 1
+    if smaller < 1:
+        return 0.0
+    expected = counts.sum(axis=1, keepdims=True) * counts.sum(axis=0) / n
+    return float(np.sqrt(((counts - expected) ** 2 / expected).sum() / (n * smaller)))
+
+
+def _ratio(codes, values):
+    """Correlation ratio: the share of the spread that lies between categories."""
+    groups = values.groupby(codes, observed=True)
+    between = (groups.size() * (groups.mean() - values.mean()) ** 2).sum()
+    within = ((values - values.mean()) ** 2).sum()
+    return float(np.sqrt(between / within)) if within > 0 else 0.0
+
+
+def copies(train, rows):
+    """Share of the rows that are the same as a row of `train` in all cells."""
+    known = set(_tuples(train))
+    return float(np.mean([row in known for row in _tuples(rows)]))
+
+
+def _tuples(frame):
+    """Rows that compare equal where their missing cells are the same."""
+    frame = frame.astype(object).where(frame.notna(), None)
+    return frame.itertuples(index=False, name=None)
