@@ -47,7 +47,8 @@ class Calibration(NamedTuple):
     """Held-out rows in effect for each feature, of shape (n_features,)."""
     n_held_out: int
     total: Tensor
-    """Variance of each feature on the training rows, of shape (n_features,)."""
+    """Variance of each feature on the training rows, of shape (n_features,); 0 of one
+    that is constant there."""
 
     @classmethod
     def of(
@@ -70,7 +71,8 @@ class Calibration(NamedTuple):
         kurtosis = fourth / second.square().clamp(min=tiny)
         effective = seen / second.clamp(min=tiny) / kurtosis.clamp(min=1.0)
         n_held_out = len(held_out.x)
-        return cls(scope, floor, prior, n_held_out * effective, n_held_out, second)
+        total = second.where(second > floor, torch.zeros_like(second))
+        return cls(scope, floor, prior, n_held_out * effective, n_held_out, total)
 
     def __call__(self, error: Tensor, held_out_error: Tensor | None) -> Tensor:
         """Decoder variance for the mean errors of each feature.
@@ -104,10 +106,11 @@ class Calibration(NamedTuple):
         variance = variance.maximum(shape)
         if scope != "shared":
             share = (_LINEAR_ROWS / (self.evidence + _LINEAR_ROWS)).square()
-            unattested = share * self.prior
+            unattested = (share * self.prior).maximum(floor)
             variance = variance.maximum(unattested)
             known = (level * shape).maximum(unattested)
             variance = drawn_together(variance, known, held_out, self.total, n)
+            variance = variance.maximum(unattested)
         return variance.maximum(floor)
 
 

@@ -26,26 +26,27 @@ def drawn_together(
     Parameters
     ----------
     variance : Tensor of shape (n_replicas, n_features)
-        To be drawn together.
+        Above 0, to be drawn together.
     known : Tensor of shape (n_replicas, n_features)
         What is known of them without the held-out rows, which can so judge how far.
     held_out : Tensor of shape (n_replicas, n_features)
         Mean squared errors on held-out rows.
     total : Tensor of shape (n_features,)
-        Variance of each feature.
+        Variance of each feature; 0 says that it is constant, and so has no part.
     n_held_out : int
         Rows that the errors are of.
     """
-    least = torch.finfo(variance.dtype).tiny
-    log_total = total.clamp(min=least).log()
+    varies = total > 0.0
+    log_total = total.where(varies, torch.ones_like(total)).log()
     powers = variance.new_tensor(_POWERS)[:, None, None]
     powers = powers * (_DRAWN_ROWS / (_DRAWN_ROWS + n_held_out))
+    share = varies.to(variance) / varies.sum().clamp(min=1)
 
     def drawn(values: Tensor) -> Tensor:
-        log_values = values.clamp(min=least).log()
+        log_values = values.log()
         relative = log_values - log_total
-        center = relative.mean(dim=1, keepdim=True)
-        return log_values + powers * (center - relative)
+        center = (relative @ share)[:, None]
+        return log_values + powers * varies * (center - relative)
 
     log_variance = drawn(known)
     nats = (log_variance + held_out.minimum(_MOST * known) / log_variance.exp()).sum(2)

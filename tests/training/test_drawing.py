@@ -70,7 +70,14 @@ def test_replicas_are_drawn_apart():
         assert torch.equal(together[r], drawn(held_out=held_out[r]))
 
 
-def test_constant_feature_is_finite():
+def test_constant_feature_has_no_part():
+    """Its variance is a floor, which has nothing to do with those of others."""
     total, known = TOTAL.clone(), KNOWN.clone()
-    total[0] = known[0] = 0.0
-    assert torch.isfinite(drawn(known, known, known, total)).all()
+    total[0], known[0] = 0.0, 1e-6
+    held_out = torch.where(SMALL, 2.5 * known, known)
+    found = drawn(known, known, held_out, total)
+    others = slice(1, None)
+    alone = drawn(known[others], known[others], held_out[others], total[others])
+    torch.testing.assert_close(found[0], known[0], rtol=1e-12, atol=0.0)
+    torch.testing.assert_close(found[others], alone, rtol=1e-12, atol=0.0)
+    assert torch.isfinite(drawn(known, known, known, 0.0 * total)).all()
