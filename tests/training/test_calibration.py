@@ -205,3 +205,10 @@ def test_what_held_out_rows_do_not_attest_stays_near_the_linear_model():
         for evidence in (seen, rare)
     ]
     assert torch.equal(*shared)
+
+
+def test_a_column_that_is_constant_where_trained_on_has_no_total():
+    rows, held_out = rows_of([2.0] * 10, [1.0, -1.0] * 5), rows_of([3.0], [1.0])
+    floor = torch.full((2,), 1e-6, dtype=torch.float64)
+    found = Calibration.of("feature", floor, floor[None], rows, held_out)
+    assert found.total.tolist() == [0.0, 1.0]
