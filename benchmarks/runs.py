@@ -80,7 +80,7 @@ class Benchmark:
         kept, before = {}, records.load(self.name)
         if before and before["settings"] == self.settings and forgotten != []:
             for run in before["runs"]:
-                if not set(forgotten or ()) & set(run.values()):
+                if not any(name in run.values() for name in forgotten or ()):
                     kept[_place(run)] = run
         keys = list(self.keys(self.settings))
         for key in keys:

@@ -27,7 +27,7 @@ TARGETS = {
 }
 # A level for the missing cells of categories.
 ABSENT = "?"
-SETTINGS = {"n_seeds": 3, "max_rows": 10_000, "max_scored": 5000, "n_epochs": 300}
+SETTINGS = {"n_seeds": 3, "max_rows": 4_000, "max_scored": 5000, "n_epochs": 300}
 QUICK = {"n_seeds": 1, "max_rows": 600, "max_scored": 300, "n_epochs": 3}
 
 
