@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import records
 import torch
+from scipy.stats import rankdata
 from tables import DATA
 
 GUIDE = Path(__file__).resolve().parents[1] / "docs" / "guide"
@@ -121,9 +122,5 @@ def means(runs, value, *names):
 
 def ranks(scores):
     """Rank of each model from 1, the largest score; equal scores share theirs."""
-    return {
-        name: 1
-        + sum(other > score for other in scores.values())
-        + 0.5 * (sum(other == score for other in scores.values()) - 1)
-        for name, score in scores.items()
-    }
+    order = rankdata([-score for score in scores.values()])
+    return dict(zip(scores, order.tolist(), strict=True))

@@ -45,7 +45,7 @@ class Fitting:
     X : ndarray of shape (n_samples, n_features)
         Numbers, as `columns` makes them; NaN where a cell is missing.
     weight : ndarray of shape (n_samples,)
-        Not negative, not all zero.
+        Above 0.
     columns : Columns
         What the columns of the user's table hold.
     likelihood : str, Likelihood or list
@@ -74,9 +74,6 @@ class Fitting:
         self.resumes = goes_on and is_partial
         self.device = torch_device(vae.device)
         self.dtype = getattr(torch, vae.precision)
-        if not weight.all():
-            # A row of weight zero is not there, nor does it say what "auto" means.
-            X, weight = X[weight > 0], weight[weight > 0]
         self.columns = columns
         self.has_gaps = has_gaps(X)
         names = columns.names
@@ -261,6 +258,9 @@ class Fitting:
     ) -> LinearStarts | None:
         """Linear models of the columns that can have one, if there are any."""
         likelihood = self.parts.likelihood
+        if not (self.parts.network.starts_linear or likelihood.is_gaussian):
+            # Nothing starts there, and set points ask for that of numbers alone.
+            return None
         columns = likelihood.linear_columns(len(self.table.scale))
         if columns is None or not len(columns.features):
             return None

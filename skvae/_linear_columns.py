@@ -13,7 +13,6 @@ from skvae._linear_model import LinearWeights
 Floats = NDArray[np.float64]
 Places = NDArray[np.intp]
 
-
 # Shares of rows below which a level has no part in a linear model.
 _RARE = 0.02
 

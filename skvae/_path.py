@@ -23,6 +23,7 @@ from skvae._sklearn_compat import (
     rows_of,
     validate_parameter_constraints,
     with_callbacks,
+    without_callbacks,
 )
 from skvae._vae import BalancedVAE
 from skvae.balance import MultiRate
@@ -289,14 +290,7 @@ def fit_betas(
             **attributes,
         )
         models.append(model)
-    return _silent(models)
-
-
-def _silent(models: list[Any]) -> list[Any]:
-    """Models without the callbacks, which were for the path."""
-    for model in models:
-        vars(model).pop("_skl_callbacks", None)
-    return models
+    return [without_callbacks(model) for model in models]
 
 
 def _side_by_side(
@@ -304,8 +298,6 @@ def _side_by_side(
 ) -> list[dict[str, Any]]:
     """Fitted attributes at several betas; callbacks hear of one estimator's epochs."""
     fitting = shared._fitting(X, sample_weight, goes_on=False, betas=betas)
-    if not shared.verbose and not getattr(shared, "_skl_callbacks", None):
-        return fitting.train(None)
     report = Report(shared, X, fitting.attributes)
     found = fitting.train(report)
     report.close()
@@ -338,7 +330,8 @@ def _fit_betas_at_once(
                 f"ones to be a range, got {each}. Use method='separate'."
             )
         vae = clone(vae).set_params(balance=MultiRate(low=min(each), high=max(each)))
-    return _silent(fit_multirate(vae, X, each, sample_weight))
+    models = fit_multirate(vae, X, each, sample_weight)
+    return [without_callbacks(model) for model in models]
 
 
 class _Run(NamedTuple):

@@ -31,6 +31,12 @@ except ImportError:  # scikit-learn < 1.9
         return method
 
 
+def without_callbacks(estimator):
+    """Take the callbacks off an estimator, which a clone keeps, and return it."""
+    vars(estimator).pop("_skl_callbacks", None)
+    return estimator
+
+
 class _NoCallbacks:
     """Callback context that calls nobody."""
 
@@ -74,4 +80,5 @@ __all__ = [
     "rows_of",
     "validate_parameter_constraints",
     "with_callbacks",
+    "without_callbacks",
 ]

@@ -445,10 +445,14 @@ class BalancedVAE(
         columns = self._columns if goes_on else None
         rows, columns = self._numbers(X, columns)
         weight = check_sample_weight(sample_weight, rows)
-        if columns.is_category.any() and not weight.all():
-            # A row of weight zero is not there, and nor is a category of it alone.
-            X, weight = rows_of(X, np.flatnonzero(weight)), weight[weight > 0]
-            rows, columns = self._numbers(X, columns if goes_on else None)
+        if not weight.all():
+            # A row of weight zero is not there, nor is a category of it alone, nor does
+            # it say what "auto" means.
+            there = np.flatnonzero(weight)
+            rows, weight = rows[there], weight[there]
+            if columns.is_category.any():
+                X = rows_of(X, there)
+                rows, columns = self._numbers(X, columns if goes_on else None)
         return Fitting(
             self,
             rows,

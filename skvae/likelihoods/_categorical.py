@@ -68,6 +68,12 @@ class Categorical(Levels):
         """Learn the share of each level, half a row for one that no row holds."""
         super().learn(X, weight)
         self.blocks_ = blocks_of(self.n_levels_)
+        # Within their block, so that no step counts again.
+        self.block_offset_ = self.offset_.copy()
+        self.block_column_ = self.column_.copy()
+        for block in self.blocks_:
+            self.block_offset_[block.columns] -= block.places.start
+            self.block_column_[block.places] -= block.columns.start
 
     def n_parameters(self, n_features: int) -> int:
         """Width of the decoder's output: all levels of all columns."""
@@ -121,7 +127,7 @@ class Categorical(Levels):
         logits = parameters["logits"]
         return SegmentedCategorical(
             logits,
-            self.tensor("offset_", logits),
-            self.tensor("column_", logits),
+            self.tensor("block_offset_", logits),
+            self.tensor("block_column_", logits),
             self.blocks_,
         )

@@ -67,9 +67,9 @@ class SegmentedCategorical(Distribution):
     ----------
     logits : Tensor of shape (..., n_logits)
     offset : Tensor of shape (n_columns,)
-        Where each column's logits begin.
+        Where each column's logits begin in its block.
     column : Tensor of shape (n_logits,)
-        Which column each logit belongs to.
+        Which column of its block each logit belongs to.
     blocks : sequence of Block
         Columns that are one call each.
     """
@@ -82,10 +82,7 @@ class SegmentedCategorical(Distribution):
         self._segments: list[_Few | _Many] = [
             _Many()
             if block.is_wide
-            else _Few(
-                offset[block.columns] - block.places.start,
-                column[block.places] - block.columns.start,
-            )
+            else _Few(offset[block.columns], column[block.places])
             for block in blocks
         ]
         shape = torch.Size((*logits.shape[:-1], len(offset)))
