@@ -20,22 +20,18 @@ class Activation(NamedTuple):
 
     gain: float
     """Of start values that roughly keep the variance of what passes through."""
-    forward: Callable[[Tensor], Tensor]
-    backward: Callable[[Tensor, Tensor, Tensor], Tensor]
-    """From the gradient of the output, the input and the output to the gradient of
-    the input. May overwrite the gradient that it is given."""
+    function: Callable[[Tensor], Tensor]
+    with_slope: Callable[[Tensor], tuple[Tensor, Tensor]]
+    """The function and its derivative, of a tensor that may be overwritten."""
 
 
 def _relu(x: Tensor) -> Tensor:
     return x.relu()
 
 
-def _relu_backward(gradient: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    import torch
-
-    return torch.ops.aten.threshold_backward.grad_input(
-        gradient, y, 0.0, grad_input=gradient
-    )
+def _relu_with_slope(x: Tensor) -> tuple[Tensor, Tensor]:
+    y = x.relu_()
+    return y, y.sign()
 
 
 def _silu(x: Tensor) -> Tensor:
@@ -44,10 +40,11 @@ def _silu(x: Tensor) -> Tensor:
     return silu(x)
 
 
-def _silu_backward(gradient: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    import torch
-
-    return torch.ops.aten.silu_backward.grad_input(gradient, x, grad_input=gradient)
+def _silu_with_slope(x: Tensor) -> tuple[Tensor, Tensor]:
+    # The exponential is what costs, and torch's own derivative computes it again.
+    gate = x.sigmoid()
+    y = x * gate
+    return y, gate.addcmul_(gate, x.sub_(y))
 
 
 def _gelu(x: Tensor) -> Tensor:
@@ -56,25 +53,24 @@ def _gelu(x: Tensor) -> Tensor:
     return gelu(x)
 
 
-def _gelu_backward(gradient: Tensor, x: Tensor, y: Tensor) -> Tensor:
+def _gelu_with_slope(x: Tensor) -> tuple[Tensor, Tensor]:
     import torch
 
-    return torch.ops.aten.gelu_backward.grad_input(gradient, x, grad_input=gradient)
+    return _gelu(x), torch.ops.aten.gelu_backward(torch.ones_like(x), x)
 
 
 def _tanh(x: Tensor) -> Tensor:
     return x.tanh()
 
 
-def _tanh_backward(gradient: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    import torch
-
-    return torch.ops.aten.tanh_backward.grad_input(gradient, y, grad_input=gradient)
+def _tanh_with_slope(x: Tensor) -> tuple[Tensor, Tensor]:
+    y = x.tanh()
+    return y, x.fill_(1.0).addcmul_(y, y, value=-1.0)
 
 
 ACTIVATIONS = {
-    "silu": Activation(math.sqrt(2.0), _silu, _silu_backward),
-    "relu": Activation(math.sqrt(2.0), _relu, _relu_backward),
-    "gelu": Activation(math.sqrt(2.0), _gelu, _gelu_backward),
-    "tanh": Activation(1.0, _tanh, _tanh_backward),
+    "silu": Activation(math.sqrt(2.0), _silu, _silu_with_slope),
+    "relu": Activation(math.sqrt(2.0), _relu, _relu_with_slope),
+    "gelu": Activation(math.sqrt(2.0), _gelu, _gelu_with_slope),
+    "tanh": Activation(1.0, _tanh, _tanh_with_slope),
 }

@@ -99,8 +99,8 @@ class _Tape(NamedTuple):
     rows: list[Tensor]
     before: list[Tensor]
     """What comes out of a layer, before its gate."""
-    gated: list[Tensor]
-    """What goes into the activation."""
+    slopes: list[Tensor]
+    """Derivative of the activation after the gate."""
     gates: Tensor
     """Of all hidden units, of shape (n_replicas, n_rows, n_units)."""
 
@@ -139,14 +139,15 @@ class GatedLayers(Layers):
         self, weights: Weights, x: Tensor, place: Tensor
     ) -> tuple[Tensor, _Tape]:
         """Output at the places of the rows, and what the way back needs."""
-        activate = ACTIVATIONS[self.activation].forward
+        with_slope = ACTIVATIONS[self.activation].with_slope
         gates = self.kind.forward(affine(weights[self.gate], place))
         tape = _Tape([x], [], [], gates)
         parts = gates.split(self.hidden, dim=-1)
         for layer, gate in zip(self.names[:-1], parts, strict=True):
             tape.before.append(dense(weights, layer, tape.rows[-1]))
-            tape.gated.append(tape.before[-1] * gate)
-            tape.rows.append(activate(tape.gated[-1]))
+            hidden, slope = with_slope(tape.before[-1] * gate)
+            tape.rows.append(hidden)
+            tape.slopes.append(slope)
         return dense(weights, self.names[-1], tape.rows[-1]), tape
 
     def backward_at(
@@ -161,7 +162,6 @@ class GatedLayers(Layers):
         """Write the gradients of the weights, and return that of the rows."""
         import torch
 
-        backward = ACTIVATIONS[self.activation].backward
         gradient, to_gates = to_output, torch.empty_like(tape.gates)
         gates = tape.gates.split(self.hidden, dim=-1)
         parts = to_gates.split(self.hidden, dim=-1)
@@ -172,7 +172,7 @@ class GatedLayers(Layers):
             if i > 0 or to_rows:
                 gradient = torch.bmm(gradient, weights[f"{layer}.weight"].mT)
             if i > 0:
-                gradient = backward(gradient, tape.gated[i - 1], rows)
+                gradient.mul_(tape.slopes[i - 1])
                 torch.mul(gradient, tape.before[i - 1], out=parts[i - 1])
                 gradient.mul_(gates[i - 1])
         to_map = self.kind.backward(to_gates, tape.gates)

@@ -23,8 +23,8 @@ class _Tape(NamedTuple):
 
     rows: list[Tensor]
     """That go into it, of shape (n_replicas, n_rows, n_in)."""
-    before: list[Tensor]
-    """What comes out of it, before the activation."""
+    slopes: list[Tensor]
+    """Derivative of the activation after it, at what comes out of it."""
 
 
 class Layers(Function):
@@ -77,33 +77,39 @@ class Layers(Function):
 
     def __call__(self, weights: Weights, x: Tensor) -> Tensor:
         """Map rows through the layers."""
-        return self._forward(weights, x)[0]
+        activate = ACTIVATIONS[self.activation].function
+        hidden = x = self._of_each(weights, x)
+        for layer in self.names[:-1]:
+            hidden = activate(dense(weights, layer, hidden))
+        return self._output(weights, x, hidden)
 
     def vjp(
         self, weights: Weights, x: Tensor, *, to_rows: bool
     ) -> tuple[Tensor, Pullback]:
         """Output, and its derivatives in closed form."""
-        output, tape = self._forward(weights, x)
+        with_slope = ACTIVATIONS[self.activation].with_slope
+        tape = _Tape([self._of_each(weights, x)], [])
+        for layer in self.names[:-1]:
+            hidden, slope = with_slope(dense(weights, layer, tape.rows[-1]))
+            tape.rows.append(hidden)
+            tape.slopes.append(slope)
+        output = self._output(weights, tape.rows[0], tape.rows[-1])
 
         def pullback(to_output: Tensor, gradients: Weights) -> Tensor | None:
             return self._backward(weights, tape, to_output, gradients, to_rows)
 
         return output, pullback
 
-    def _forward(self, weights: Weights, x: Tensor) -> tuple[Tensor, _Tape]:
-        """Output, and what the way back needs."""
-        activate = ACTIVATIONS[self.activation].forward
-        if x.ndim == 2:
-            # The same rows for all replicas.
-            x = x.expand(len(weights[f"{self.names[0]}.bias"]), -1, -1)
-        tape = _Tape([x], [])
-        for layer in self.names[:-1]:
-            tape.before.append(dense(weights, layer, tape.rows[-1]))
-            tape.rows.append(activate(tape.before[-1]))
-        output = dense(weights, self.names[-1], tape.rows[-1])
+    def _of_each(self, weights: Weights, x: Tensor) -> Tensor:
+        """Rows of each replica, which are the same where there is no axis for them."""
+        return x if x.ndim == 3 else x.expand(len(weights[f"{self.names[0]}.bias"]), -1, -1)
+
+    def _output(self, weights: Weights, x: Tensor, hidden: Tensor) -> Tensor:
+        """What the last layer and the linear map give."""
+        output = dense(weights, self.names[-1], hidden)
         if self.n_linear:
             output[..., : self.n_linear].baddbmm_(x, weights[self.linear])
-        return output, tape
+        return output
 
     def _backward(
         self,
@@ -116,7 +122,6 @@ class Layers(Function):
         """Write the gradients of the weights, and return that of the rows."""
         import torch
 
-        backward = ACTIVATIONS[self.activation].backward
         gradient = to_output
         for i in range(len(self.names) - 1, -1, -1):
             layer, rows = self.names[i], tape.rows[i]
@@ -125,7 +130,7 @@ class Layers(Function):
             if i > 0 or to_rows:
                 gradient = torch.bmm(gradient, weights[f"{layer}.weight"].mT)
             if i > 0:
-                gradient = backward(gradient, tape.before[i - 1], rows)
+                gradient.mul_(tape.slopes[i - 1])
         if self.n_linear:
             beside = to_output[..., : self.n_linear]
             torch.bmm(tape.rows[0].mT, beside, out=gradients[self.linear])
@@ -136,7 +141,7 @@ class Layers(Function):
 
 def dense(weights: Weights, layer: str, x: Tensor) -> Tensor:
     """Affine map of rows by each replica's weights."""
-    bias = weights[f"{layer}.bias"][:, None, :]
+    bias = weights[f"{layer}.bias"].unsqueeze(1)
     return bias.baddbmm(x, weights[f"{layer}.weight"])
 
 
