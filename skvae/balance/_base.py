@@ -167,7 +167,7 @@ class BalancePolicy(BaseEstimator):
             return sizes.variance.repeat(sizes.n_replicas, 1)
         if sizes.noise_variance is not None:
             return pool(sizes.noise_variance, self.scope)
-        return pool(sizes.data_variance[None], self.scope).repeat(sizes.n_replicas, 1)
+        return pool(sizes.data_variance, self.scope).repeat(sizes.n_replicas, 1)
 
     def init_parameters(self, sizes: Sizes) -> dict[str, Tensor]:
         """Start values of what the policy trains by gradient, replica axis first."""
@@ -261,8 +261,8 @@ class BalancePolicy(BaseEstimator):
 
 
 def pool(values: Tensor, scope: str) -> Tensor:
-    """Mean over features, of shape (n_replicas, 1), where the scope is "shared"."""
-    return values.mean(dim=1, keepdim=True) if scope == "shared" else values
+    """Mean over features, whose axis is the last, where the scope is "shared"."""
+    return values.mean(dim=-1, keepdim=True) if scope == "shared" else values
 
 
 def map_state(function: Callable[[Any], Any], state: Any) -> Any:

@@ -80,5 +80,5 @@ class LearnedVariance(BalancePolicy):
         """State with the variance as trained so far."""
         # The floor is added rather than clamped to: a clamp has no gradient below
         # itself, so a variance that once fell there would never come back.
-        variance = parameters["log_variance"].exp() + pool(floor[None], self.scope)
+        variance = parameters["log_variance"].exp() + pool(floor, self.scope)
         return state._replace(variance=variance)

@@ -22,8 +22,9 @@ class RunningAverageState(NamedTuple):
     """Running average of the squared error, in the shape of the variance."""
     lowest: Tensor
     """The smallest that the average has been, in the same shape."""
-    started: Tensor
-    """0 before the first batch and 1 after it, of shape (n_replicas, 1)."""
+    kept: Tensor
+    """Share of the average that the next step keeps: 0 before the first batch, of
+    shape (n_replicas, 1)."""
     spread: Spread
 
 
@@ -114,7 +115,7 @@ class RunningAverage(ClosedFormVariance):
             average=variance,
             # Before the first batch there is nothing to stay below.
             lowest=torch.full_like(variance, torch.finfo(variance.dtype).max),
-            started=0.0 * beta[:, None],
+            kept=0.0 * beta[:, None],
             spread=self.init_spread(variance, sizes),
         )
 
@@ -127,8 +128,7 @@ class RunningAverage(ClosedFormVariance):
     ) -> Any:
         """State with the batch's error averaged in."""
         error = pool(error, self.scope)
-        kept = self.decay * state.started
-        average = error.lerp(state.average, kept)
+        average = error.lerp(state.average, state.kept)
         lowest = state.lowest.minimum(average)
         if self.variant == "ratchet":
             average = lowest
@@ -137,5 +137,5 @@ class RunningAverage(ClosedFormVariance):
             variance=self.variance_of(followed, state.spread, floor),
             average=average,
             lowest=lowest,
-            started=state.started.new_ones(state.started.shape),
+            kept=state.kept.clamp(min=self.decay),
         )

@@ -90,7 +90,7 @@ class ClosedFormVariance(BalancePolicy):
 
     def variance_of(self, error: Tensor, spread: Spread, floor: Tensor) -> Tensor:
         """Variance in force for an error in the shape of the variance."""
-        least = pool(floor[None], self.scope)
+        least = pool(floor, self.scope)
         variance = error.maximum(least) * spread.ratio
         if self.scope == "auto":
             shared = variance.mean(dim=1, keepdim=True)

@@ -92,8 +92,8 @@ class Calibration(NamedTuple):
         if held_out_error is None:
             # Whether each feature has its own is a question to new rows.
             scope = "shared" if scope == "auto" else scope
-            return pool(error, scope).maximum(pool(self.floor[None], scope))
-        floor = pool(self.floor[None], scope)
+            return pool(error, scope).maximum(pool(self.floor, scope))
+        floor = pool(self.floor, scope)
         shape = pool(error, scope).maximum(floor)
         held_out = pool(held_out_error, scope)
         # The median: one column that the training rows know nothing of is no sign that

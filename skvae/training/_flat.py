@@ -52,7 +52,7 @@ class Flat:
     def clip(self, max_norm: float) -> None:
         """Scale the gradient of each replica down to `max_norm`."""
         norm = torch.linalg.vector_norm(self.gradient, dim=1, keepdim=True)
-        self.gradient.mul_(max_norm / norm.clamp(min=max_norm))
+        self.gradient.div_(norm.div_(max_norm).clamp_(min=1.0))
 
     def step(self, learning_rate: float | Tensor, weight_decay: float) -> None:
         """Take one step of Adam with decoupled weight decay."""

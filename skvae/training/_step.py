@@ -73,6 +73,7 @@ class Differentiator:
     ) -> None:
         self.module, self.policy, self.floor = module, policy, floor
         self.trained = trained
+        #: Whether no step needs a graph, but one of a batch with missing cells.
         self.is_closed = (
             module.divergence.is_rate
             and module.posterior is POSTERIORS["diagonal"]

@@ -6,6 +6,7 @@ import math
 from dataclasses import replace
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from skvae._module import Module
@@ -97,18 +98,18 @@ class Stepper:
             Share of the planned steps that are done with this one.
         """
         self.n_steps += 1
-        batch = Batch(
-            self.rows.x.index_select(0, index),
-            self.weight.index_select(0, index),
-            noise,
-            len(self.rows.x),
-            None
-            if self.rows.observed is None
-            else self.rows.observed.index_select(0, index),
-        )
-        flat = self.flat
-        step = self.differentiate(self.balance, flat.weights, flat.gradients, batch)
-        flat.clip(self.max_norm)
-        flat.step(learning_rate, self.plan.weight_decay)
-        self.balance = self.policy.update(step.state, step.terms, progress)
+        flat, x, observed = self.flat, self.rows.x, self.rows.observed
+        # Without a graph torch need not look for one at each operation.
+        with torch.inference_mode(observed is None and self.differentiate.is_closed):
+            batch = Batch(
+                x.index_select(0, index),
+                self.weight.index_select(0, index),
+                noise,
+                len(x),
+                None if observed is None else observed.index_select(0, index),
+            )
+            step = self.differentiate(self.balance, flat.weights, flat.gradients, batch)
+            flat.clip(self.max_norm)
+            flat.step(learning_rate, self.plan.weight_decay)
+            self.balance = self.policy.update(step.state, step.terms, progress)
         return step

@@ -152,7 +152,7 @@ def train(
             record |= found
             if error is not None and calibration is not None:
                 # Not below the floor: nothing may be left of the training error.
-                least = pool(state.floor[None], policy.scope)
+                least = pool(state.floor, policy.scope)
                 ratio = judged / pool(error, policy.scope).maximum(least)
                 balance = stepper.balance = policy.judged(balance, ratio)
             reached = functools.partial(

@@ -9,12 +9,16 @@ from skvae.training._plan import steps_of
 from skvae.training._stepper import Stepper
 
 
+# Without gradients to record, `item` is not taken apart into what it does.
+READING = {"_local_scalar_dense", "item", "nonzero", "is_nonzero", "lift_fresh"}
+
+
 class Pure(TorchDispatchMode):
     """Refuses what a recorded step may not do: read numbers, or be given them."""
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         name = func.overloadpacket.__name__
-        if name in {"_local_scalar_dense", "nonzero", "is_nonzero", "lift_fresh"}:
+        if name in READING:
             # What a graph of a GPU raises then.
             raise RuntimeError(f"{name} is not permitted while capturing")
         return func(*args, **(kwargs or {}))
@@ -39,8 +43,10 @@ class StandIn:
         self.n_recorded += 1
 
         def replay():
-            for place, new in zip(leaves(found), leaves(function()), strict=True):
-                place.copy_(new)
+            # As a graph writes, whatever the mode that the places were made in.
+            with torch.inference_mode():
+                for place, new in zip(leaves(found), leaves(function()), strict=True):
+                    place.copy_(new)
 
         return found, replay
 
