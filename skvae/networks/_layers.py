@@ -102,7 +102,9 @@ class Layers(Function):
 
     def _of_each(self, weights: Weights, x: Tensor) -> Tensor:
         """Rows of each replica, which are the same where there is no axis for them."""
-        return x if x.ndim == 3 else x.expand(len(weights[f"{self.names[0]}.bias"]), -1, -1)
+        if x.ndim == 3:
+            return x
+        return x.expand(len(weights[f"{self.names[0]}.bias"]), -1, -1)
 
     def _output(self, weights: Weights, x: Tensor, hidden: Tensor) -> Tensor:
         """What the last layer and the linear map give."""

@@ -8,7 +8,6 @@ from skvae.training._captured import CapturedStepper
 from skvae.training._plan import steps_of
 from skvae.training._stepper import Stepper
 
-
 # Without gradients to record, `item` is not taken apart into what it does.
 READING = {"_local_scalar_dense", "item", "nonzero", "is_nonzero", "lift_fresh"}
 
