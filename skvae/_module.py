@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from skvae._linear_model import LinearWeights
+from skvae._positions import columns_of
 from skvae.balance._base import Terms
 from skvae.divergences._base import Divergence, Draws
 from skvae.divergences._posterior import POSTERIORS, FullPosterior, Posterior
@@ -165,7 +166,8 @@ class Module:
         if observed is None:
             gaps = x.new_zeros((*x.shape[:-1], len(self.masked)))
         else:
-            gaps = (~observed[..., list(self.masked)]).to(x)
+            masked = np.array(self.masked, dtype=np.intp)
+            gaps = (~columns_of(observed, masked)).to(x)
         return torch.cat([inputs, gaps], dim=-1)
 
     def encode(
@@ -273,7 +275,8 @@ class Module:
         share = sample.weight.sum(dim=0)
         if not self.likelihood.has_rest:
             return share
-        return share[torch.from_numpy(self.likelihood.dispersed(self.n_features))]
+        dispersed = np.flatnonzero(self.likelihood.dispersed(self.n_features))
+        return columns_of(share, dispersed)
 
     def distortion(
         self, sample: Sample, error: Tensor | None, variance: Tensor

@@ -130,6 +130,7 @@ KINDS = {
     "_cv_routing": "cv",
     "_linear_columns": "theory",
     "_linear_model": "theory",
+    "_positions": "theory",
     "_rows": "leaf",
     "_columns": "leaf",
     "_history": "leaf",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from skvae._linear_columns import LinearColumns
+from skvae._positions import columns_of
 from skvae.likelihoods._base import Likelihood
 from skvae.likelihoods._groups import Group, at, key, own_parameters, picked
 
@@ -206,8 +207,7 @@ class ByColumns(Likelihood):
         return torch.cat(
             [
                 g.likelihood.inputs(
-                    x[..., g.columns],
-                    None if observed is None else observed[..., g.columns],
+                    g.of(x), None if observed is None else g.of(observed)
                 )
                 for g in self._groups
             ],
@@ -228,7 +228,7 @@ class ByColumns(Likelihood):
         return self._of_cells(
             parameters,
             variance,
-            lambda g, *own: g.likelihood.log_prob(x[..., g.columns], *own),
+            lambda g, *own: g.likelihood.log_prob(g.of(x), *own),
         )
 
     def mean(self, parameters: dict[str, Tensor], variance: Tensor) -> Tensor:
@@ -300,17 +300,17 @@ class ByColumns(Likelihood):
         if not self.has_variance:
             return None
         errors, places = [], []
-        for i, (likelihood, columns) in enumerate(self._groups):
-            if likelihood.has_variance:
-                own_weight = weight if weight.ndim == 1 else weight[:, columns]
-                error = likelihood.expected_error(
-                    x[..., columns], own_parameters(parameters, i), own_weight
+        for i, group in enumerate(self._groups):
+            if group.likelihood.has_variance:
+                own = own_parameters(parameters, i)
+                error = group.likelihood.expected_error(
+                    group.of(x), own, group.of(weight)
                 )
                 assert error is not None
                 errors.append(error)
-                places.append(columns)
+                places.append(group.columns)
         order = np.argsort(np.concatenate(places))
-        return torch.cat(errors, dim=-1)[..., torch.as_tensor(order)]
+        return columns_of(torch.cat(errors, dim=-1), order)
 
     def distortion_from_error(
         self, error: Tensor, variance: Tensor, share: Tensor | float = 1.0
@@ -319,9 +319,9 @@ class ByColumns(Likelihood):
         total: Tensor | float = 0.0
         for group in self._dispersed_groups:
             places = self._places(group)
-            own = share if isinstance(share, float) else share[places]
+            own = share if isinstance(share, float) else columns_of(share, places)
             total = total + group.likelihood.distortion_from_error(
-                error[:, places], at(variance, places), own
+                columns_of(error, places), at(variance, places), own
             )
         return total  # type: ignore[return-value]
 
@@ -330,11 +330,11 @@ class ByColumns(Likelihood):
     ) -> Tensor:
         """Distortion of the columns that have no dispersion."""
         total: Tensor | float = 0.0
-        for i, (likelihood, columns) in enumerate(self._groups):
-            if not likelihood.has_variance:
-                own_weight = weight if weight.ndim == 1 else weight[:, columns]
-                total = total + likelihood.distortion(
-                    x[..., columns], own_parameters(parameters, i), own_weight
+        for i, group in enumerate(self._groups):
+            if not group.likelihood.has_variance:
+                own = own_parameters(parameters, i)
+                total = total + group.likelihood.distortion(
+                    group.of(x), own, group.of(weight)
                 )
         return total  # type: ignore[return-value]
 
@@ -387,7 +387,7 @@ class ByColumns(Likelihood):
             function(group, own, dispersion)
             for group, own, dispersion in self._shares(parameters, variance)
         ]
-        return torch.cat(parts, dim=-1)[..., torch.as_tensor(self._order)]
+        return columns_of(torch.cat(parts, dim=-1), self._order)
 
     def _in_order(self, parts: Sequence[Floats]) -> Floats:
         """Columns of all groups in the order of the table."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from skvae._positions import columns_of
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -19,6 +21,10 @@ class Group(NamedTuple):
 
     likelihood: Likelihood
     columns: NDArray[np.intp]
+
+    def of(self, values: Tensor) -> Tensor:
+        """What is theirs of a tensor with an axis of columns; one without stays so."""
+        return values if values.ndim == 1 else columns_of(values, self.columns)
 
 
 def key(i: int, name: str) -> str:
@@ -38,7 +44,7 @@ def own_parameters(parameters: dict[str, Tensor], i: int) -> dict[str, Tensor]:
 
 def at(variance: Tensor, places: NDArray[np.intp]) -> Tensor:
     """Dispersions of some columns; one for all stays so."""
-    return variance if variance.shape[1] == 1 else variance[:, places]
+    return variance if variance.shape[1] == 1 else columns_of(variance, places)
 
 
 def picked(names: Sequence[str] | None, columns: NDArray[np.intp]) -> list | None:

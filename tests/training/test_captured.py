@@ -2,8 +2,13 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from skvae._module import Module
 from skvae.balance import POLICIES, Constant, Linear, MultiRate, RunningAverage
-from skvae.balance._base import tensors_of
+from skvae.balance._base import Sizes, tensors_of
+from skvae.divergences import KL
+from skvae.likelihoods import Bernoulli, ByColumns, Categorical, Gaussian
+from skvae.networks import MLP
+from skvae.training import Rows, init
 from skvae.training._captured import CapturedStepper
 from skvae.training._plan import steps_of
 from skvae.training._stepper import Stepper
@@ -111,6 +116,41 @@ def test_replayed_steps_are_the_steps(
         tensors_of(eager.balance), tensors_of(captured.balance), strict=True
     ):
         torch.testing.assert_close(left, right)
+
+
+@pytest.mark.parametrize("has_gaps", [False, True])
+def test_mixed_columns_and_missing_cells_are_recorded(
+    has_gaps, make_problem, make_plan
+):
+    problem, plan = make_problem(), make_plan()
+    rows, n_features = problem.rows, problem.module.n_features
+    x = rows.x.clone()
+    x[:, 2:] = (x[:, 2:] > 0.0).double()
+    groups = [(Gaussian(), [1, 0]), (Bernoulli(), [3]), (Categorical(), [4, 2])]
+    likelihood = ByColumns(groups).fit(x.numpy())
+    masked = (1, 4) if has_gaps else ()
+    problem.module = Module(
+        MLP((6,)), likelihood, KL(), n_features, n_components=2, masked=masked
+    )
+    observed = None
+    if has_gaps:
+        generator = torch.Generator().manual_seed(0)
+        observed = torch.ones(x.shape, dtype=torch.bool)
+        observed[:, masked] = torch.rand(len(x), 2, generator=generator) > 0.2
+        x[~observed] = 0.0
+    rows = Rows(x, rows.weight, observed)
+    policy, ones = RunningAverage(), torch.ones(2).double()
+    sizes = Sizes(2, 2, 2, ones[:1], ones)
+    beta = torch.tensor([0.5, 2.0]).double()
+    state = init(problem.module, policy, sizes, beta, 1e-6 * ones, seed=0)
+    arguments = problem.module, policy, state, rows, plan
+    eager, captured = Stepper(*arguments), CapturedStepper(*arguments)
+    captured.record = StandIn(captured)
+    for step in steps(problem, plan):
+        one, other = eager(*step), captured(*step)
+        torch.testing.assert_close(one.objective, other.objective)
+    assert captured.record.n_recorded == 1
+    torch.testing.assert_close(eager.flat.values, captured.flat.values)
 
 
 def test_policy_that_reads_numbers_goes_on_with_one_warning(make_problem, make_plan):
