@@ -60,11 +60,10 @@ import {module}
 print(time.perf_counter() - start)
 """
 
-# The rows are drawn in place and the estimator comes from a file, so that nothing but
-# they and the imports are in memory before. On Linux ru_maxrss starts at what the
-# parent had when it forked; VmHWM does not. (macOS has only the first, in bytes.)
-MEMORY = """
-import json, pickle, resource, sys, warnings
+# What reads the peak memory of a process in bytes. On Linux ru_maxrss starts at what
+# the parent had when it forked; VmHWM does not. (macOS has only the first.)
+PEAK = """
+import json, resource, sys, warnings
 import numpy as np, torch
 def peak():
     if sys.platform == "darwin":
@@ -73,15 +72,38 @@ def peak():
         return next(1024 * int(line.split()[1]) for line in lines if "VmHWM" in line)
 warnings.simplefilter("ignore")
 torch.set_num_threads(1)
+random = np.random.default_rng(0)
+"""
+
+# The rows are drawn in place and the estimator comes from a file, so that nothing but
+# they and the imports are in memory before.
+MEMORY = (
+    PEAK
+    + """
+import pickle
 with open({path!r}, "rb") as file:
     vae = pickle.load(file)
-random = np.random.default_rng(0)
 X = random.standard_normal(({n_rows}, {n_features}), dtype={dtype!r})
 before = peak()
 result = vae.{method}(X)
 out = result.nbytes if isinstance(result, np.ndarray) else 0
 print(json.dumps(dict(before=before, peak=peak(), rows=X.nbytes, out=out)))
 """
+)
+
+# One column of many levels beside three of numbers.
+LEVELS = (
+    PEAK
+    + """
+from skvae import BalancedVAE
+X = random.standard_normal(({n_rows}, 4), dtype="float32")
+X[:, 0] = np.arange(len(X)) % {n_levels}
+columns = [("categorical", [0]), ("gaussian", [1, 2, 3])]
+before = peak()
+BalancedVAE(likelihood=columns, max_iter=1, random_state=0).fit(X)
+print(peak() - before)
+"""
+)
 
 
 def in_process(code, **values):
@@ -171,6 +193,12 @@ def memory_of(case, runs):
         "beyond": [run["peak"] - run["before"] - run["out"] for run in runs],
         "rows": [run["rows"] for run in runs],
     }
+
+
+def levels(numbers, n_rows):
+    """Bytes beyond the rows that a fit needs, by the levels of one column."""
+    found = [in_process(LEVELS, n_levels=n, n_rows=n_rows) for n in numbers]
+    return [list(pair) for pair in zip(numbers, found, strict=True)]
 
 
 def throughput(n_rows, n_turns):
@@ -295,6 +323,7 @@ def main():
     results = {
         "fit": {"curve": curve, **growth(curve)},
         "memory": peaks(["fit", "transform", "score_samples"], memory_sizes),
+        "levels": levels([10, 100, 1000, 5000], n_rows=20_000),
         "throughput": throughput(scored, n_turns),
         "imports": imports(3 if args.quick else 15),
         "first_fit": first_fit(n_turns),

@@ -70,6 +70,10 @@ def scaling_tables(results):
         ],
     )
     sizes = ", ".join(f"{size / 1e6:.0f}" for size in results["memory"][0]["rows"])
+    levels = table_of(
+        ["levels", "MB beyond the rows"],
+        [[f"{n:,}", f"{value / 1e6:.0f}"] for n, value in results["levels"]],
+    )
     throughput = table_of(
         ["method", "rows", "rows a second", "of the products"],
         [
@@ -95,6 +99,9 @@ def scaling_tables(results):
             f"and what it returns, for X of {sizes} MB in float32 and twice that in "
             "float64:",
             memory,
+            "What a fit needs beyond 20,000 rows with a column of categories, by the "
+            "number of its levels (the batch size is that of the defaults):",
+            levels,
             "`score_samples` decodes each row at all nodes of its quadrature; these "
             "products are counted.",
             throughput,
