@@ -221,6 +221,7 @@ def factor_analysis(
     n_components: int,
     floor: float,
     is_free: NDArray[np.bool_] | None = None,
+    beta: float = 1.0,
 ) -> NDArray[np.float64]:
     """Noise variances of maximum-likelihood factor analysis.
 
@@ -238,6 +239,9 @@ def factor_analysis(
     is_free : ndarray of shape (n_features,), dtype=bool, or None, default=None
         Features whose noise variance is sought; that of the others is 1. None says
         all.
+    beta : float, default=1.0
+        Weight of the rate of the linear autoencoder whose optimum this is; with 1 it
+        is maximum likelihood.
 
     Returns
     -------
@@ -257,10 +261,11 @@ def factor_analysis(
         values = values.clip(min=0.0)
         is_factor = np.zeros(len(values), dtype=bool)
         is_factor[-n_components:] = True
-        is_factor &= values > 1.0
+        is_factor &= values > beta
         # What a factor explains is known to the likelihood up to its logarithm.
-        nats = np.where(is_factor, np.log(values.clip(min=1e-300)) + 1.0, values)
-        slope = np.where(is_factor, 1.0, values)
+        nats = beta * (np.log(values.clip(min=1e-300) / beta) + 1.0)
+        nats = np.where(is_factor, nats, values)
+        slope = np.where(is_factor, beta, values)
         gradient = 1.0 - np.square(vectors) @ slope
         return 0.5 * float(nats.sum() + log_variance.sum()), 0.5 * gradient
 

@@ -21,6 +21,11 @@ _MAX_FACTOR_ANALYSIS = 500
 # column's. One that is almost zero says that a column is known exactly from others.
 _FLOORS = (1e-5, 1e-3, 1e-2, 1e-1)
 
+# Weight of the rate at which the noise of columns beside levels is sought. At 1 the
+# likelihood is flat where a latent copies a column: it says as many nats as it costs.
+# A little above, a latent is for what columns share.
+_PRICE = 1.1
+
 
 def linear_start(
     x: Floats,
@@ -74,8 +79,10 @@ def linear_start(
     else:
         covariance = _covariance(x - center, weight)
         least = _FLOORS if held_out is not None else _FLOORS[:1]
+        price = 1.0 if is_free.all() else _PRICE
         noises = [
-            factor_analysis(covariance, n_components, floor, is_free) for floor in least
+            factor_analysis(covariance, n_components, floor, is_free, price)
+            for floor in least
         ]
     models = []
     for noise in noises:

@@ -220,6 +220,25 @@ def test_factor_analysis_is_not_below_that_of_scikit_learn(load, n_components):
     assert (noise >= 1e-5 * np.diag(covariance) * (1.0 - 1e-9)).all()
 
 
+@pytest.mark.parametrize("beta", [0.5, 1.0, 1.5])
+def test_factor_analysis_is_optimal_together_with_beta(beta):
+    X = load_wine().data
+    X = (X - X.mean(axis=0)) / X.std(axis=0)
+    weight = np.full(len(X), 1.0 / len(X))
+
+    def loss(log_noise):
+        model = LinearModel.from_rows(X / np.exp(0.5 * log_noise), weight, 3)
+        error, rate = model.squared_error(beta), model.rate(beta)
+        return 0.5 * (error + log_noise.sum()) + beta * rate
+
+    covariance = np.cov(X.T, bias=True)
+    found = np.log(factor_analysis(covariance, 3, 1e-2, beta=beta))
+    inside = (found > np.log(1.1e-2)) & (found < np.log(0.99))
+    assert inside.sum() > 5
+    for step in 0.05 * np.eye(len(found))[inside]:
+        assert loss(found) < min(loss(found + step), loss(found - step))
+
+
 def test_factor_analysis_is_equivariant_to_units():
     X = load_wine().data
     scale = np.geomspace(0.01, 100.0, 13)

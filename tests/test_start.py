@@ -112,6 +112,26 @@ def test_floor_of_the_noise_is_chosen_by_held_out_rows():
     assert gain > 1.0
 
 
+def test_latents_are_for_what_columns_share_beside_levels():
+    """As many latents as columns of numbers could as well copy each of them."""
+    random = np.random.RandomState(0)
+    x = independent(1000, np.full(4, 1.0), 0)
+    levels = np.where(random.uniform(size=(1000, 3)) < 0.4, 1.0, 0.0)
+    levels = (levels - 0.4) / np.sqrt(0.4)
+    x = np.column_stack([x, levels, x[:, 0] + x[:, 1]])
+    is_free = np.array(4 * [True] + 3 * [False] + [True])
+    weight, floor = np.full(1000, 1e-3), np.full(8, 1e-6)
+    rows = x[:750], np.full(750, 1 / 750)
+    held_out = x[750:], np.full(250, 1 / 250)
+    arguments = 5, 1.0, "feature", floor, is_free
+    for some, judged in ((rows, held_out), ((x, weight), None)):
+        _, noise = linear_start(*some, judged, *arguments)
+        assert (noise[~is_free] == 1.0).all()
+        assert noise[2:4].min() > 0.5, noise
+        # A sum and its parts are known exactly, by one latent less than they are.
+        assert noise[[0, 1, 7]].max() < 1e-3, noise
+
+
 def test_variance_is_not_below_the_floor():
     X = standardized(load_wine)
     floor = np.linspace(0.2, 0.9, 13)
