@@ -154,7 +154,8 @@ class BalancedVAE(
 
     n_iter_no_change : int, default=15
         Epochs to wait for a better elbo, at least 1. Counted from the end of the
-        schedule of `balance`.
+        schedule of `balance`, and without those whose learning rate is above that of
+        the best epoch while the training rows, too, are explained worse.
 
     tol : float, default=1e-4
         By how many nats per row an elbo must be better to count, at least 0.

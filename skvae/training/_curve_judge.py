@@ -38,7 +38,8 @@ class CurveJudge(Judge):
         )
         self.seen_noise = noise.to(rows.x)
         self.eta = etas(self.n_models).to(rows.x)
-        self(epoch - 1, flat, balance.beta, balance.variance, None)
+        beta, variance = balance.beta, balance.variance
+        self(epoch - 1, flat, beta, variance, None, self.objective)
 
     def _judged(
         self, flat: Flat, variance_used: Tensor, train_error: Tensor | None

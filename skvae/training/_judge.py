@@ -15,6 +15,7 @@ from skvae.training._evaluate import Rows, evaluate, quadrature
 from skvae.training._flat import Flat
 from skvae.training._plan import Plan, noise_of
 from skvae.training._replicas import Reached
+from skvae.training._schedules import SCHEDULES
 from skvae.training._state import TrainingState
 
 # Held-out rows are judged with about this many decoded rows an epoch.
@@ -26,6 +27,9 @@ _OF_EACH_REPLICA = (
     "best_variance",
     "elbo",
     "bar",
+    "objective",
+    "factor",
+    "is_epoch",
     "waited",
     "stopped_at",
     "kept",
@@ -65,6 +69,10 @@ class Judge:
         self.best_beta, self.best_variance = state.balance.beta, state.balance.variance
         self.elbo = state.values.new_full((n_replicas,), -math.inf)
         self.bar = self.elbo.clone()
+        # Of what set the bar: what it minimised, its learning rate, and whether it was
+        # an epoch, not the start.
+        self.objective, self.factor = -self.elbo, torch.zeros_like(self.elbo)
+        self.is_epoch = self.elbo > -math.inf
         self.waited = state.values.new_zeros(n_replicas)
         never = state.n_epochs + plan.n_epochs
         self.stopped_at = torch.full((n_replicas,), never, device=state.values.device)
@@ -78,7 +86,8 @@ class Judge:
         rows = rows.take(few)
         noise = torch.tensor(nodes).to(rows.x)[:, None]
         error = evaluate(self.module, flat.weights, rows, noise).error
-        self(epoch - 1, flat, balance.beta, balance.variance, error)
+        beta, variance = balance.beta, balance.variance
+        self(epoch - 1, flat, beta, variance, error, self.objective)
 
     def reached(self, flat: Flat, balance: Any, first: int, epoch: int) -> Reached:
         """What each replica has come to; one that has diverged ends where it went.
@@ -121,8 +130,13 @@ class Judge:
         beta: Tensor,
         variance_used: Tensor,
         train_error: Tensor | None,
+        objective: Tensor,
     ) -> tuple[dict[str, Tensor], Tensor]:
         """Judge an epoch and keep its weights where they are better.
+
+        Where the learning rate and the objective are above what they were at the best
+        epoch, an elbo that is worse is no sign of overfitting: it may come back when
+        the rate comes down. Such an epoch does not count as one without a better elbo.
 
         Returns its entries of the history and the variance that it was judged with.
         """
@@ -145,7 +159,16 @@ class Judge:
         if is_settled and self.plan.patience is not None:
             clearly = elbo > self.bar + self.plan.tolerance
             self.bar = torch.where(clearly, elbo, self.bar)
-            self.waited = torch.where(clearly, 0.0, self.waited + 1.0)
+            factor = SCHEDULES[self.plan.schedule](done)
+            # The start has no objective: the least of the epochs since stands for it.
+            least = objective.minimum(self.objective)
+            least = torch.where(self.is_epoch, self.objective, least)
+            self.objective = torch.where(clearly, objective, least)
+            self.factor = torch.where(clearly, factor, self.factor)
+            self.is_epoch |= clearly & objective.isfinite()
+            is_shaken = objective > self.objective + self.plan.tolerance
+            is_shaken &= factor > self.factor
+            self.waited = torch.where(clearly, 0.0, self.waited + ~is_shaken)
             ends = runs & (self.waited >= self.plan.patience)
             self.stopped_at = torch.where(ends, epoch + 1, self.stopped_at)
         record = {

@@ -64,7 +64,7 @@ def test_stopped_replicas_leave_the_run(policy, make_problem, make_plan, monkeyp
         n_planned_epochs=40,
         steps_per_epoch=5,
         learning_rate=0.1,
-        patience=3,
+        patience=2,
         tolerance=1e-2,
     )
     together = problem.train(policy, BETAS, plan, judge=True)
