@@ -1,6 +1,7 @@
 """Real tables as they are: types, gaps and categories in, and the same out."""
 
 import functools
+import pickle
 
 import numpy as np
 import pandas as pd
@@ -139,6 +140,17 @@ def test_model_takes_rows_in_another_form(fitted, table):
         assert_array_equal(fitted("titanic").transform(frame), plain, form)
 
 
+@pytest.mark.parametrize("name", TABLES)
+def test_model_that_was_saved_does_the_same(fitted, table, name):
+    vae, rows = fitted(name), gaps_in(table(name)[:20])[0]
+    again = pickle.loads(pickle.dumps(vae))
+    for method in ("transform", "score_cells", "score_samples"):
+        assert_array_equal(getattr(again, method)(rows), getattr(vae, method)(rows))
+    pd.testing.assert_frame_equal(again.impute(rows), vae.impute(rows))
+    drawn = (each.sample(5, random_state=0) for each in (again, vae))
+    pd.testing.assert_frame_equal(*drawn)
+
+
 # --- scores ---------------------------------------------------------------------------
 
 
@@ -178,8 +190,9 @@ def test_mask_of_what_is_all_there_changes_nothing(table, monkeypatch):
 # --- gaps -----------------------------------------------------------------------------
 
 
-def test_gaps_of_every_kind_are_the_same(fitted, table):
-    vae, frame = fitted("titanic"), table("titanic")
+@pytest.mark.parametrize("name", TABLES)
+def test_gaps_of_every_kind_are_the_same(fitted, table, name):
+    vae, frame = fitted(name), gaps_in(table(name))[0]
     objects = frame.astype(object)
     for gap in (None, np.nan, pd.NA, float("nan")):
         same = objects.where(frame.notna(), gap)
@@ -187,14 +200,14 @@ def test_gaps_of_every_kind_are_the_same(fitted, table):
         assert_array_equal(vae.score_cells(same), vae.score_cells(frame))
 
 
-@pytest.mark.parametrize("name", ["adult", "bike_sharing_hourly", "gas_sensor_drift"])
+@pytest.mark.parametrize("name", TABLES)
 def test_gaps_that_fit_did_not_see(fitted, table, name):
     vae, frame = fitted(name), table(name)
     gaps, is_gap = gaps_in(frame)
     assert np.isfinite(vae.transform(gaps)).all()
     assert not vae.score_cells(gaps)[gaps.isna().to_numpy()].any()
     filled = vae.impute(gaps)
-    assert filled.notna().all(axis=None)
+    assert filled.loc[:, frame.notna().any()].notna().all(axis=None)
     is_there = gaps.notna().to_numpy()
     assert (filled.astype(object) == frame.astype(object)).to_numpy()[is_there].all()
     assert np.isfinite(vae.score_samples(filled)).all()
@@ -218,26 +231,33 @@ def test_column_that_is_missing_altogether(table, when):
         assert again["Embarked"].isna().all() == (when == "fit")
 
 
-def test_row_that_is_missing_altogether_says_nothing(table):
-    frame = table("titanic")
+@pytest.mark.parametrize("name", TABLES)
+def test_row_that_is_missing_altogether_says_nothing(table, name):
+    frame = table(name)
     empty = pd.DataFrame(np.nan, index=[0], columns=frame.columns).astype(object)
     gaps = pd.concat([frame.astype(object), empty])
     vae = BalancedVAE(2, **SMALL).fit(gaps)
     assert np.isfinite(vae.transform(gaps)).all()
     assert vae.rate_distortion(gaps)[1][-1] == 0.0
-    assert vae.log_likelihood(gaps, 100)[-1] == pytest.approx(0.0, abs=0.5)
+    # A bound on log 1, and no more than that where few rows like it were trained on.
+    bound = vae.log_likelihood(gaps, 100)[-1]
+    assert bound <= 0.5
+    if name == "titanic":
+        assert bound == pytest.approx(0.0, abs=0.5)
     filled = vae.impute(gaps)
-    assert filled.notna().all(axis=None)
+    assert filled.loc[:, frame.notna().any()].notna().all(axis=None)
 
 
-def test_weight_is_repetition_with_gaps(table):
-    frame = table("titanic")
+@pytest.mark.parametrize("name", TABLES)
+def test_weight_is_repetition_with_gaps(table, name):
+    frame = table(name)
     weight = np.random.RandomState(0).randint(3, size=len(frame))
     weighed = BalancedVAE(2, **SMALL).fit(frame, sample_weight=weight)
     rows = frame.loc[frame.index.repeat(weight)]
     repeated = BalancedVAE(2, **SMALL).fit(rows)
-    # Some categories are those of rows of weight zero alone.
-    assert set(rows["Cabin"]) < set(frame["Cabin"])
+    if name == "titanic":
+        # Some categories are those of rows of weight zero alone.
+        assert set(rows["Cabin"]) < set(frame["Cabin"])
     assert_array_equal(weighed.transform(rows), repeated.transform(rows))
     assert_array_equal(weighed.score_cells(rows), repeated.score_cells(rows))
     assert weighed.elbo_ == repeated.elbo_
@@ -339,7 +359,7 @@ def test_draws_are_of_the_types_of_the_table_and_repeat_by_seed(trained):
         assert set(first[column]) <= set(gaps[column].dropna())
 
 
-@pytest.mark.parametrize("name", ["horse_colic", "titanic", "communities_crime"])
+@pytest.mark.parametrize("name", TABLES)
 def test_importance_weighted_objective_with_gaps(table, name):
     """The objective of MIWAE."""
     frame = table(name)
@@ -348,4 +368,5 @@ def test_importance_weighted_objective_with_gaps(table, name):
     assert np.isfinite(vae.elbo_)
     assert np.isfinite(vae.transform(frame)).all()
     assert np.isfinite(vae.history_["objective"]).all()
-    assert vae.impute(frame).notna().all(axis=None)
+    filled = vae.impute(frame)
+    assert filled.loc[:, frame.notna().any()].notna().all(axis=None)
