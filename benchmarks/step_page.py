@@ -95,7 +95,7 @@ def step_verdict(cases):
     lines = []
     for bound, size in [
         (2.0, {"hidden": "128-128", "batch": 256}),
-        (1.4, {"batch": 1024}),
+        (1.4, {"hidden": "128-128", "batch": 1024}),
         (4.0, {"hidden": "64-64", "batch": 64}),
     ]:
         found = worst(**size)
