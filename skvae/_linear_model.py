@@ -220,7 +220,7 @@ def factor_analysis(
     covariance: NDArray[np.float64],
     n_components: int,
     floor: float,
-    is_free: NDArray[np.bool_] | None = None,
+    fixed: NDArray[np.float64] | None = None,
     beta: float = 1.0,
 ) -> NDArray[np.float64]:
     """Noise variances of maximum-likelihood factor analysis.
@@ -236,9 +236,9 @@ def factor_analysis(
         Number of factors.
     floor : float
         Smallest noise variance relative to the feature's own variance.
-    is_free : ndarray of shape (n_features,), dtype=bool, or None, default=None
-        Features whose noise variance is sought; that of the others is 1. None says
-        all.
+    fixed : ndarray of shape (n_features,) or None, default=None
+        Noise variances that are known, NaN where they are sought. None says that all
+        are.
     beta : float, default=1.0
         Weight of the rate of the linear autoencoder whose optimum this is; with 1 it
         is maximum likelihood.
@@ -272,8 +272,10 @@ def factor_analysis(
     values, vectors = np.linalg.eigh(correlation)
     start = 1.0 - np.square(vectors[:, -n_components:]) @ values[-n_components:]
     lowest, highest = np.full_like(scale, floor), np.ones_like(scale)
-    if is_free is not None:
-        lowest[~is_free] = highest[~is_free] = 1.0 / np.square(scale[~is_free])
+    if fixed is not None:
+        known = fixed / np.square(scale)
+        lowest = np.where(np.isnan(fixed), lowest, known)
+        highest = np.where(np.isnan(fixed), highest, known)
     bounds = np.log(np.column_stack([lowest, highest]))
     found = minimize(
         loss,

@@ -26,6 +26,11 @@ _FLOORS = (1e-5, 1e-3, 1e-2, 1e-1)
 # A little above, a latent is for what columns share.
 _PRICE = 1.1
 
+# Noise variance of the indicators of levels beside numbers, in units of their own. At
+# 1, which their likelihood has near its start, they take latents from the numbers that
+# are better spent on those once the layers have learned what levels say.
+_OF_LEVELS = 4.0
+
 
 def linear_start(
     x: Floats,
@@ -57,8 +62,8 @@ def linear_start(
     floor : ndarray of shape (n_features,)
         Smallest variance of each feature.
     is_free : ndarray of shape (n_features,), dtype=bool, or None, default=None
-        Features whose noise variance is sought; that of the others is 1. None says
-        all.
+        Features whose noise variance is sought; that of the others is 1, or more if
+        they stand beside such. None says all.
 
     Returns
     -------
@@ -75,13 +80,14 @@ def linear_start(
     elif scope == "shared" or n_features > _MAX_FACTOR_ANALYSIS:
         own = x if is_free.all() else x[:, is_free]
         shared = LinearModel.from_rows(own, weight, n_components).variance_at(beta)
-        noises = [np.where(is_free, shared, 1.0)]
+        noises = [np.where(is_free, shared, _OF_LEVELS)]
     else:
         covariance = _covariance(x - center, weight)
         least = _FLOORS if held_out is not None else _FLOORS[:1]
+        fixed = np.where(is_free, np.nan, _OF_LEVELS)
         price = 1.0 if is_free.all() else _PRICE
         noises = [
-            factor_analysis(covariance, n_components, floor, is_free, price)
+            factor_analysis(covariance, n_components, floor, fixed, price)
             for floor in least
         ]
     models = []
