@@ -157,7 +157,7 @@ class Fitting:
                 scope = "feature"
             self.calibration = training.Calibration.of(
                 scope,
-                self.state.floor,
+                self.state.floor[0],
                 self.state.prior,
                 of_columns(self.rows, self._dispersed),
                 of_columns(self.held_out, self._dispersed),

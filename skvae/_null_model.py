@@ -78,7 +78,7 @@ class NullModel:
             cells = weight[part, None] * ~np.isnan(x)
             seen = torch.from_numpy(np.nan_to_num(x, copy=False))
             found = likelihood.expected_error(
-                seen[None],
+                seen,
                 null._parameters(likelihood, seen),
                 torch.from_numpy(cells),
             )

@@ -131,6 +131,7 @@ KINDS = {
     "_linear_columns": "theory",
     "_linear_model": "theory",
     "_positions": "theory",
+    "_row_mean": "theory",
     "_rows": "leaf",
     "_columns": "leaf",
     "_history": "leaf",

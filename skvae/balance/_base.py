@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sklearn.base import BaseEstimator
 
+from skvae._row_mean import row_mean
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -48,17 +50,22 @@ class Terms(NamedTuple):
     kl: Tensor
     """KL of every row and latent, of shape (n_replicas, n_rows, n_components)."""
     weight: Tensor
-    """Weight of each row in the batch mean, of shape (n_rows,)."""
+    """Weight of each row in the batch mean, of shape (n_rows,), or (n_replicas, n_rows)
+    where each replica has rows of its own."""
+
+    def mean(self, values: Tensor) -> Tensor:
+        """Mean over the rows of values of shape (n_replicas, n_rows)."""
+        return row_mean(values, self.weight)
 
     @property
     def latent_rate(self) -> Tensor:
         """Rate of each latent, of shape (n_replicas, n_components)."""
-        return (self.weight[:, None] * self.kl).sum(dim=1)
+        return (self.weight[..., None] * self.kl).sum(dim=1)
 
     @property
     def rate(self) -> Tensor:
         """KL(q(z given x), p(z)), of shape (n_replicas,)."""
-        return self.kl.sum(dim=2) @ self.weight
+        return self.mean(self.kl.sum(dim=2))
 
 
 class BalanceState(NamedTuple):
@@ -191,7 +198,7 @@ class BalancePolicy(BaseEstimator):
             maximum-likelihood variance.
         parameters : dict of str to Tensor
             What `init_parameters` returned, as trained so far.
-        floor : Tensor of shape (n_features,)
+        floor : Tensor of shape (n_replicas, n_features)
             Smallest variance allowed.
 
         Returns

@@ -124,7 +124,7 @@ class Capacity(SetPoint):
     def objective(self, terms: Terms, state: Any) -> Tensor:
         """Distortion and the weighted distance of the rate from its target."""
         if self.per_row:
-            miss = (terms.kl.sum(dim=2) - state.target[:, None]).abs() @ terms.weight
+            miss = terms.mean((terms.kl.sum(dim=2) - state.target[:, None]).abs())
         else:
             miss = (terms.rate - state.target).abs()
         return terms.distortion + state.beta * miss

@@ -76,7 +76,7 @@ class FreeBits(BalancePolicy):
         if self.kind == "latent":
             charged = terms.latent_rate.clamp(min=self.floor).sum(dim=1)
         elif self.kind == "row":
-            charged = terms.kl.clamp(min=self.floor).sum(dim=2) @ terms.weight
+            charged = terms.mean(terms.kl.clamp(min=self.floor).sum(dim=2))
         else:
             charged = terms.rate.clamp(min=self.floor)
         return terms.distortion + state.beta * charged

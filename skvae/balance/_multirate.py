@@ -193,8 +193,8 @@ class MultiRate(BalancePolicy):
 
     def objective(self, terms: Terms, state: Any) -> Tensor:
         """Distortion and the rate of each row at its own beta."""
-        charged = self.price(state, len(terms.weight)) * terms.kl.sum(dim=2)
-        return terms.distortion + charged @ terms.weight
+        charged = self.price(state, terms.kl.shape[1]) * terms.kl.sum(dim=2)
+        return terms.distortion + terms.mean(charged)
 
     def update(self, state: Any, terms: Terms, progress: float | Tensor) -> Any:
         """State after a step: other betas for the next batch."""

@@ -130,11 +130,11 @@ class Gaussian(Likelihood):
         deviation = output - x
         n_replicas, n_rows, _ = deviation.shape
         # As a product of matrices: a vector would be copied for each replica.
-        rows = weight.expand(n_replicas, 1, n_rows)
+        rows = weight.unsqueeze(-2).expand(n_replicas, 1, n_rows)
         error = rows.bmm(deviation * deviation)[:, 0]
 
         def pullback(variance: Tensor) -> Tensor:
-            return (deviation / variance[:, None]).mul_(weight[:, None])
+            return (deviation / variance[:, None]).mul_(weight[..., None])
 
         return error, pullback
 

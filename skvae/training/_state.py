@@ -30,9 +30,9 @@ class TrainingState:
     generator: Any
     """State of the random generator."""
     floor: Tensor
-    """Smallest decoder variance of each feature, of shape (n_features,)."""
+    """Smallest decoder variance of each feature, of shape (n_replicas, n_features)."""
     prior: Tensor
-    """Variance that the linear model leaves of each, (n_replicas, n_features)."""
+    """Variance that the linear model leaves of each, of the same shape."""
     mean: Tensor | None = None
     square: Tensor | None = None
     n_steps: int = 0
@@ -61,10 +61,7 @@ class TrainingState:
 
     def select(self, replicas: slice | Tensor) -> TrainingState:
         """State of some replicas, given as a slice, their numbers or a mask."""
-        # What does not differ between replicas has no axis for them.
-        return self.map(
-            lambda tensor: tensor if tensor is self.floor else tensor[replicas]
-        )
+        return self.map(lambda tensor: tensor[replicas])
 
     def at_beta(self, beta: float) -> TrainingState:
         """Copy of a state as arrays with another beta in force, for what trains all."""
@@ -147,6 +144,6 @@ def init(
         values=flatten(weights),
         balance=policy.init_state(beta, sizes),
         generator=generator.get_state(),
-        floor=floor,
+        floor=floor.repeat(sizes.n_replicas, 1),
         prior=prior,
     )

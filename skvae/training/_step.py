@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from skvae._module import Module
+from skvae._row_mean import row_mean
 from skvae.balance._base import BalancePolicy, Terms, map_state
 from skvae.divergences._posterior import POSTERIORS, Reparameterised
 from skvae.networks._base import Weights
@@ -30,7 +31,10 @@ class Step(NamedTuple):
 
 @dataclass
 class Batch:
-    """Rows of a step, and the noise that it draws latents with."""
+    """Rows of a step, and the noise that it draws latents with.
+
+    All replicas see the same, or each its own; shapes then have a replica axis first.
+    """
 
     x: Tensor
     """Of shape (n_rows, n_features)."""
@@ -58,7 +62,7 @@ class Differentiator:
         The model.
     policy : BalancePolicy
         What makes an objective of the terms.
-    floor : Tensor of shape (n_features,)
+    floor : Tensor of shape (n_replicas, n_features)
         Smallest decoder variance.
     trained : list of str
         Names of the weights that are the policy's.
@@ -111,7 +115,7 @@ class Differentiator:
         z, go_on = latents(encoded, state, weights, gradients, batch)
         rows = z.flatten(1, 2)
         if eta is not None:
-            rows = _with_eta(rows, eta.repeat(1, len(batch.noise)))
+            rows = _with_eta(rows, eta.repeat(1, batch.noise.shape[-3]))
         decoded, from_decoded = decoder.vjp(weights, rows, to_rows=True)
         step, to_decoded, from_z = go_on(decoded)
         to_z = from_decoded(to_decoded, gradients)
@@ -134,10 +138,11 @@ class Differentiator:
         )
 
         def go_on(decoded: Tensor) -> _Middle:
-            x, drawn_weight = self.module.repeated(batch.x, weight, len(batch.noise))
+            n_draws = batch.noise.shape[-3]
+            x, drawn_weight = self.module.repeated(batch.x, weight, n_draws)
             error, from_variance = likelihood.error_vjp(x, decoded, drawn_weight)
             moved = self._moved(state, error, weight, {})
-            rate = latents.kl.sum(dim=-1) @ weight
+            rate = row_mean(latents.kl.sum(dim=-1), weight)
             terms = Terms(
                 distortion=likelihood.distortion_from_error(error, moved.variance),
                 divergence=rate,
@@ -147,7 +152,7 @@ class Differentiator:
             objective = self.policy.objective(terms, moved)
             # The objective is a weighted sum, so that these are its derivatives.
             to_decoded = from_variance(moved.variance)
-            to_kl = (self.policy.price(moved, len(weight)) * weight)[..., None]
+            to_kl = (self.policy.price(moved, weight.shape[-1]) * weight)[..., None]
             step = Step(objective, rate, terms, moved, error)
             return step, to_decoded, lambda to_z: latents.pullback(to_z, to_kl)
 
@@ -232,7 +237,10 @@ class Differentiator:
     ) -> Any:
         """State with the variance that the policy wants for the batch's errors."""
         # The batch's own mean: its weights sum to 1 only in the mean of batches.
-        own = error / weight.sum() if share is None else _mean(error, share)
+        if share is None:
+            own = error / weight.sum(dim=-1, keepdim=True)
+        else:
+            own = _mean(error, share)
         return self.policy.move_variance(state, own, trained, self.floor)
 
 

@@ -154,7 +154,7 @@ def train(
             record |= found
             if error is not None and calibration is not None:
                 # Not below the floor: nothing may be left of the training error.
-                least = pool(state.floor, policy.scope)
+                least = pool(stepper.start.floor, policy.scope)
                 ratio = judged / pool(error, policy.scope).maximum(least)
                 balance = stepper.balance = policy.judged(balance, ratio)
             reached = functools.partial(
@@ -179,6 +179,7 @@ def train(
         stepper.state,
         values=end.values,
         balance=end.balance,
+        floor=state.floor,
         prior=state.prior,
         generator=generator.get_state(),
         n_epochs=epoch + 1,

@@ -50,7 +50,7 @@ class Problem:
         calibration = None
         if self.module.likelihood.has_free_variance:
             calibration = Calibration.of(
-                policy.scope, state.floor, state.prior, self.rows, held_out
+                policy.scope, state.floor[0], state.prior, self.rows, held_out
             )
         return train(
             self.module,

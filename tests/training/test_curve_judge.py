@@ -156,7 +156,7 @@ def test_judge_takes_the_mean_over_betas(likelihood, make_gated, make_plan):
     calibration = None
     if has_variance:
         calibration = Calibration.of(
-            "auto", state.floor, state.prior, problem.rows, problem.held_out
+            "auto", state.floor[0], state.prior, problem.rows, problem.held_out
         )
     generator = torch.Generator().manual_seed(0)
     arguments = problem.module, POLICY, state, problem.held_out, calibration, plan
