@@ -73,7 +73,8 @@ def skvae_epoch(x, hidden, batch_size, n_replicas=1):
         patience=None,
         tolerance=0.0,
     )
-    return lambda: training.train(module, policy, state, rows, None, None, plan, None)
+    task = training.Task(state, rows)
+    return lambda: training.train(module, policy, [task], plan, None)
 
 
 def replicas_epoch(x, hidden, batch_size):

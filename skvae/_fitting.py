@@ -309,16 +309,18 @@ class Fitting:
 
     def train(self, on_epoch: Callable[..., bool] | None) -> list[dict[str, Any]]:
         """Train, and return the fitted attributes for each beta."""
-        outcome = training.train(
-            self.module,
-            self.parts.policy,
-            self.state,
-            self.rows,
-            self.held_out,
-            self.calibration,
-            self.plan,
-            on_epoch,
+        (outcome,) = training.train(
+            self.module, self.parts.policy, [self.task], self.plan, on_epoch
         )
+        return self.fitted(outcome)
+
+    @property
+    def task(self) -> training.Task:
+        """What is trained."""
+        return training.Task(self.state, self.rows, self.held_out, self.calibration)
+
+    def fitted(self, outcome: training.Outcome) -> list[dict[str, Any]]:
+        """Fitted attributes of the best candidate for each beta."""
         best = outcome.elbo.unflatten(0, (-1, self.n_candidates)).argmax(dim=1)
         kept = [i * self.n_candidates + int(k) for i, k in enumerate(best)]
         return [self._fitted(r, outcome.take(r)) for r in kept]
@@ -332,6 +334,7 @@ class Fitting:
                 "standardize=True if the columns differ in scale."
             )
         attributes = self.attributes(r, outcome.values)
+        has_variance = self.parts.likelihood.has_variance
         beta = number(outcome.beta.cpu().numpy())
         variance = outcome.variance[0].cpu().numpy()
         if attributes["_variance"].shape[1] == 1:
@@ -343,16 +346,12 @@ class Fitting:
         return {
             **attributes,
             "beta_": beta,
-            "theta_": beta * number(variance) if self._has_variance else None,
+            "theta_": beta * number(variance) if has_variance else None,
             "n_iter_": int(outcome.n_epochs[0]),
             "history_": history,
             "_null_model": self.null_model,
             "_state": outcome.state.to_numpy(),
         }
-
-    @property
-    def _has_variance(self) -> bool:
-        return self.parts.likelihood.has_variance
 
     def attributes(self, r: int, values: Tensor) -> dict[str, Any]:
         """Fitted attributes that follow from the weights of a replica."""

@@ -9,7 +9,7 @@ from sklearn.base import BaseEstimator
 from skvae._row_mean import row_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from torch import Tensor
 
@@ -288,6 +288,16 @@ def tensors_of(state: Any) -> list[Tensor]:
     for part in state:
         found.extend(tensors_of(part) if isinstance(part, tuple) else [part])
     return found
+
+
+def cat_states(states: Sequence[Any]) -> Any:
+    """State of the replicas of several states, one after the other."""
+    import torch
+
+    if len(states) == 1:
+        return states[0]
+    tensors = zip(*map(tensors_of, states), strict=True)
+    return map_state(lambda _: torch.cat(next(tensors)), states[0])
 
 
 def share_of(progress: float | Tensor, like: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from skvae.training._plan import Plan
 from skvae.training._schedules import SCHEDULES
 from skvae.training._state import TrainingState, init
 from skvae.training._step import Batch, Differentiator, Step
+from skvae.training._task import Task
 from skvae.training._train import Outcome, train
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "Plan",
     "Rows",
     "Step",
+    "Task",
     "TrainingState",
     "etas",
     "evaluate",

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from skvae.training._evaluate import Rows, etas, evaluate
-from skvae.training._flat import Flat
+from skvae.training._flat import Part
 from skvae.training._judge import Judge
 from skvae.training._plan import noise_of
 
@@ -26,7 +26,7 @@ class CurveJudge(Judge):
 
     n_models = 5
 
-    def start(self, epoch: int, flat: Flat, balance: Any, rows: Rows) -> None:
+    def start(self, epoch: int, flat: Part, balance: Any, rows: Rows) -> None:
         """Judge the weights before the first epoch."""
         few = slice(None, None, -(-len(rows.x) // _SEEN_ROWS))
         self.seen = rows.take(few)
@@ -42,7 +42,7 @@ class CurveJudge(Judge):
         self(epoch - 1, flat, beta, variance, None, self.objective)
 
     def _judged(
-        self, flat: Flat, variance_used: Tensor, train_error: Tensor | None
+        self, flat: Part, variance_used: Tensor, train_error: Tensor | None
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Means over betas, of rate and distortion of held-out rows and variance."""
         plain, weights = self.module.plain, self.module.at(flat.weights, self.eta)

@@ -23,6 +23,10 @@ class Rows(NamedTuple):
     observed: Tensor | None = None
     """Cells that are not missing, of the shape of x; None where none are."""
 
+    def batch_weight(self, batch_size: int) -> Tensor:
+        """Weight of each row in a batch; they sum to 1 in the mean over batches."""
+        return self.weight * (len(self.x) / batch_size)
+
     def take(self, rows: slice | Tensor) -> Rows:
         """Some of the rows, with weights that sum to 1."""
         weight = self.weight[rows]

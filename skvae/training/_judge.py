@@ -10,13 +10,12 @@ from torch import Tensor
 
 from skvae._module import Module
 from skvae.balance._base import BalancePolicy
-from skvae.training._calibration import Calibration
 from skvae.training._evaluate import Rows, evaluate, quadrature
-from skvae.training._flat import Flat
+from skvae.training._flat import Part
 from skvae.training._plan import Plan, noise_of
 from skvae.training._replicas import Reached
 from skvae.training._schedules import SCHEDULES
-from skvae.training._state import TrainingState
+from skvae.training._task import Task
 
 # Held-out rows are judged with about this many decoded rows an epoch.
 _JUDGED_ROWS = 2048
@@ -49,13 +48,13 @@ class Judge:
         self,
         module: Module,
         policy: BalancePolicy,
-        state: TrainingState,
-        held_out: Rows,
-        calibration: Calibration | None,
+        task: Task,
         plan: Plan,
         generator: torch.Generator,
     ) -> None:
-        self.module, self.policy, self.calibration = module, policy, calibration
+        state, held_out = task.state, task.held_out
+        assert held_out is not None
+        self.module, self.policy, self.calibration = module, policy, task.calibration
         self.held_out, self.plan = held_out, plan
         n_rows = len(held_out.x)
         n_draws = 2 * max(1, min(8, _JUDGED_ROWS // (2 * n_rows * self.n_models)))
@@ -79,7 +78,7 @@ class Judge:
         self.never = never
         self.kept = torch.full_like(self.stopped_at, -1)
 
-    def start(self, epoch: int, flat: Flat, balance: Any, rows: Rows) -> None:
+    def start(self, epoch: int, flat: Part, balance: Any, rows: Rows) -> None:
         """Judge the weights before the first epoch."""
         nodes = quadrature(self.module.n_components, 2)
         few = slice(None, None, 1 + len(nodes) * len(rows.x) // _START_ROWS)
@@ -89,7 +88,7 @@ class Judge:
         beta, variance = balance.beta, balance.variance
         self(epoch - 1, flat, beta, variance, error, self.objective)
 
-    def reached(self, flat: Flat, balance: Any, first: int, epoch: int) -> Reached:
+    def reached(self, flat: Part, balance: Any, first: int, epoch: int) -> Reached:
         """What each replica has come to; one that has diverged ends where it went.
 
         That its start was better than numbers that are not finite is no success.
@@ -126,7 +125,7 @@ class Judge:
     def __call__(
         self,
         epoch: int,
-        flat: Flat,
+        flat: Part,
         beta: Tensor,
         variance_used: Tensor,
         train_error: Tensor | None,
@@ -179,7 +178,7 @@ class Judge:
         return record, variance
 
     def _judged(
-        self, flat: Flat, variance_used: Tensor, train_error: Tensor | None
+        self, flat: Part, variance_used: Tensor, train_error: Tensor | None
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Rate and distortion of held-out rows, and the variance of the latter."""
         judged = evaluate(self.module, flat.weights, self.held_out, self.noise)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from skvae.balance._base import map_state, tensors_of
+from skvae.balance._base import cat_states, map_state
 
 
 class Reached(NamedTuple):
@@ -64,8 +64,7 @@ class Replicas:
             return reached
         numbers, parts = zip(*self._stopped, (self.running, reached), strict=True)
         order = torch.cat(numbers).argsort()
-        tensors = zip(*map(tensors_of, parts), strict=True)
-        return map_state(lambda _: torch.cat(next(tensors))[order], reached)
+        return map_state(lambda tensor: tensor[order], cat_states(parts))
 
     def record(
         self, entries: dict[str, Tensor], last: Mapping[str, Tensor]

@@ -16,6 +16,7 @@ from skvae.training._flat import Flat
 from skvae.training._plan import Plan
 from skvae.training._state import TrainingState
 from skvae.training._step import Batch, Differentiator, Step
+from skvae.training._tables import JoinedRows
 
 # Gradients of summed nats grow with the number of features; what is clipped is a
 # gradient that is far out of the ordinary, not one of a wide table.
@@ -33,8 +34,8 @@ class Stepper:
         What weighs rate against distortion.
     state : TrainingState
         Where to start; it is not changed.
-    rows : Rows
-        What to train on.
+    rows : Rows or JoinedRows
+        What to train on: the same for all replicas, or each its own.
     plan : Plan
         How long and how fast.
     """
@@ -44,7 +45,7 @@ class Stepper:
         module: Module,
         policy: BalancePolicy,
         state: TrainingState,
-        rows: Rows,
+        rows: Rows | JoinedRows,
         plan: Plan,
     ) -> None:
         self.module, self.policy = module, policy
@@ -59,8 +60,7 @@ class Stepper:
         self.n_steps = state.n_steps
         self.differentiate = Differentiator(module, policy, state.floor, trained)
         self.max_norm = _MAX_NORM_PER_FEATURE * math.sqrt(module.n_features)
-        # The weights of a batch then sum to 1 in the mean over batches.
-        self.weight = rows.weight * (len(rows.x) / plan.batch_size)
+        self.weight = rows.batch_weight(plan.batch_size)
 
     @property
     def state(self) -> TrainingState:
@@ -91,7 +91,8 @@ class Stepper:
         Parameters
         ----------
         index : Tensor of shape (batch_size,)
-            Rows of the batch.
+            Rows of the batch. Where each replica sees its own, here and in noise, the
+            replica axis comes first.
         noise : Tensor of shape (n_draws, batch_size, n_components)
         learning_rate : float or Tensor of shape ()
         progress : float or Tensor of shape ()
@@ -102,14 +103,19 @@ class Stepper:
         # Without a graph torch need not look for one at each operation.
         with torch.inference_mode(observed is None and self.differentiate.is_closed):
             batch = Batch(
-                x.index_select(0, index),
-                self.weight.index_select(0, index),
+                _at(x, index),
+                _at(self.weight, index),
                 noise,
                 len(x),
-                None if observed is None else observed.index_select(0, index),
+                None if observed is None else _at(observed, index),
             )
             step = self.differentiate(self.balance, flat.weights, flat.gradients, batch)
             flat.clip(self.max_norm)
             flat.step(learning_rate, self.plan.weight_decay)
             self.balance = self.policy.update(step.state, step.terms, progress)
         return step
+
+
+def _at(rows: Tensor, index: Tensor) -> Tensor:
+    """Rows by their numbers; the first is the faster way, but of one table alone."""
+    return rows.index_select(0, index) if index.ndim == 1 else rows[index]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,16 +13,17 @@ from torch import Tensor
 
 from skvae._module import Module
 from skvae.balance._base import BalancePolicy, pool
-from skvae.training._calibration import Calibration
 from skvae.training._captured import CapturedStepper
 from skvae.training._curve_judge import CurveJudge
-from skvae.training._evaluate import Rows
 from skvae.training._judge import Judge
-from skvae.training._plan import Plan, steps_of
+from skvae.training._judges import Judges
+from skvae.training._plan import Plan
 from skvae.training._replicas import Reached, Replicas
 from skvae.training._schedules import SCHEDULES
 from skvae.training._state import TrainingState
 from skvae.training._stepper import Stepper
+from skvae.training._tables import Feed, joined
+from skvae.training._task import Task
 
 
 @dataclass
@@ -46,32 +47,36 @@ class Outcome:
 
     def take(self, r: int) -> Outcome:
         """Outcome of one replica."""
-        one = slice(r, r + 1)
+        one, n_epochs = self.select(slice(r, r + 1)), int(self.n_epochs[r])
+        return replace(
+            one,
+            state=replace(one.state, n_epochs=n_epochs),
+            history={name: part[:n_epochs] for name, part in one.history.items()},
+        )
+
+    def select(self, replicas: slice) -> Outcome:
+        """Outcome of some replicas."""
         return Outcome(
-            replace(self.state.take(r), n_epochs=int(self.n_epochs[r])),
-            self.values[one],
-            self.beta[one],
-            self.variance[one],
-            self.elbo[one],
-            self.n_epochs[one],
-            {
-                name: entries[: self.n_epochs[r], one]
-                for name, entries in self.history.items()
-            },
+            self.state.select(replicas),
+            self.values[replicas],
+            self.beta[replicas],
+            self.variance[replicas],
+            self.elbo[replicas],
+            self.n_epochs[replicas],
+            {name: part[:, replicas] for name, part in self.history.items()},
         )
 
 
 def train(
     module: Module,
     policy: BalancePolicy,
-    state: TrainingState,
-    rows: Rows,
-    held_out: Rows | None,
-    calibration: Calibration | None,
+    tasks: Sequence[Task],
     plan: Plan,
     on_epoch: Callable[..., bool] | None,
-) -> Outcome:
+) -> list[Outcome]:
     """Minimise the policy's objective.
+
+    Replicas of all tasks are trained side by side, and each as its task would alone.
 
     Parameters
     ----------
@@ -79,12 +84,9 @@ def train(
         The model.
     policy : BalancePolicy
         What weighs rate against distortion.
-    state : TrainingState
-        Where to start; it is not changed.
-    rows, held_out : Rows
-        What to train on and, if anything, what to judge on.
-    calibration : Calibration or None
-        How to set the decoder variance that is judged with; None where it is fixed.
+    tasks : list of Task
+        Where to start, and what to train and judge on. If there are several, none has
+        begun, all hold rows out or none does, and the divergence is the rate.
     plan : Plan
         How long and how fast.
     on_epoch : callable or None
@@ -94,28 +96,33 @@ def train(
 
     Returns
     -------
-    outcome : Outcome
+    outcomes : list of Outcome
+        One for each task.
     """
-    generator = torch.Generator()
-    generator.set_state(state.generator)
-    is_waiting = rows.x.device.type == "cuda"
+    state = joined([task.state for task in tasks])
+    feed = Feed(tasks, plan, module.n_components)
+    is_waiting = feed.rows.x.device.type == "cuda"
     stepper = (CapturedStepper if is_waiting else Stepper)(
-        module, policy, state, rows, plan
+        module, policy, state, feed.rows, plan
     )
     schedule = SCHEDULES[plan.schedule]
-    n_rows, n_components = len(rows.x), module.n_components
-    judge = None
-    if held_out is not None:
+    judge, calibration = None, tasks[0].calibration
+    if tasks[0].held_out is not None:
         kind = CurveJudge if module.is_gated else Judge
-        judge = kind(module, policy, state, held_out, calibration, plan, generator)
-        judge.start(state.n_epochs, stepper.flat, stepper.balance, rows)
+        judge = Judges(
+            [
+                kind(module, policy, task, plan, generator)
+                for task, generator in zip(tasks, feed.generators, strict=True)
+            ]
+        )
+        tables = [task.rows for task in tasks]
+        judge.start(state.n_epochs, stepper.flat, stepper.balance, tables)
     replicas = Replicas(len(state.values))
     records: list[dict[str, Tensor]] = []
 
     for epoch in range(state.n_epochs, state.n_epochs + plan.n_epochs):
         totals = _Totals()
-        steps = steps_of(n_rows, plan, n_components, generator, rows.x)
-        for i, (index, noise) in enumerate(steps):
+        for i, (index, noise) in enumerate(feed.steps()):
             learning_rate = plan.learning_rate * schedule(plan.progress(epoch, i))
             step = stepper(index, noise, learning_rate, plan.progress(epoch, i + 1))
             totals.add(
@@ -173,6 +180,7 @@ def train(
             replicas.stop(is_stopped, reached())
             stepper = stepper.select(~is_stopped)
             judge.select(~is_stopped)
+            feed.select(~is_stopped)
 
     end = replicas.all(reached())
     last = replace(
@@ -181,14 +189,13 @@ def train(
         balance=end.balance,
         floor=state.floor,
         prior=state.prior,
-        generator=generator.get_state(),
         n_epochs=epoch + 1,
     )
     elbo = -objective
     if judge is not None:
         # To go on is to go on from what is kept; moments of other weights are none.
         last, elbo = replace(last, mean=None, square=None, n_steps=0), end.elbo
-    return Outcome(
+    together = Outcome(
         state=last,
         values=end.values,
         beta=end.beta,
@@ -200,6 +207,19 @@ def train(
             for name in records[0]
         },
     )
+    return _of_each(together, tasks, feed)
+
+
+def _of_each(together: Outcome, tasks: Sequence[Task], feed: Feed) -> list[Outcome]:
+    """Outcome of each task, with the state of its generator."""
+    found, start = [], 0
+    for task, generator in zip(tasks, feed.generators, strict=True):
+        end = start + len(task.state.values)
+        outcome = together.select(slice(start, end))
+        outcome.state.generator = generator.get_state()
+        found.append(outcome)
+        start = end
+    return found
 
 
 def _best(replicas: Replicas, reached: Callable[[], Reached]) -> tuple[int, Tensor]:

@@ -10,7 +10,7 @@ from skvae.balance import MultiRate
 from skvae.balance._base import tensors_of
 from skvae.divergences import KL
 from skvae.networks import MLP
-from skvae.training import Batch, Calibration, etas, evaluate, views
+from skvae.training import Batch, Calibration, Task, etas, evaluate, views
 from skvae.training._curve_judge import CurveJudge
 from skvae.training._plan import steps_of
 from skvae.training._stepper import Stepper
@@ -159,8 +159,8 @@ def test_judge_takes_the_mean_over_betas(likelihood, make_gated, make_plan):
             "auto", state.floor[0], state.prior, problem.rows, problem.held_out
         )
     generator = torch.Generator().manual_seed(0)
-    arguments = problem.module, POLICY, state, problem.held_out, calibration, plan
-    judge = CurveJudge(*arguments, generator)
+    task = Task(state, problem.rows, problem.held_out, calibration)
+    judge = CurveJudge(problem.module, POLICY, task, plan, generator)
     stepper = Stepper(problem.module, POLICY, state, problem.rows, plan)
     judge.start(0, stepper.flat, stepper.balance, problem.rows)
     elbos = []

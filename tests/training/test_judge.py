@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from skvae.balance import Constant
-from skvae.training import Calibration
+from skvae.training import Calibration, Task
 from skvae.training._judge import Judge
 from skvae.training._stepper import Stepper
 
@@ -19,12 +19,11 @@ def judge_of(make_problem):
         problem = make_problem()
         state = problem.start(Constant(), [1.0, 1.0])
         calibration = Calibration.of(
-            "shared", state.floor, state.prior, problem.rows, problem.held_out
+            "shared", state.floor[0], state.prior, problem.rows, problem.held_out
         )
-        judge = Judge(
-            *(problem.module, Constant(), state, problem.held_out, calibration, plan),
-            torch.Generator().manual_seed(0),
-        )
+        task = Task(state, problem.rows, problem.held_out, calibration)
+        generator = torch.Generator().manual_seed(0)
+        judge = Judge(problem.module, Constant(), task, plan, generator)
         flat = Stepper(problem.module, Constant(), state, problem.rows, plan).flat
         balance = state.balance
         judge.start(0, flat, balance, problem.rows)

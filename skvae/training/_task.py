@@ -1,0 +1,25 @@
+"""What one table is trained on."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from skvae.training._calibration import Calibration
+from skvae.training._evaluate import Rows
+from skvae.training._state import TrainingState
+
+
+class Task(NamedTuple):
+    """Replicas that are trained on one table, and what they are trained and judged on.
+
+    Replicas of several tasks can be trained together where all but this is the same.
+    """
+
+    state: TrainingState
+    """Where to start; it is not changed."""
+    rows: Rows
+    """What to train on."""
+    held_out: Rows | None = None
+    """What to judge on, if anything."""
+    calibration: Calibration | None = None
+    """How to set the decoder variance that is judged with; None where it is fixed."""
