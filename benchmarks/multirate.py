@@ -30,7 +30,7 @@ from regret import load, split
 from sklearn.base import clone
 
 from skvae import BalancedVAE, __version__
-from skvae._path import fit_betas
+from skvae._runs import fit_betas
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "multirate.json"

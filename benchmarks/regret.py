@@ -36,7 +36,7 @@ from sklearn.decomposition import PCA, FactorAnalysis
 from tables import DATA, TABLES, load, split
 
 from skvae import BalancedVAE, __version__
-from skvae._path import fit_betas
+from skvae._runs import fit_betas
 from skvae.balance import POLICIES, beta_from_loss
 
 ROOT = Path(__file__).resolve().parents[1]

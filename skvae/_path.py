@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
+from joblib import effective_n_jobs
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 from sklearn.utils import indexable
 from sklearn.utils.parallel import Parallel, delayed
 
 from skvae._beta_grid import beta_grid
-from skvae._report import Report
+from skvae._runs import TrainingSet, fit_folds
 from skvae._sklearn_compat import (
     Interval,
     StrOptions,
     check_sample_weight,
     rows_of,
     validate_parameter_constraints,
-    with_callbacks,
     without_callbacks,
 )
 from skvae._vae import BalancedVAE
@@ -61,18 +61,20 @@ class BetaPath:
     """Seconds that it took to encode and score the test fold; 0 without folds."""
 
     @classmethod
-    def of(cls, betas: Floats, runs: Sequence[_Run]) -> BetaPath:
-        """Path of the models of some runs, one for each fold."""
+    def of(cls, betas: Floats, folds: Sequence[_Fold]) -> BetaPath:
+        """Path of the models of each fold."""
 
         def scores(name: str) -> Floats:
-            return np.array([[score[name] for score in run.scores] for run in runs]).T
+            return np.array(
+                [[score[name] for score in fold.scores] for fold in folds]
+            ).T
 
         def shares(seconds: list[float]) -> Floats:
             return np.tile(np.array(seconds) / len(betas), (len(betas), 1))
 
-        models = np.empty((len(betas), len(runs)), dtype=object)
-        for fold, run in enumerate(runs):
-            models[:, fold] = run.models
+        models = np.empty((len(betas), len(folds)), dtype=object)
+        for i, fold in enumerate(folds):
+            models[:, i] = fold.models
         return cls(
             betas=betas,
             # Not the negative: a rate of zero would have a sign.
@@ -81,8 +83,8 @@ class BetaPath:
             elbo=scores("elbo"),
             active_units=scores("active_units"),
             models=models,
-            fit_time=shares([run.fit_seconds for run in runs]),
-            score_time=shares([run.score_seconds for run in runs]),
+            fit_time=shares([fold.fit_seconds for fold in folds]),
+            score_time=shares([fold.score_seconds for fold in folds]),
         )
 
     def fold(self, i: int) -> BetaPath:
@@ -118,9 +120,9 @@ def beta_path(
 ) -> BetaPath:
     r"""Train models at several betas, side by side.
 
-    The models of a training set are replicas in one batched run, each of them as
-    `BalancedVAE.fit` would have trained it alone. Test folds each have a run of
-    their own, as scaling, start and held-out rows are those of the training set.
+    The models are replicas in one batched run, each of them as `BalancedVAE.fit`
+    would have trained it alone. Those of several folds, too: each replica sees rows
+    as its training fold scales them, and has the start and the held-out rows of that.
 
     Parameters
     ----------
@@ -139,8 +141,8 @@ def beta_path(
         Weight of each row, in training and in the means over test folds.
 
     n_jobs : int, default=None
-        Folds to train at the same time. None is 1 unless in a
-        `joblib.parallel_config`.
+        Processes to spread the folds over, each with a run of its own at a time. None
+        is 1 unless in a `joblib.parallel_config`.
 
     method : {"separate", "multirate"}, default="separate"
         How the models come about: "separate" trains one for each beta, side by side;
@@ -150,8 +152,8 @@ def beta_path(
 
     callbacks : list of callbacks or None, default=None
         Those of scikit-learn, from 1.9 on. They are told of each epoch of a run, as by
-        `fit` of a single model, and stop all models of it. There is one run for each
-        fold. ``verbose=1`` prints lines.
+        `fit` of a single model on the rows of the run's first fold, and stop all
+        models of it. The notes say which folds are one run. ``verbose=1`` prints lines.
 
     **params : dict
         Settings of `BalancedVAE` other than beta.
@@ -181,6 +183,13 @@ def beta_path(
     better, but are closer together on the curve, and there are two candidates for each
     beta. A balance
     with a set point ends at its own beta wherever it starts.
+
+    A GPU trains all folds in one run: the time of a step hardly depends on the number
+    of models. On a CPU there are as many to a run as leave a step's numbers in the
+    cache; for many betas that is one fold. Folds have runs of their own where their
+    steps differ: in their number, as with training folds of unlike size, and with
+    likelihoods that learn levels or bounds from the rows, divergences other than "kl",
+    and `skvae.balance.MultiRate`. What is trained is the same but for rounding.
 
     A path goes beyond what the data can bear on purpose, and so nobody is warned of
     models that collapse, nor of those that would have gained from more epochs.
@@ -229,16 +238,14 @@ def beta_path(
                 "out; verbose=1 prints lines with any version."
             )
         vae.set_callbacks(*callbacks)
-    train = _fit_betas_at_once if method == "multirate" else fit_betas
+    train = _fit_betas_at_once if method == "multirate" else fit_folds
     if method == "multirate":
         vae = _for_all_betas(vae, "balance" in params)
     found = beta_grid(vae, X, sample_weight, betas)
     if cv is None:
-        start = time.perf_counter()
-        models = train(vae, X, found, sample_weight)
-        seconds = time.perf_counter() - start
+        ((models, seconds),) = train(vae, found, [(X, sample_weight)])
         scores = [_own_scores(model) for model in models]
-        path = BetaPath.of(found, [_Run(models, scores, seconds, 0.0)])
+        path = BetaPath.of(found, [_Fold(models, scores, seconds, 0.0)])
         return path.fold(0)
     # Folds and scorers bring all of scikit-learn's metrics, which `import skvae` does
     # without.
@@ -248,60 +255,15 @@ def beta_path(
     if sample_weight is not None:
         weight = check_sample_weight(sample_weight, X)
     (X,) = indexable(X)
+    splits = list(check_cv(cv).split(X))
+    n_workers = min(effective_n_jobs(n_jobs), len(splits))
+    ends = [len(splits) * (i + 1) // n_workers for i in range(n_workers)]
     run = Parallel(n_jobs=n_jobs, verbose=vae.verbose)
-    splits = check_cv(cv).split(X)
-    runs = run(delayed(_run)(train, vae, X, weight, found, *split) for split in splits)
-    return BetaPath.of(found, runs)
-
-
-def fit_betas(
-    vae: Any,
-    X: Any,
-    betas: ArrayLike,
-    sample_weight: ArrayLike | None = None,
-) -> list[Any]:
-    """Fit an estimator at several betas in one batched run.
-
-    Parameters
-    ----------
-    vae : BalancedVAE
-        Not fitted, and left so.
-    X : array-like of shape (n_samples, n_features)
-        Finite numbers, in the support of the likelihood.
-    betas : array-like of shape (n_betas,)
-        Weights of the rate.
-    sample_weight : array-like of shape (n_samples,) or None
-        Weight of each row.
-
-    Returns
-    -------
-    models : list of BalancedVAE
-        One for each beta, as `fit` would have left it.
-    """
-    each = [float(beta) for beta in np.asarray(betas)]
-    # Whether a part can do with a beta is asked of the largest one.
-    shared = clone(vae).set_params(beta=max(each))
-    found = with_callbacks(_side_by_side)(shared, X, each, sample_weight)
-    models = []
-    for beta, attributes in zip(each, found, strict=True):
-        model = clone(vae).set_params(beta=beta)
-        vars(model).update(
-            {name: value for name, value in vars(shared).items() if name[-1] == "_"},
-            **attributes,
-        )
-        models.append(model)
-    return [without_callbacks(model) for model in models]
-
-
-def _side_by_side(
-    shared: Any, X: Any, betas: list[float], sample_weight: ArrayLike | None
-) -> list[dict[str, Any]]:
-    """Fitted attributes at several betas; callbacks hear of one estimator's epochs."""
-    fitting = shared._fitting(X, sample_weight, goes_on=False, betas=betas)
-    report = Report(shared, X, fitting.attributes)
-    found = fitting.train(report)
-    report.close()
-    return found
+    parts = run(
+        delayed(_folds)(train, vae, X, weight, found, splits[start:end])
+        for start, end in zip([0, *ends], ends, strict=False)
+    )
+    return BetaPath.of(found, [fold for part in parts for fold in part])
 
 
 def _for_all_betas(vae: Any, is_balance_given: bool) -> Any:
@@ -317,9 +279,12 @@ def _for_all_betas(vae: Any, is_balance_given: bool) -> Any:
 
 
 def _fit_betas_at_once(
-    vae: Any, X: Any, betas: ArrayLike, sample_weight: ArrayLike | None = None
-) -> list[Any]:
-    """Fit one model for a range of betas, and take it at each of them."""
+    vae: Any, betas: ArrayLike, training_sets: Iterable[TrainingSet]
+) -> Iterator[tuple[list[Any], float]]:
+    """Fit one model for a range of betas, and take it at each of them.
+
+    As `fit_folds`, but with a run for each training set.
+    """
     from skvae._curve import fit_multirate
 
     each = [float(beta) for beta in np.asarray(betas)]
@@ -330,12 +295,15 @@ def _fit_betas_at_once(
                 f"ones to be a range, got {each}. Use method='separate'."
             )
         vae = clone(vae).set_params(balance=MultiRate(low=min(each), high=max(each)))
-    models = fit_multirate(vae, X, each, sample_weight)
-    return [without_callbacks(model) for model in models]
+    for X, weight in training_sets:
+        start = time.perf_counter()
+        models = fit_multirate(vae, X, each, weight)
+        seconds = time.perf_counter() - start
+        yield [without_callbacks(model) for model in models], seconds
 
 
-class _Run(NamedTuple):
-    """Models that were trained together, and what they are worth."""
+class _Fold(NamedTuple):
+    """Models of one training set, and what they are worth."""
 
     models: list[Any]
     scores: list[dict[str, float]]
@@ -343,25 +311,29 @@ class _Run(NamedTuple):
     score_seconds: float
 
 
-def _run(
-    fit: Callable[..., list[Any]],
+def _folds(
+    fit: Callable[..., Iterator[tuple[list[Any], float]]],
     vae: Any,
     X: Any,
     weight: Floats | None,
     betas: Floats,
-    train: NDArray[np.intp],
-    test: NDArray[np.intp],
-) -> _Run:
-    """Train on some rows and score on others."""
+    splits: Sequence[tuple[Any, Any]],
+) -> list[_Fold]:
+    """Train on some rows of each split and score on its others."""
     from skvae.metrics import rate_distortion_scoring
 
-    weights = [None if weight is None else weight[part] for part in (train, test)]
-    start = time.perf_counter()
-    models = fit(vae, rows_of(X, train), betas, weights[0])
-    trained = time.perf_counter()
-    rows, score = rows_of(X, test), rate_distortion_scoring()
-    scores = [score(model, rows, sample_weight=weights[1]) for model in models]
-    return _Run(models, scores, trained - start, time.perf_counter() - trained)
+    def part(rows: Any) -> TrainingSet:
+        return rows_of(X, rows), None if weight is None else weight[rows]
+
+    folds, score = [], rate_distortion_scoring()
+    trained = fit(vae, betas, (part(train) for train, _ in splits))
+    for (models, fit_seconds), (_, test) in zip(trained, splits, strict=True):
+        start = time.perf_counter()
+        rows, own_weight = part(test)
+        scores = [score(model, rows, sample_weight=own_weight) for model in models]
+        seconds = time.perf_counter() - start
+        folds.append(_Fold(models, scores, fit_seconds, seconds))
+    return folds
 
 
 def _own_scores(model: Any) -> dict[str, float]:

@@ -26,8 +26,8 @@ from skvae.exceptions import PosteriorCollapseWarning
 class BalancedVAECV(CVRouting, BalancedVAE):
     r"""Variational autoencoder that finds its beta by cross-validation.
 
-    A path of betas is trained on the rows of each training fold, all betas side by
-    side, and judged on those of the test fold. The best beta is then trained on all
+    A path of betas is trained on the rows of each training fold, betas and folds side
+    by side, and judged on those of the test fold. The best beta is then trained on all
     rows, and the estimator is a fitted `BalancedVAE` from there on.
 
     Parameters
@@ -52,7 +52,7 @@ class BalancedVAECV(CVRouting, BalancedVAE):
         `skvae.model_selection`.
 
     n_jobs : int, default=None
-        Folds to train at the same time. None is 1 unless in a
+        Processes to spread the folds over, as in `beta_path`. None is 1 unless in a
         `joblib.parallel_config`.
 
     n_components : int or "auto", default="auto"
@@ -123,8 +123,8 @@ class BalancedVAECV(CVRouting, BalancedVAE):
         Seed of each fold and of the training on all rows.
 
     verbose : int, default=0
-        0 is quiet; n prints what joblib says of the folds, and for the training on all
-        rows a line after each (10 * n)-th part of `max_iter`.
+        0 is quiet; n prints a line after each (10 * n)-th part of `max_iter`, of runs
+        of folds and of the training on all rows, and what joblib says of the runs.
 
     Attributes
     ----------
@@ -140,7 +140,7 @@ class BalancedVAECV(CVRouting, BalancedVAE):
         also "score": "mean_test_elbo", "std_test_elbo" and "rank_test_elbo" of shape
         (n_betas,), "split0_test_elbo" and so on; "param_beta" and "params"; and
         "mean_fit_time" and "mean_score_time", each beta's share of the seconds of its
-        fold.
+        run and of its fold.
 
     best_index_ : int
         Of the beta that was chosen, in all of these.

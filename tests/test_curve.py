@@ -15,7 +15,7 @@ from sklearn.preprocessing import scale
 from skvae import BalancedVAE
 from skvae._curve import fit_multirate
 from skvae._linear_model import LinearModel
-from skvae._path import fit_betas
+from skvae._runs import fit_betas
 from skvae.balance import Linear, MultiRate, Ramp
 from skvae.divergences import MMD
 from skvae.likelihoods import Gaussian

@@ -94,7 +94,7 @@ MAY_IMPORT = {
     "curve": ("leaf", "parts", "training", "attributes"),
     "fitting": (
         *("leaf", "theory", "start", "base", "parts", "planning", "training"),
-        *("attributes", "curve", "training_rows", "null_model"),
+        *("attributes", "curve", "training_rows", "null_model", "fitting"),
     ),
     "collapse": ("compat", "leaf", "theory", "family", "parts"),
     "estimator": (
@@ -103,7 +103,7 @@ MAY_IMPORT = {
     ),
     "path": (
         *("compat", "leaf", "theory", "family", "training_rows", "curve", "tools"),
-        *("estimator", "path"),
+        *("estimator", "fitting", "path"),
     ),
     "cv": ("compat", "leaf", "estimator", "path", "cv"),
     "tools": ("compat", "leaf", "theory", "base", "family", "collapse", "tools"),
@@ -152,7 +152,9 @@ KINDS = {
     "_report": "leaf",
     "_start": "start",
     "_vae": "estimator",
+    "_side_by_side": "fitting",
     "_beta_grid": "path",
+    "_runs": "path",
     "_path": "path",
     "_vae_cv": "cv",
     "metrics": "tools",

@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose
 
 from skvae import BalancedVAE
 from skvae._linear_model import LinearModel
-from skvae._path import fit_betas
+from skvae._runs import fit_betas
 from skvae.likelihoods import Gaussian
 from skvae.networks import MLP
 

@@ -68,6 +68,10 @@ class Likelihood(BaseEstimator):
     #: Whether a training needs what `fit` learns.
     learns: bool = True
 
+    #: Whether a step of training reads what `fit` learned; where it does not, models of
+    #: different tables can take their steps together.
+    reads_fit = True
+
     #: Whether `error_vjp` gives the derivatives of its errors in closed form.
     has_pullback = False
 

@@ -78,6 +78,7 @@ class Gaussian(Likelihood):
     has_variance = True
     has_pullback = True
     is_gaussian = True
+    reads_fit = False
 
     def __init__(
         self, variance: float | ArrayLike | None = None, floor: float | str = 1e-6
