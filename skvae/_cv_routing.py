@@ -1,14 +1,16 @@
-"""Metadata on its way to the folds and the scorer of a cross-validation."""
+"""The folds and the scorer of a cross-validation, and the metadata for them."""
 
+import numpy as np
 from sklearn.utils import Bunch
 from sklearn.utils.metadata_routing import (
     MetadataRouter,
     MethodMapping,
     process_routing,
 )
+from sklearn.utils.parallel import Parallel, delayed
 
-from skvae._cv_results import takes_weights
-from skvae._sklearn_compat import _routing_enabled
+from skvae._cv_results import scores_of, takes_weights
+from skvae._sklearn_compat import _check_method_params, _routing_enabled, rows_of
 
 
 class CVRouting:
@@ -40,6 +42,21 @@ class CVRouting:
                 )
             weights = {"sample_weight": sample_weight}
         return Bunch(splitter=Bunch(split={}), scorer=Bunch(score=weights))
+
+    def _scores(self, models, X, y, tests, params):
+        """Scores of the models of each fold on its test rows."""
+        run = Parallel(n_jobs=self.n_jobs)
+        scores = run(
+            delayed(scores_of)(
+                self._scorer(),
+                models[:, fold],
+                rows_of(X, test),
+                None if y is None else rows_of(y, test),
+                _check_method_params(X, params.score, indices=test),
+            )
+            for fold, test in enumerate(tests)
+        )
+        return np.transpose(scores)
 
     def get_metadata_routing(self):
         """Say which metadata goes where.

@@ -3,21 +3,17 @@
 import warnings
 from numbers import Integral
 
-import numpy as np
 from sklearn.utils import indexable
-from sklearn.utils.parallel import Parallel, delayed
 
-from skvae._cv_results import chosen, results_of, scores_of
+from skvae._cv_results import chosen, results_of
 from skvae._cv_routing import CVRouting
 from skvae._path import beta_path
 from skvae._sklearn_compat import (
     Interval,
     StrOptions,
-    _check_method_params,
     _fit_context,
     _raise_for_params,
     check_sample_weight,
-    rows_of,
 )
 from skvae._vae import BalancedVAE, _all_or_nothing
 from skvae.exceptions import PosteriorCollapseWarning
@@ -370,18 +366,8 @@ class BalancedVAECV(CVRouting, BalancedVAE):
         judged_by = "elbo"
         if self.scoring is not None:
             judged_by = "score"
-            run = Parallel(n_jobs=self.n_jobs)
-            scores = run(
-                delayed(scores_of)(
-                    self._scorer(),
-                    path.models[:, fold],
-                    rows_of(X, test),
-                    None if y is None else rows_of(y, test),
-                    _check_method_params(X, routed.scorer.score, indices=test),
-                )
-                for fold, (_, test) in enumerate(splits)
-            )
-            metrics["score"] = np.transpose(scores)
+            tests = [test for _, test in splits]
+            metrics["score"] = self._scores(path.models, X, y, tests, routed.scorer)
         self.betas_, self.n_splits_ = path.betas, len(splits)
         seconds = {"fit_time": path.fit_time, "score_time": path.score_time}
         self.cv_results_ = results_of(path.betas, seconds, metrics)
