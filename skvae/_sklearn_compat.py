@@ -17,7 +17,11 @@ from sklearn.utils.metadata_routing import _raise_for_params, _routing_enabled
 from sklearn.utils.validation import _check_method_params, _check_sample_weight
 
 try:
-    from sklearn.callback import CallbackSupportMixin, with_callbacks
+    from sklearn.callback import (
+        AutoPropagatedCallback,
+        CallbackSupportMixin,
+        with_callbacks,
+    )
 except ImportError:  # scikit-learn < 1.9
 
     class CallbackSupportMixin:  # type: ignore[no-redef]
@@ -26,9 +30,22 @@ except ImportError:  # scikit-learn < 1.9
         def _init_callback_context(self, **kwargs):
             return _NoCallbacks()
 
+    class AutoPropagatedCallback:  # type: ignore[no-redef]
+        """Stand-in: no callbacks before scikit-learn 1.9."""
+
     def with_callbacks(method):
         """Return the method as it is."""
         return method
+
+
+def own_callbacks(estimator):
+    """Callbacks that were set on an estimator, not on another one that it is in."""
+    is_inside = hasattr(estimator, "_parent_callback_ctx")
+    return [
+        callback
+        for callback in getattr(estimator, "_skl_callbacks", [])
+        if not (is_inside and isinstance(callback, AutoPropagatedCallback))
+    ]
 
 
 def without_callbacks(estimator):
@@ -77,6 +94,7 @@ __all__ = [
     "_routing_enabled",
     "check_sample_weight",
     "column_indices",
+    "own_callbacks",
     "rows_of",
     "validate_parameter_constraints",
     "with_callbacks",

@@ -14,6 +14,7 @@ from skvae._sklearn_compat import (
     _fit_context,
     _raise_for_params,
     check_sample_weight,
+    own_callbacks,
 )
 from skvae._vae import BalancedVAE, _all_or_nothing
 from skvae.exceptions import PosteriorCollapseWarning
@@ -182,6 +183,10 @@ class BalancedVAECV(CVRouting, BalancedVAE):
     the same splits, as models that are trained side by side do not know of each other;
     only a `random_state` of None draws another seed for each model there, and one for
     each fold here.
+
+    Callbacks of scikit-learn, from 1.9 on, hear of each run of the path, as in
+    `beta_path`, and then of the training on all rows. Those of a search that this is in
+    hear of the last alone.
 
     With the default balance a beta of 1 trains the elbo itself, as its decoder variance
     follows the data; a larger beta is a guard against overfitting. With
@@ -355,6 +360,7 @@ class BalancedVAECV(CVRouting, BalancedVAE):
             cv=splits,
             sample_weight=sample_weight,
             n_jobs=self.n_jobs,
+            callbacks=own_callbacks(self),
             **settings,
         )
         metrics = {

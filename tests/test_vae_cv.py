@@ -297,3 +297,57 @@ def test_in_a_pipeline_on_a_frame():
     Z = pipeline.fit_transform(frame)
     assert list(Z.columns) == ["balancedvaecv0", "balancedvaecv1"]
     assert pipeline[-1].feature_names_in_.tolist() == list(frame)
+
+
+class Told:
+    """A callback that writes down whose epochs it is told of, and may stop them."""
+
+    def __init__(self, stop_at=None):
+        self.stop_at, self.epochs, self.events = stop_at, [], []
+
+    def setup(self, estimator, context):
+        self.events.append(f"setup {type(estimator).__name__}")
+
+    def teardown(self, estimator, context):
+        self.events.append("teardown")
+
+    def on_fit_task_begin(self, estimator, context):
+        pass
+
+    def on_fit_task_end(self, estimator, context):
+        if context.task_name != "epoch":
+            return False
+        self.epochs.append(type(estimator).__name__)
+        return len(self.epochs) == self.stop_at
+
+
+def test_callbacks_hear_of_the_path_and_of_the_last_training():
+    pytest.importorskip("sklearn.callback", reason="new in scikit-learn 1.9")
+    told, params = Told(), SMALL | {"early_stopping": False}
+    vae = BalancedVAECV(**params).set_callbacks(told).fit(X)
+    # The folds are one run.
+    assert told.epochs == ["BalancedVAE"] * 6 + ["BalancedVAECV"] * 6
+    assert told.events == [
+        *("setup BalancedVAE", "teardown", "setup BalancedVAECV", "teardown")
+    ]
+    silent = BalancedVAECV(**params).fit(X)
+    assert_array_equal(
+        vae.cv_results_["mean_test_elbo"], silent.cv_results_["mean_test_elbo"]
+    )
+    stopped = Told(stop_at=2)
+    BalancedVAECV(**params).set_callbacks(stopped).fit(X)
+    assert stopped.epochs == ["BalancedVAE"] * 2 + ["BalancedVAECV"] * 6
+
+
+def test_callbacks_of_a_search_are_not_set_up_for_the_path():
+    callback = pytest.importorskip("sklearn.callback", reason="new in 1.9")
+
+    class Propagated(Told):
+        max_propagation_depth = None
+
+    assert isinstance(Propagated(), callback.AutoPropagatedCallback)
+    told, grid = Propagated(), {"betas": [[2.0, 0.1]]}
+    vae = BalancedVAECV(**SMALL | {"early_stopping": False})
+    GridSearchCV(vae, grid, cv=2).set_callbacks(told).fit(X)
+    assert told.events == ["setup GridSearchCV", "teardown"]
+    assert told.epochs == ["BalancedVAECV"] * 6 * 3
