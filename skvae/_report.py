@@ -79,13 +79,16 @@ class Report:
             flush=True,
         )
 
-    def close(self) -> None:
-        """Report the end of the fit."""
+    def close(self, attributes: dict[str, Any] | None = None) -> None:
+        """Report the end of the fit.
+
+        With the attributes of a fitted model, where the estimator is not one by now.
+        """
         if self.estimator.verbose and self.n_told < self.n_done:
             spent = time.perf_counter() - self.start
             self._print(f"stopped early after {duration(spent)}")
         self.root.call_on_fit_task_end(
-            **self.data, reconstruction_attributes=lambda: {}
+            **self.data, reconstruction_attributes=lambda: attributes or {}
         )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import operator
 import time
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -126,7 +128,7 @@ def _train(estimator: Any, run: list[_Fold]) -> list[list[dict[str, Any]]]:
 
     report = Report(estimator, run[0].X, attributes)
     found = train_together(fittings, report)
-    report.close()
+    report.close(max(itertools.chain(*found), key=operator.itemgetter("elbo_")))
     return found
 
 

@@ -542,6 +542,22 @@ def test_callbacks_hear_of_the_training_of_one_model_for_all_betas():
     assert told.n_epochs == 4
 
 
+def test_monitor_scores_the_best_model_of_a_run():
+    callback = pytest.importorskip("sklearn.callback", reason="new in 1.9")
+
+    def elbo(model, X, y=None):
+        seen.append(model.score(X))
+        return seen[-1]
+
+    seen, monitor = [], callback.ScoringMonitor(scoring={"elbo": elbo})
+    path = beta_path(X, betas=[0.1, 1.0], cv=2, callbacks=[monitor], **TOLD)
+    (train, _), *_ = KFold(2).split(X)
+    # Of four epochs and of the whole, on the rows of the first fold.
+    assert len(seen) == 5
+    best = max(path.models.flat, key=lambda model: model.elbo_)
+    assert seen[-1] == pytest.approx(best.score(X[train]))
+
+
 def test_callback_stops_all_models_of_a_run():
     pytest.importorskip("sklearn.callback", reason="new in scikit-learn 1.9")
     path = beta_path(X, betas=[0.1, 1.0], callbacks=[Counter(stop_at=2)], **TOLD)
