@@ -36,7 +36,7 @@ class Model:
     """A trained model in one precision on one device.
 
     Methods work through their rows in chunks, so that the memory they need beyond
-    input and output is bounded by about four million cells.
+    input and output is bounded by about a million cells.
 
     Parameters
     ----------

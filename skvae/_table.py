@@ -117,7 +117,9 @@ class Table:
 
     def to_model(self, X: NDArray[np.floating]) -> NDArray[np.float64]:
         """Rows as the model sees them, in float64."""
-        return (X - self.center) / self.scale
+        x = X - self.center
+        x /= self.scale
+        return x
 
     @property
     def user_scale(self) -> NDArray[np.float64]:

@@ -21,12 +21,13 @@ class Activation(NamedTuple):
     gain: float
     """Of start values that roughly keep the variance of what passes through."""
     function: Callable[[Tensor], Tensor]
+    """Of a tensor that may be overwritten, as that of the next one."""
     with_slope: Callable[[Tensor], tuple[Tensor, Tensor]]
-    """The function and its derivative, of a tensor that may be overwritten."""
+    """The function and its derivative."""
 
 
 def _relu(x: Tensor) -> Tensor:
-    return x.relu()
+    return x.relu_()
 
 
 def _relu_with_slope(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -37,7 +38,7 @@ def _relu_with_slope(x: Tensor) -> tuple[Tensor, Tensor]:
 def _silu(x: Tensor) -> Tensor:
     from torch.nn.functional import silu
 
-    return silu(x)
+    return silu(x, inplace=True)
 
 
 def _silu_with_slope(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -60,7 +61,7 @@ def _gelu_with_slope(x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _tanh(x: Tensor) -> Tensor:
-    return x.tanh()
+    return x.tanh_()
 
 
 def _tanh_with_slope(x: Tensor) -> tuple[Tensor, Tensor]:

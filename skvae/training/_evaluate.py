@@ -87,8 +87,8 @@ def etas(n: int) -> Tensor:
 
 
 def chunks(n_rows: int, cells_per_row: int) -> list[slice]:
-    """Slices of rows that hold about four million cells each."""
-    size = max(1, 4_000_000 // max(1, cells_per_row))
+    """Slices of rows that hold about a million cells each, which fit the caches."""
+    size = max(1, 1_000_000 // max(1, cells_per_row))
     return [slice(start, start + size) for start in range(0, n_rows, size)]
 
 

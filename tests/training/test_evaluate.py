@@ -38,7 +38,7 @@ def test_chunks_cover_all_rows_once(n_rows, cells):
     rows = [row for part in parts for row in range(n_rows)[part]]
     assert rows == list(range(n_rows))
     size = max(len(range(n_rows)[part]) for part in parts)
-    assert size == 1 or size * cells <= 4_000_000
+    assert size == 1 or size * cells <= 1_000_000
 
 
 def noise_of(n_components, n_rows=1, n_draws=None):
