@@ -16,7 +16,7 @@ from scaling import COMPILER, FIRST_FIT, IMPORT, in_process
 from step import REPLICAS_HIDDEN, take_time
 
 # Step over its matrix products: hidden 128-128, batches of 256, 30 columns.
-MAX_STEP = 3.0
+MAX_STEP = 2.5
 # The same at batches of 1024 and hidden 256-256, where there is least beside them.
 MAX_LARGE_STEP = 2.5
 # Per model, sixteen side by side over one alone: hidden 64-64, batches of 64.
