@@ -10,9 +10,8 @@ from skvae._fitting import Fitting
 
 # A step of several folds on a CPU makes at most this many numbers at a time. From half
 # of that on nothing is gained. With much more, what one operation leaves is gone from
-# the cache before the next one reads it: a step of 200 replicas (hidden layers of 64,
-# 128 rows) takes 6.5 times as long as one of 40. A GPU is the faster per replica the
-# more there are.
+# the cache before the next one reads it. A GPU is the faster per replica the more there
+# are.
 _CELLS_OF_A_STEP = 2**19
 
 
