@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -25,8 +26,8 @@ class Scored(NamedTuple):
 
     rate: Floats
     """Of each row, shape (n_samples,)."""
-    cells: Floats
-    """Distortion of each cell in the units of X, shape (n_samples, n_features)."""
+    distortion: Floats
+    """Of each row in the units of X, shape (n_samples,)."""
     mean: Floats
     """Posterior mean, shape (n_samples, n_components)."""
 
@@ -118,17 +119,31 @@ class Model:
             X[rows] = self.to_user(x[0])
         return X
 
-    @torch.no_grad()
     def score(self, X: Floats) -> Scored:
         """Rate, posterior mean and distortion of rows.
 
         The expectation under the posterior is a fixed quadrature, the same for all
         rows, so that a row's score depends on nothing but the row.
         """
-        noise = self.tensor(quadrature(self.module.n_components))[:, None]
-        rate = np.empty(len(X), X.dtype)
-        cells = np.empty(X.shape, X.dtype)
+        rate, distortion = np.empty(len(X), X.dtype), np.empty(len(X), X.dtype)
         mean = np.empty((len(X), self.module.n_components), X.dtype)
+        for rows, sample, cells in self._scored(X):
+            rate[rows] = sample.posterior.kl()[0].sum(dim=-1).cpu().numpy()
+            distortion[rows] = cells.astype(X.dtype, copy=False).sum(axis=1)
+            mean[rows] = sample.posterior.mean[0].cpu().numpy()
+        return Scored(rate, distortion, mean)
+
+    def score_cells(self, X: Floats) -> Floats:
+        """Distortion of each cell in the units of X, (n_samples, n_features)."""
+        found = np.empty(X.shape, X.dtype)
+        for rows, _, cells in self._scored(X):
+            found[rows] = cells
+        return found
+
+    @torch.no_grad()
+    def _scored(self, X: Floats) -> Iterator[tuple[slice, Sample, Floats]]:
+        """Some rows after the other: which, draws for them, distortion of cells."""
+        noise = self.tensor(quadrature(self.module.n_components))[:, None]
         for rows in self.chunks(len(X), len(noise)):
             x, observed = self.seen(X[rows])
             sample = self.sample(x, observed, noise)
@@ -136,10 +151,7 @@ class Model:
                 sample.x, sample.parameters, self.scored_variance
             )
             nats = -log_prob[0].unflatten(0, (len(noise), len(x))).mean(dim=0)
-            cells[rows] = self.in_units_of_x(nats, observed, X[rows])
-            rate[rows] = sample.posterior.kl()[0].sum(dim=-1).cpu().numpy()
-            mean[rows] = sample.posterior.mean[0].cpu().numpy()
-        return Scored(rate, cells, mean)
+            yield rows, sample, self.in_units_of_x(nats, observed, X[rows])
 
     @torch.no_grad()
     def explained(self, X: Floats, *, by_each: bool = True) -> Floats:

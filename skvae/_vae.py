@@ -556,7 +556,7 @@ class BalancedVAE(
         )
 
     def _scored(self, X):
-        """Rate, distortion of each cell and posterior mean, from one encoding."""
+        """Rate, distortion and posterior mean of each row, from one encoding."""
         X = self._rows(X)
         return self._model(X.dtype).score(X)
 
@@ -642,7 +642,7 @@ class BalancedVAE(
             E_q[-log p(x given z)] with all constants, in nats and in the units of X.
         """
         scored = self._scored(X)
-        return scored.rate, scored.cells.sum(axis=1)
+        return scored.rate, scored.distortion
 
     def score_cells(self, X):
         """Negative log-likelihood of each cell: which one makes a row odd.
@@ -657,7 +657,8 @@ class BalancedVAE(
         cells : ndarray of shape (n_samples, n_features)
             E_q[-log p(x_d given z)], in nats; a row sums to its distortion.
         """
-        return self._scored(X).cells
+        X = self._rows(X)
+        return self._model(X.dtype).score_cells(X)
 
     def score_samples(self, X):
         """Evidence lower bound of each row, a bound on its log-likelihood.

@@ -93,7 +93,7 @@ def latent_report(
     kl = posterior.kl()[0].numpy()
     latent_rate = weight @ kl
     rate = float(latent_rate.sum())
-    column_distortion = weight @ model.score(rows).cells
+    column_distortion = weight @ model.score_cells(rows)
     column_null = weight @ vae._null_model.cells(model, rows)
     distortion, null_distortion = column_distortion.sum(), column_null.sum()
     spread = activity(posterior.mean[0].numpy(), weight)

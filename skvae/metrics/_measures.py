@@ -41,7 +41,7 @@ class Seen:
     @property
     def distortion(self) -> Floats:
         """Of each row, shape (n_samples,)."""
-        return self.scored.cells.sum(axis=1)
+        return self.scored.distortion
 
 
 def seen_by(estimator: Any, X: Any) -> Seen:

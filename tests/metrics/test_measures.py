@@ -61,7 +61,7 @@ class StubVAE:
     """A model whose posterior means are the rows."""
 
     def _scored(self, X):
-        return Scored(rate=None, cells=None, mean=X)
+        return Scored(rate=None, distortion=None, mean=X)
 
 
 def test_active_units_vary_over_the_rows_that_count():
