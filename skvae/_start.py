@@ -62,8 +62,8 @@ def linear_start(
     floor : ndarray of shape (n_features,)
         Smallest variance of each feature.
     is_free : ndarray of shape (n_features,), dtype=bool, or None, default=None
-        Features whose noise variance is sought; that of the others is 1, or more if
-        they stand beside such. None says all.
+        Features whose noise variance is sought; that of the others, indicators of
+        levels, is 4, or 1 where there is nothing else. None says all.
 
     Returns
     -------

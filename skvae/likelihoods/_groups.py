@@ -23,8 +23,12 @@ class Group(NamedTuple):
     columns: NDArray[np.intp]
 
     def of(self, values: Tensor) -> Tensor:
-        """What is theirs of a tensor with an axis of columns; one without stays so."""
-        return values if values.ndim == 1 else columns_of(values, self.columns)
+        """What is theirs of a tensor, whose last axis is that of columns."""
+        return columns_of(values, self.columns)
+
+    def weight_of(self, weight: Tensor, x: Tensor) -> Tensor:
+        """What is theirs of weights of cells of x; those of rows stay as they are."""
+        return weight if weight.ndim < x.ndim else self.of(weight)
 
 
 def key(i: int, name: str) -> str:

@@ -155,9 +155,8 @@ def train(
                 n_epochs=torch.full(rate.shape, epoch + 1),
             )
         else:
-            found, judged = judge(
-                *(epoch, flat, balance.beta, variance, error, objective)
-            )
+            beta = balance.beta
+            found, judged = judge(epoch, flat, beta, variance, error, objective)
             record |= found
             if error is not None and calibration is not None:
                 # Not below the floor: nothing may be left of the training error.
