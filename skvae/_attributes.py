@@ -76,8 +76,6 @@ def attributes_of(
         "_shapes": shapes,
         "_values": values,
         "_variance": scored,
-        # Only of a model for a range of betas.
-        "_curve": None,
     }
 
 

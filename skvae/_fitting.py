@@ -14,7 +14,6 @@ from torch import Tensor
 from skvae import training
 from skvae._attributes import attributes_of, number
 from skvae._columns import Columns
-from skvae._curve import Curve
 from skvae._history import in_units_of_x, joined
 from skvae._linear_model import LinearWeights
 from skvae._null_model import NullModel
@@ -111,7 +110,7 @@ class Fitting:
             self.null_model = NullModel.from_rows(
                 X, index, weight, likelihood, self.table
             )
-        self.module = self.parts.training_module(n_features, self.n_components)
+        self.module = self.parts.module(n_features, self.n_components)
         if not self.resumes:
             for beta in self.betas:
                 self.parts.policy.weight_of(beta, n_features, self.n_components)
@@ -206,7 +205,7 @@ class Fitting:
         if linear is not None and self.parts.network.starts_linear:
             found = [
                 linear.of(
-                    policy.starts_at(beta, n_features, self.n_components),
+                    policy.weight_of(beta, n_features, self.n_components),
                     scope if policy.moves_variance else None,
                 )
                 for beta, scope in self.replicas
@@ -287,11 +286,7 @@ class Fitting:
 
     def _last_values(self, shapes: dict[str, tuple[int, ...]]) -> Tensor:
         """Weights of the last fit, for a warm start."""
-        # A model for a range of betas goes on from what holds for all of them.
-        last, curve = self.vae._parts.likelihood, self.vae._curve
-        known, values = self.vae._shapes, self.vae._values
-        if self.module.is_gated and curve is not None:
-            known, values = curve.shapes, curve.values
+        last, known = self.vae._parts.likelihood, self.vae._shapes
         if type(self.parts.likelihood) is not type(last):
             raise ValueError(
                 "warm_start=True goes on from the weights of the last fit, whose "
@@ -305,7 +300,7 @@ class Fitting:
                 f"{shapes}. Keep n_components, hidden_layer_sizes, network, "
                 "likelihood and the scope of balance, or set warm_start=False."
             )
-        return self._tensor(values).repeat(len(self.replicas), 1)
+        return self._tensor(self.vae._values).repeat(len(self.replicas), 1)
 
     def train(self, on_epoch: Callable[..., bool] | None) -> list[dict[str, Any]]:
         """Train, and return the fitted attributes for each beta."""
@@ -360,21 +355,6 @@ class Fitting:
         if calibration is not None:
             prior = calibration.prior[r : r + 1]
             calibration = calibration._replace(prior=prior)
-        if self.module.is_gated:
-            curve = Curve.from_rows(
-                self.parts,
-                self.table,
-                self.n_components,
-                values,
-                self.state.shapes,
-                self.rows,
-                self.held_out,
-                calibration,
-                variance,
-                (self.jacobian, self.judged_jacobian),
-                self.columns,
-            )
-            return curve.at(number(self.state.balance.beta[r : r + 1].cpu().numpy()))
         weights = training.views(values, self.state.shapes)
         n_nodes = int(np.clip(_REPORTED_ROWS // len(self.rows.x), 2, 32))
         nodes = training.quadrature(self.n_components, n_nodes)

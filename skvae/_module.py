@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,17 +71,6 @@ class Module:
         self.divergence = divergence
         self.n_features = n_features
         self.n_components = n_components
-        #: The model at one beta: itself, if it has no gates.
-        self.plain = self
-        if network.at_one_beta is not network:
-            self.plain = Module(
-                network.at_one_beta,
-                likelihood,
-                divergence,
-                n_features,
-                n_components,
-                masked,
-            )
         n_inputs = likelihood.n_inputs(n_features) + len(masked)
         self.encoder = network.encoder(n_inputs, n_components)
         self.posterior = POSTERIORS[network.posterior]
@@ -92,45 +80,8 @@ class Module:
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Shape of each weight, without the replica axis; those of gates come last."""
-        shapes = {**self.encoder.shapes, **self.decoder.shapes}
-        return dict(sorted(shapes.items(), key=lambda item: item[0] in self._gates))
-
-    @property
-    def _gates(self) -> set[str]:
-        """Names of the weights that are those of gates."""
-        return {*self.encoder.gates, *self.decoder.gates}
-
-    @property
-    def n_decayed(self) -> int:
-        """How many of the weights decay: all but those of gates, which would close."""
-        return sum(
-            math.prod(shape)
-            for name, shape in self.shapes.items()
-            if name not in self._gates
-        )
-
-    @property
-    def is_gated(self) -> bool:
-        """Whether encoder and decoder are told the beta of each row."""
-        return self.plain is not self
-
-    def at(self, weights: Weights, eta: Tensor) -> Weights:
-        """Weights of the plain model at some etas, if this one is gated.
-
-        Parameters
-        ----------
-        weights : dict of str to Tensor
-            Replica axis first.
-        eta : Tensor of shape (n_etas,)
-
-        Returns
-        -------
-        weights : dict of str to Tensor
-            With n_replicas * n_etas replicas: all etas of the first, then of the next.
-        """
-        at = {**self.encoder.at(weights, eta), **self.decoder.at(weights, eta)}
-        return {name: at[name] for name in self.plain.shapes}
+        """Shape of each weight, without the replica axis."""
+        return {**self.encoder.shapes, **self.decoder.shapes}
 
     @property
     def cells_per_row(self) -> int:

@@ -18,7 +18,6 @@ from skvae.balance import (
     ClosedFormVariance,
     Constant,
     Geco,
-    MultiRate,
     Normalized,
     Wrapper,
 )
@@ -82,7 +81,6 @@ class Parts(NamedTuple):
                     "real numbers."
                 )
             policy = _without_variance(policy)
-        _check_gates(policy, network)
         _check_divergence(vae, policy, divergence)
         return cls(policy, likelihood, divergence, network)
 
@@ -96,46 +94,16 @@ class Parts(NamedTuple):
         return self._replace(policy=policy)
 
     def module(self, n_features: int, n_components: int) -> Module:
-        """Module that the parts make up, at one beta."""
-        return self._module(self.network, n_features, n_components)
-
-    def training_module(self, n_features: int, n_components: int) -> Module:
-        """Module that is trained: one with gates where rows have a beta each."""
-        if not isinstance(self.policy, MultiRate):
-            return self.module(n_features, n_components)
-        network = self.network.gated(self.policy.slope)
-        assert network is not None
-        return self._module(network, n_features, n_components)
-
-    def _module(self, network: Network, n_features: int, n_components: int) -> Module:
+        """Module that the parts make up."""
         from skvae._module import Module
 
         return Module(
-            network,
+            self.network,
             self.likelihood,
             self.divergence,
             n_features,
             n_components,
             self.masked,
-        )
-
-
-def _check_gates(policy: BalancePolicy, network: Network) -> None:
-    """Raise ValueError where rows cannot have a beta each."""
-    inner = next((p for p in _with_inner(policy) if isinstance(p, MultiRate)), None)
-    if inner is None:
-        return
-    if policy is not inner:
-        raise ValueError(
-            f"balance={policy} is wrapped around {inner}, which trains all betas of "
-            "its range at once, so that there is none to move. Use "
-            f"balance={inner}, or wrap another policy, such as Constant()."
-        )
-    if network.gated(inner.slope) is None:
-        raise ValueError(
-            f"balance={policy} needs a network with gates that move with beta, but "
-            f"network={network} has no such form. Use network=MLP(), or a balance for "
-            "one beta, such as 'constant'."
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from numbers import Integral
 from typing import Any, NamedTuple
@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from joblib import effective_n_jobs
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import clone
 from sklearn.utils import indexable
 from sklearn.utils.parallel import Parallel, delayed
 
@@ -19,14 +18,11 @@ from skvae._beta_grid import beta_grid
 from skvae._runs import TrainingSet, fit_folds
 from skvae._sklearn_compat import (
     Interval,
-    StrOptions,
     check_sample_weight,
     rows_of,
     validate_parameter_constraints,
-    without_callbacks,
 )
 from skvae._vae import BalancedVAE
-from skvae.balance import MultiRate
 
 Floats = NDArray[np.float64]
 
@@ -103,7 +99,6 @@ _CONSTRAINTS = {
     "betas": [Interval(Integral, 1, None, closed="left"), "array-like"],
     "cv": ["cv_object"],
     "n_jobs": [None, Integral],
-    "method": [StrOptions({"separate", "multirate"})],
 }
 
 
@@ -114,7 +109,6 @@ def beta_path(
     cv: Any = None,
     sample_weight: ArrayLike | None = None,
     n_jobs: int | None = None,
-    method: str = "separate",
     callbacks: Sequence[Any] | None = None,
     **params: Any,
 ) -> BetaPath:
@@ -143,12 +137,6 @@ def beta_path(
     n_jobs : int, default=None
         Processes to spread the folds over, each with a run of its own at a time. None
         is 1 unless in a `joblib.parallel_config`.
-
-    method : {"separate", "multirate"}, default="separate"
-        How the models come about: "separate" trains one for each beta, side by side;
-        "multirate" trains a single one for the range of the betas, which must be above
-        0, and takes it at each of them. The second is `skvae.balance.MultiRate`, whose
-        notes say how close it comes.
 
     callbacks : list of callbacks or None, default=None
         Those of scikit-learn, from 1.9 on. They are told of each epoch of a run, as by
@@ -188,8 +176,8 @@ def beta_path(
     of models. On a CPU there are as many to a run as leave a step's numbers in the
     cache; for many betas that is one fold. Folds have runs of their own where their
     steps differ: in their number, as with training folds of unlike size, and with
-    likelihoods that learn levels or bounds from the rows, divergences other than "kl",
-    and `skvae.balance.MultiRate`. What is trained is the same but for rounding.
+    likelihoods that learn levels or bounds from the rows and divergences other than
+    "kl". What is trained is the same but for rounding.
 
     A path goes beyond what the data can bear on purpose, and so nobody is warned of
     models that collapse, nor of those that would have gained from more epochs.
@@ -227,7 +215,7 @@ def beta_path(
         raise TypeError(
             "beta_path takes the weights of the rate as betas, not as beta."
         )
-    given = {"betas": betas, "cv": cv, "n_jobs": n_jobs, "method": method}
+    given = {"betas": betas, "cv": cv, "n_jobs": n_jobs}
     validate_parameter_constraints(_CONSTRAINTS, given, "beta_path")
     vae = BalancedVAE(**params)
     vae._validate_params()
@@ -238,12 +226,9 @@ def beta_path(
                 "out; verbose=1 prints lines with any version."
             )
         vae.set_callbacks(*callbacks)
-    train = _fit_betas_at_once if method == "multirate" else fit_folds
-    if method == "multirate":
-        vae = _for_all_betas(vae, "balance" in params)
     found = beta_grid(vae, X, sample_weight, betas)
     if cv is None:
-        ((models, seconds),) = train(vae, found, [(X, sample_weight)])
+        ((models, seconds),) = fit_folds(vae, found, [(X, sample_weight)])
         scores = [_own_scores(model) for model in models]
         path = BetaPath.of(found, [_Fold(models, scores, seconds, 0.0)])
         return path.fold(0)
@@ -260,46 +245,10 @@ def beta_path(
     ends = [len(splits) * (i + 1) // n_workers for i in range(n_workers)]
     run = Parallel(n_jobs=n_jobs, verbose=vae.verbose)
     parts = run(
-        delayed(_folds)(train, vae, X, weight, found, splits[start:end])
+        delayed(_folds)(vae, X, weight, found, splits[start:end])
         for start, end in zip([0, *ends], ends, strict=False)
     )
     return BetaPath.of(found, [fold for part in parts for fold in part])
-
-
-def _for_all_betas(vae: Any, is_balance_given: bool) -> Any:
-    """Estimator for a range of betas, or ValueError where it is for one."""
-    balance = MultiRate() if vae.balance == "multirate" else vae.balance
-    if is_balance_given and not isinstance(balance, MultiRate):
-        raise ValueError(
-            f"beta_path(method='multirate') trains one model for all betas, but "
-            f"balance={vae.balance!r} is for one of them. Leave balance out, or use "
-            "method='separate'."
-        )
-    return vae if is_balance_given else clone(vae).set_params(balance="multirate")
-
-
-def _fit_betas_at_once(
-    vae: Any, betas: ArrayLike, training_sets: Iterable[TrainingSet]
-) -> Iterator[tuple[list[Any], float]]:
-    """Fit one model for a range of betas, and take it at each of them.
-
-    As `fit_folds`, but with a run for each training set.
-    """
-    from skvae._curve import fit_multirate
-
-    each = [float(beta) for beta in np.asarray(betas)]
-    if not isinstance(vae.balance, MultiRate):
-        if len(set(each)) < 2 or min(each) <= 0.0:
-            raise ValueError(
-                "method='multirate' needs betas above 0, and at least two different "
-                f"ones to be a range, got {each}. Use method='separate'."
-            )
-        vae = clone(vae).set_params(balance=MultiRate(low=min(each), high=max(each)))
-    for X, weight in training_sets:
-        start = time.perf_counter()
-        models = fit_multirate(vae, X, each, weight)
-        seconds = time.perf_counter() - start
-        yield [without_callbacks(model) for model in models], seconds
 
 
 class _Fold(NamedTuple):
@@ -312,7 +261,6 @@ class _Fold(NamedTuple):
 
 
 def _folds(
-    fit: Callable[..., Iterator[tuple[list[Any], float]]],
     vae: Any,
     X: Any,
     weight: Floats | None,
@@ -326,7 +274,7 @@ def _folds(
         return rows_of(X, rows), None if weight is None else weight[rows]
 
     folds, score = [], rate_distortion_scoring()
-    trained = fit(vae, betas, (part(train) for train, _ in splits))
+    trained = fit_folds(vae, betas, (part(train) for train, _ in splits))
     for (models, fit_seconds), (_, test) in zip(trained, splits, strict=True):
         start = time.perf_counter()
         rows, own_weight = part(test)

@@ -20,14 +20,12 @@ def go_together(fittings: Sequence[Fitting]) -> bool:
 
     They can where the steps are the same but for rows, weights and noise. That is not
     so for a likelihood whose steps read what it learned of its table, nor for a
-    divergence other than the rate, which compares the rows of a batch, or a model for
-    a range of betas.
+    divergence other than the rate, which compares the rows of a batch.
     """
     first = fittings[0]
     module, device = first.module, first.device.type
     return (
         module.divergence.is_rate
-        and not module.is_gated
         and not module.likelihood.reads_fit
         and all(_steps(fitting) == _steps(first) for fitting in fittings)
         and (device != "cpu" or sum(map(_cells, fittings)) <= _CELLS_OF_A_STEP)

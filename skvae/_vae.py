@@ -1,6 +1,5 @@
 """The estimator: it validates, delegates to the torch core, and keeps what it finds."""
 
-import copy
 import functools
 import warnings
 from numbers import Integral, Real
@@ -79,12 +78,11 @@ class BalancedVAE(
         What weighs the rate against the distortion: "constant", "normalized",
         "linear", "sigmoid", "cosine", "cyclical", "capacity", "free_bits", "geco",
         "control", "dynamic", "learned_variance", "optimal_variance",
-        "running_average", "multirate", or an instance from `skvae.balance` for
-        settings other than the defaults. Schedules of beta can be wrapped around
-        another policy. The default is the one that loses least where beta is not
-        tuned. It trains two models side by side and keeps the better one on held-out
-        rows, which takes up to twice the time of one;
-        `RunningAverage(scope="feature")` trains one.
+        "running_average", or an instance from `skvae.balance` for settings other than
+        the defaults. Schedules of beta can be wrapped around another policy. The
+        default is the one that loses least where beta is not tuned. It trains two
+        models side by side and keeps the better one on held-out rows, which takes up
+        to twice the time of one; `RunningAverage(scope="feature")` trains one.
 
     likelihood : str, Likelihood or list, default="auto"
         Distribution of the columns: "gaussian", "student_t", "laplace", "log_normal",
@@ -407,36 +405,6 @@ class BalancedVAE(
         fitting = self._fitting(X, sample_weight, goes_on=True, is_partial=True)
         vars(self).update(*fitting.train(None))
         return self
-
-    def at_beta(self, beta):
-        """Return a fitted copy at another weight of the rate, without training.
-
-        Only after a fit with ``balance="multirate"``, which trains one model for a
-        range of betas. Everything of the copy is as if that fit had had its `beta`:
-        the codes, the calibrated decoder variance and the scores.
-
-        Parameters
-        ----------
-        beta : float
-            Within the range of betas that were trained.
-
-        Returns
-        -------
-        vae : BalancedVAE
-            At `beta`. This estimator stays as it is.
-        """
-        check_is_fitted(self)
-        if self._curve is None:
-            raise ValueError(
-                f"at_beta(beta={beta!r}) needs a model that was trained for a range of "
-                f"betas, but this one was fitted with balance={self._parts.policy}. "
-                "Fit with balance='multirate', or fit again with another beta."
-            )
-        from skvae._curve import attributes_at
-
-        moved = copy.copy(self).set_params(beta=beta)
-        vars(moved).update(attributes_at(self, beta))
-        return moved
 
     def _fitting(self, X, sample_weight, goes_on, is_partial=False, betas=None):
         """Check a table and prepare to train on it."""

@@ -251,10 +251,8 @@ def test_more_latents_than_columns_or_rows(n_components, balance):
 @pytest.mark.parametrize("balance", list(POLICIES))
 @may_collapse
 def test_extreme_beta(balance):
-    # One model for a range of betas refuses those outside of it.
-    least, most = (0.01, 10.0) if balance == "multirate" else (0, 1e6)
-    free = fit(X, beta=least, balance=balance, max_iter=5)
-    bound = fit(X, beta=most, balance=balance, max_iter=5)
+    free = fit(X, beta=0, balance=balance, max_iter=5)
+    bound = fit(X, beta=1e6, balance=balance, max_iter=5)
     if balance == "capacity":
         # The weight is of the distance to the target, which may be above.
         target = bound._state.balance.target[0]

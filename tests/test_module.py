@@ -244,10 +244,7 @@ def test_replicas_share_nothing(likelihood):
         assert (weight.grad[1] == 0.0).all(), name
 
 
-# The one that is left out gives each row a beta by its place in the batch.
-@pytest.mark.parametrize(
-    "policy", [p for p in policies() if type(p.values[0]).__name__ != "MultiRate"]
-)
+@pytest.mark.parametrize("policy", policies())
 @linear_or_not
 def test_repeated_batch_is_the_same(policy, hidden):
     module = make(hidden=hidden)
@@ -272,8 +269,8 @@ def test_repeated_batch_is_the_same(policy, hidden):
 
 # The error of a batch is no mean over rows once a logarithm is taken of it, nor is
 # its rate once it is held against a target or a floor: what these minimise bends with
-# the batch size. The last gives each row a beta by its place in the batch.
-BENT = {"OptimalVariance", "RunningAverage", "Capacity", "FreeBits", "MultiRate"}
+# the batch size.
+BENT = {"OptimalVariance", "RunningAverage", "Capacity", "FreeBits"}
 
 
 @pytest.mark.parametrize(

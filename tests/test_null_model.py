@@ -139,11 +139,6 @@ def test_it_outlives_pickling_and_partial_fit():
     assert_array_equal(null_cells(vae.partial_fit(X[:50]), X), before)
 
 
-def test_model_at_another_beta_is_held_against_the_same():
-    vae = fitted(balance="multirate")
-    assert_array_equal(null_cells(vae.at_beta(0.5), X), null_cells(vae, X))
-
-
 def test_report_of_a_table_with_types_and_gaps():
     random = np.random.RandomState(0)
     frame = pd.DataFrame(X, columns=list("abcd"))

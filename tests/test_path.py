@@ -19,7 +19,7 @@ from skvae import BalancedVAE, beta_path
 from skvae._linear_model import LinearModel
 from skvae._path import BetaPath
 from skvae._runs import fit_betas
-from skvae.balance import LearnedVariance, MultiRate, RunningAverage
+from skvae.balance import LearnedVariance, RunningAverage
 from skvae.displays import RateDistortionDisplay
 from skvae.likelihoods import Gaussian
 from skvae.metrics import rate_distortion_scoring
@@ -406,29 +406,6 @@ def test_latents_switch_off_at_their_eigenvalue():
     assert_array_equal(path.active_units, [1, 0, 2, 1, 4, 3])
 
 
-# One model for all betas.
-
-
-@pytest.mark.parametrize("balance", [None, "multirate", MultiRate(low=0.05, high=8.0)])
-def test_one_model_is_taken_at_each_beta(balance):
-    params = SMALL if balance is None else SMALL | {"balance": balance}
-    path = beta_path(X, betas=BETAS, method="multirate", **params)
-    if not isinstance(balance, MultiRate):
-        balance = MultiRate(low=0.1, high=4.0)
-    one = BalancedVAE(beta=0.1, **{**SMALL, "balance": balance}).fit(X)
-    for i, beta in enumerate(BETAS):
-        model = one.at_beta(beta)
-        assert_array_equal(path.models[i].transform(X), model.transform(X))
-        assert path.rate[i] == model.rate_
-        assert path.elbo[i] == model.elbo_
-
-
-def test_one_model_for_each_fold():
-    path = beta_path(X, betas=BETAS, cv=FOLDS, method="multirate", **SMALL)
-    assert path.rate.shape == (3, 3)
-    assert (np.diff(path.rate, axis=0) < 0.0).all()
-
-
 # Errors.
 
 
@@ -441,22 +418,6 @@ def test_one_model_for_each_fold():
         ({"betas": [[1.0]]}, ValueError, "a list of at least one finite number"),
         ({"betas": [np.nan]}, ValueError, "a list of at least one finite number"),
         ({"betas": [1.0, -2.0]}, ValueError, "must not be negative, got -2:"),
-        ({"method": "other"}, ValueError, "'method' parameter of beta_path must be"),
-        (
-            {"method": "multirate", "balance": "constant"},
-            ValueError,
-            "one model for all betas, but balance='constant' is for one of them",
-        ),
-        (
-            {"method": "multirate", "betas": [0.5]},
-            ValueError,
-            r"at least two different ones to be a range, got \[0.5\]",
-        ),
-        (
-            {"method": "multirate", "betas": [0.0, 0.5]},
-            ValueError,
-            "needs betas above 0",
-        ),
         ({"beta": 1.0}, TypeError, "takes the weights of the rate as betas, not as"),
         ({"max_iter": -1}, ValueError, "'max_iter' parameter of BalancedVAE must be"),
         ({"cv": "five"}, ValueError, "'cv' parameter of beta_path must be"),
@@ -529,17 +490,6 @@ def test_callbacks_hear_of_each_epoch_of_a_run(cv, n_runs):
     assert_array_equal(path.elbo, silent.elbo)
     path.models.ravel()[0].fit(X)
     assert told.n_epochs == 4 * n_runs
-
-
-def test_callbacks_hear_of_the_training_of_one_model_for_all_betas():
-    pytest.importorskip("sklearn.callback", reason="new in scikit-learn 1.9")
-    told = Counter()
-    params = {name: TOLD[name] for name in TOLD if name != "balance"}
-    path = beta_path(
-        X, betas=[0.1, 1.0], method="multirate", callbacks=[told], **params
-    )
-    path.models[0].fit(X)
-    assert told.n_epochs == 4
 
 
 def test_monitor_scores_the_best_model_of_a_run():

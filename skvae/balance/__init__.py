@@ -11,7 +11,6 @@ from skvae.balance._free_bits import FreeBits
 from skvae.balance._geco import Geco
 from skvae.balance._learned_variance import LearnedVariance
 from skvae.balance._linear import Linear
-from skvae.balance._multirate import MultiRate
 from skvae.balance._normalized import Normalized
 from skvae.balance._optimal_variance import OptimalVariance
 from skvae.balance._ramp import Ramp
@@ -37,7 +36,6 @@ POLICIES: dict[str, type[BalancePolicy]] = {
     "learned_variance": LearnedVariance,
     "optimal_variance": OptimalVariance,
     "running_average": RunningAverage,
-    "multirate": MultiRate,
 }
 
 __all__ = [
@@ -55,7 +53,6 @@ __all__ = [
     "Geco",
     "LearnedVariance",
     "Linear",
-    "MultiRate",
     "Normalized",
     "OptimalVariance",
     "Ramp",

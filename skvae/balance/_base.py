@@ -136,7 +136,7 @@ class BalancePolicy(BaseEstimator):
 
     @property
     def is_weighted_sum(self) -> bool:
-        """Whether the objective is the distortion plus what `price` charges."""
+        """Whether the objective is the distortion plus beta times the divergence."""
         return type(self).objective is BalancePolicy.objective
 
     @property
@@ -147,10 +147,6 @@ class BalancePolicy(BaseEstimator):
     def weight_of(self, beta: Any, n_features: int, n_components: int) -> Any:
         """Weight of the rate that a beta asks for, with all constants kept."""
         return beta
-
-    def starts_at(self, beta: Any, n_features: int, n_components: int) -> Any:
-        """Weight of the rate that a linear start is the optimum of."""
-        return self.weight_of(beta, n_features, n_components)
 
     def init_state(self, beta: Tensor, sizes: Sizes) -> Any:
         """State before the first step.
@@ -223,26 +219,6 @@ class BalancePolicy(BaseEstimator):
         state : BalanceState or the like
         """
         return state
-
-    def eta(self, state: Any, n_rows: int) -> Tensor | None:
-        """What gated networks are told of the beta of each row, if each has its own.
-
-        Parameters
-        ----------
-        state : BalanceState or the like
-            State before the step.
-        n_rows : int
-            Rows in the batch.
-
-        Returns
-        -------
-        eta : Tensor of shape (n_replicas, n_rows), or None
-        """
-        return None
-
-    def price(self, state: Any, n_rows: int) -> Tensor:
-        """What a nat of each row costs, of shape (n_replicas, n_rows or 1)."""
-        return state.beta[:, None]
 
     def objective(self, terms: Terms, state: Any) -> Tensor:
         """Objective of each replica, of shape (n_replicas,), in nats per row."""

@@ -121,14 +121,6 @@ class Wrapper(BalancePolicy):
         inner = self.inner.judged(state.inner, ratio)
         return state._replace(inner=inner)
 
-    def eta(self, state: Any, n_rows: int) -> Tensor | None:
-        """What gated networks are told of each row by the policy inside."""
-        return self.inner.eta(state.inner, n_rows)
-
-    def price(self, state: Any, n_rows: int) -> Tensor:
-        """What a nat of each row costs inside, at the beta in force."""
-        return self.inner.price(state.inner._replace(beta=state.beta), n_rows)
-
     def objective(self, terms: Terms, state: Any) -> Tensor:
         """Objective of the policy inside, at the beta in force."""
         return self.inner.objective(terms, state.inner._replace(beta=state.beta))

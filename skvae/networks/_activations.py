@@ -43,9 +43,9 @@ def _silu(x: Tensor) -> Tensor:
 
 def _silu_with_slope(x: Tensor) -> tuple[Tensor, Tensor]:
     # The exponential is what costs, and torch's own derivative computes it again.
-    gate = x.sigmoid()
-    y = x * gate
-    return y, gate.addcmul_(gate, x.sub_(y))
+    sigmoid = x.sigmoid()
+    y = x * sigmoid
+    return y, sigmoid.addcmul_(sigmoid, x.sub_(y))
 
 
 def _gelu(x: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from sklearn.base import BaseEstimator
@@ -28,9 +28,6 @@ class Function:
     #: Shape of each weight, without the replica axis.
     shapes: dict[str, tuple[int, ...]]
 
-    #: Those of them that are weights of gates, which do not decay.
-    gates: Sequence[str] = ()
-
     def init(
         self, generator: torch.Generator, start: LinearWeights | None = None
     ) -> Weights:
@@ -46,10 +43,6 @@ class Function:
 
     def __call__(self, weights: Weights, x: Tensor) -> Tensor:
         """Map rows of shape (n_replicas, n_rows, n_inputs), or without replicas."""
-        raise NotImplementedError
-
-    def at(self, weights: Weights, eta: Tensor) -> Weights:
-        """Weights of the plain function at each of some etas, if this is gated."""
         raise NotImplementedError
 
     def vjp(
@@ -102,22 +95,6 @@ class Network(BaseEstimator):
     def starts_linear(self) -> bool:
         """Whether training starts at a linear model where the likelihood has one."""
         return False
-
-    @property
-    def at_one_beta(self) -> Network:
-        """The plain network that this is at one beta: itself, if it has no gates."""
-        return self
-
-    def gated(self, slope: float) -> Network | None:
-        """The network for a range of betas, or None where there is no such form.
-
-        Parameters
-        ----------
-        slope : float
-            By how much log beta rises with eta, which encoder and decoder of a gated
-            network get as one more column of their rows.
-        """
-        return None
 
     def encoder(self, n_inputs: int, n_components: int) -> Function:
         """Build the encoder.

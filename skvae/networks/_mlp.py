@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from skvae._sklearn_compat import StrOptions
 from skvae.networks._activations import ACTIVATIONS
 from skvae.networks._base import Function, Network, Pullback, Weights
-from skvae.networks._gated import GatedMLP
 from skvae.networks._layers import Layers, float64, zeros
 
 if TYPE_CHECKING:
@@ -98,10 +97,6 @@ class MLP(Network):
     def starts_linear(self) -> bool:
         """Whether training starts at a linear model where the likelihood has one."""
         return self.linear_path
-
-    def gated(self, slope: float) -> Network:
-        """The network for a range of betas, with gates that move with beta."""
-        return GatedMLP(self, slope)
 
     def widths(self) -> tuple[int, ...]:
         """Hidden widths, or ValueError."""

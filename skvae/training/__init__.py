@@ -1,7 +1,7 @@
 """Training: plain functions on tensors, and the only epoch loop of the package."""
 
 from skvae.training._calibration import Calibration
-from skvae.training._evaluate import Evaluation, Rows, etas, evaluate, quadrature
+from skvae.training._evaluate import Evaluation, Rows, evaluate, quadrature
 from skvae.training._flat import flatten, views
 from skvae.training._plan import Plan
 from skvae.training._schedules import SCHEDULES
@@ -22,7 +22,6 @@ __all__ = [
     "Step",
     "Task",
     "TrainingState",
-    "etas",
     "evaluate",
     "flatten",
     "init",

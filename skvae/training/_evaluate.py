@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import numpy as np
@@ -78,12 +77,6 @@ def quadrature(n_components: int, n_nodes: int = 32) -> np.ndarray:
     draws = random.standard_normal((n_pairs, n_components))
     basis = np.linalg.qr(draws)[0] * np.sqrt(n_pairs)
     return np.concatenate([basis, -basis])
-
-
-def etas(n: int) -> Tensor:
-    """Places in a range of betas, from the lowest to the highest, in float64."""
-    bound = math.sqrt(3.0)
-    return torch.linspace(-bound, bound, n, dtype=torch.float64)
 
 
 def chunks(n_rows: int, cells_per_row: int) -> list[slice]:

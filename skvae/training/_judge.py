@@ -41,9 +41,6 @@ _START_ROWS = 2**16
 class Judge:
     """The best weights on held-out rows, and when there will be no better ones."""
 
-    #: Models that each replica is judged as.
-    n_models = 1
-
     def __init__(
         self,
         module: Module,
@@ -57,7 +54,7 @@ class Judge:
         self.module, self.policy, self.calibration = module, policy, task.calibration
         self.held_out, self.plan = held_out, plan
         n_rows = len(held_out.x)
-        n_draws = 2 * max(1, min(8, _JUDGED_ROWS // (2 * n_rows * self.n_models)))
+        n_draws = 2 * max(1, min(8, _JUDGED_ROWS // (2 * n_rows)))
         # The same noise every epoch, or the best epoch would be the luckiest.
         noise = noise_of(
             plan._replace(n_draws=n_draws), n_rows, module.n_components, generator

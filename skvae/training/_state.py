@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -62,11 +61,6 @@ class TrainingState:
     def select(self, replicas: slice | Tensor) -> TrainingState:
         """State of some replicas, given as a slice, their numbers or a mask."""
         return self.map(lambda tensor: tensor[replicas])
-
-    def at_beta(self, beta: float) -> TrainingState:
-        """Copy of a state as arrays with another beta in force, for what trains all."""
-        in_force = np.full_like(self.balance.beta, beta)
-        return replace(self, balance=self.balance._replace(beta=in_force))
 
     def to_numpy(self) -> TrainingState:
         """Copy with arrays in place of tensors, which can be pickled anywhere."""

@@ -104,19 +104,11 @@ class Differentiator:
         """
         encoder, decoder = self.module.encoder, self.module.decoder
         x = self.module.inputs(batch.x, batch.observed)
-        eta: Tensor | None = None
-        if self.module.is_gated:
-            eta = self.policy.eta(state, len(x))
-            assert eta is not None
-            x = _with_eta(x, eta)
         encoded, from_encoded = encoder.vjp(weights, x, to_rows=False)
         is_closed = self.is_closed and batch.observed is None
         latents = self._closed if is_closed else self._traced
         z, go_on = latents(encoded, state, weights, gradients, batch)
-        rows = z.flatten(1, 2)
-        if eta is not None:
-            rows = _with_eta(rows, eta.repeat(1, batch.noise.shape[-3]))
-        decoded, from_decoded = decoder.vjp(weights, rows, to_rows=True)
+        decoded, from_decoded = decoder.vjp(weights, z.flatten(1, 2), to_rows=True)
         step, to_decoded, from_z = go_on(decoded)
         to_z = from_decoded(to_decoded, gradients)
         assert to_z is not None
@@ -152,7 +144,7 @@ class Differentiator:
             objective = self.policy.objective(terms, moved)
             # The objective is a weighted sum, so that these are its derivatives.
             to_decoded = from_variance(moved.variance)
-            to_kl = (self.policy.price(moved, weight.shape[-1]) * weight)[..., None]
+            to_kl = (moved.beta[:, None] * weight)[..., None]
             step = Step(objective, rate, terms, moved, error)
             return step, to_decoded, lambda to_z: latents.pullback(to_z, to_kl)
 
@@ -242,12 +234,6 @@ class Differentiator:
         else:
             own = _mean(error, share)
         return self.policy.move_variance(state, own, trained, self.floor)
-
-
-def _with_eta(rows: Tensor, eta: Tensor) -> Tensor:
-    """Rows of each replica with eta as their last column."""
-    rows = rows.expand(len(eta), -1, -1)
-    return torch.cat([rows, eta[..., None]], dim=-1)
 
 
 #: What was seen, the gradient of the decoder's output, and the way from the gradient

@@ -51,7 +51,9 @@ class Stepper:
         self.module, self.policy = module, policy
         self.start, self.rows, self.plan = state, rows, plan
         self.balance: Any = state.balance
-        self.flat = Flat(state.shapes, state.values.clone(), module.n_decayed)
+        # What a policy or the likelihood trains beside the networks does not decay.
+        n_decayed = sum(map(math.prod, module.shapes.values()))
+        self.flat = Flat(state.shapes, state.values.clone(), n_decayed)
         if state.mean is not None and state.square is not None:
             self.flat.mean.copy_(state.mean)
             self.flat.square.copy_(state.square)

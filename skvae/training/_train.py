@@ -14,7 +14,6 @@ from torch import Tensor
 from skvae._module import Module
 from skvae.balance._base import BalancePolicy, pool
 from skvae.training._captured import CapturedStepper
-from skvae.training._curve_judge import CurveJudge
 from skvae.training._judge import Judge
 from skvae.training._judges import Judges
 from skvae.training._plan import Plan
@@ -108,10 +107,9 @@ def train(
     schedule = SCHEDULES[plan.schedule]
     judge, calibration = None, tasks[0].calibration
     if tasks[0].held_out is not None:
-        kind = CurveJudge if module.is_gated else Judge
         judge = Judges(
             [
-                kind(module, policy, task, plan, generator)
+                Judge(module, policy, task, plan, generator)
                 for task, generator in zip(tasks, feed.generators, strict=True)
             ]
         )

@@ -5,7 +5,7 @@ import torch
 
 from skvae._linear_model import LinearModel
 from skvae._module import Module
-from skvae.balance import MultiRate, Sizes
+from skvae.balance import Sizes
 from skvae.divergences import KL
 from skvae.likelihoods import LIKELIHOODS
 from skvae.networks import MLP
@@ -125,25 +125,6 @@ def make_tasks(make_problem):
             state = replace(state, floor=state.floor * 10.0**i)
             tasks.append(problem.task(policy, state, judge=judge))
         return problem.module, tasks
-
-    return make
-
-
-@pytest.fixture
-def make_gated(make_problem):
-    """Build a problem whose networks are told the beta of each row."""
-
-    def make(likelihood="gaussian", hidden=(6,), **kwargs):
-        problem = make_problem(likelihood, hidden, **kwargs)
-        plain = problem.module
-        problem.module = Module(
-            MLP(hidden).gated(MultiRate().slope),
-            plain.likelihood,
-            KL(),
-            plain.n_features,
-            plain.n_components,
-        )
-        return problem
 
     return make
 

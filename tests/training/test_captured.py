@@ -3,7 +3,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from skvae._module import Module
-from skvae.balance import POLICIES, Constant, Linear, MultiRate, RunningAverage
+from skvae.balance import POLICIES, Constant, Linear, RunningAverage
 from skvae.balance._base import Sizes, tensors_of
 from skvae.divergences import KL
 from skvae.likelihoods import Bernoulli, ByColumns, Categorical, Gaussian
@@ -89,14 +89,10 @@ def steps(problem, plan, n_epochs=3):
     ids=repr,
 )
 @pytest.mark.parametrize("likelihood", ["gaussian", "bernoulli"])
-def test_replayed_steps_are_the_steps(
-    policy, likelihood, make_problem, make_gated, make_plan
-):
+def test_replayed_steps_are_the_steps(policy, likelihood, make_problem, make_plan):
     if policy.moves_variance and likelihood == "bernoulli":
         pytest.skip("the Bernoulli likelihood has no variance to move")
-    # A recorded step reads the betas of its rows from the state.
-    make = make_gated if isinstance(policy, MultiRate) else make_problem
-    problem, plan = make(likelihood), make_plan()
+    problem, plan = make_problem(likelihood), make_plan()
     state = problem.start(policy, [0.5, 2.0])
     arguments = problem.module, policy, state, problem.rows, plan
     eager, captured = Stepper(*arguments), CapturedStepper(*arguments)

@@ -11,7 +11,6 @@ from skvae.balance import (
     Cyclical,
     LearnedVariance,
     Linear,
-    MultiRate,
     Normalized,
     RunningAverage,
     Sigmoid,
@@ -83,10 +82,8 @@ def test_replicas_together_equal_each_alone(
             np.testing.assert_allclose(
                 entries[:, 0], together.history[name][:, r], rtol=1e-9, atol=1e-9
             )
-    # Nobody is everybody: replicas of different betas end at different weights, but
-    # for the policy that trains all betas, whichever is asked for.
-    n_models = 1 if isinstance(policy, MultiRate) else len(BETAS)
-    assert len(together.values[:, 0].unique()) == n_models
+    # Nobody is everybody: replicas of different betas end at different weights.
+    assert len(together.values[:, 0].unique()) == len(BETAS)
 
 
 def kernels_are_exact(shapes, batch_size, dtype):
@@ -173,8 +170,7 @@ def test_replicas_stop_when_each_alone_would(
             )
     # The test says nothing if they all stop at once, or at the end.
     assert together.n_epochs.min() < plan.n_epochs
-    n_models = len(np.unique(together.n_epochs))
-    assert (n_models == 1) if isinstance(policy, MultiRate) else (n_models > 1)
+    assert len(np.unique(together.n_epochs)) > 1
 
 
 @every_pair
