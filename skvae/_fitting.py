@@ -156,7 +156,7 @@ class Fitting:
                 scope = "feature"
             self.calibration = training.Calibration.of(
                 scope,
-                self.state.floor[0],
+                self.state.floor,
                 self.state.prior,
                 of_columns(self.rows, self._dispersed),
                 of_columns(self.held_out, self._dispersed),
@@ -304,18 +304,10 @@ class Fitting:
 
     def train(self, on_epoch: Callable[..., bool] | None) -> list[dict[str, Any]]:
         """Train, and return the fitted attributes for each beta."""
-        (outcome,) = training.train(
-            self.module, self.parts.policy, [self.task], self.plan, on_epoch
+        task = training.Task(self.state, self.rows, self.held_out, self.calibration)
+        outcome = training.train(
+            self.module, self.parts.policy, task, self.plan, on_epoch
         )
-        return self.fitted(outcome)
-
-    @property
-    def task(self) -> training.Task:
-        """What is trained."""
-        return training.Task(self.state, self.rows, self.held_out, self.calibration)
-
-    def fitted(self, outcome: training.Outcome) -> list[dict[str, Any]]:
-        """Fitted attributes of the best candidate for each beta."""
         best = outcome.elbo.unflatten(0, (-1, self.n_candidates)).argmax(dim=1)
         kept = [i * self.n_candidates + int(k) for i, k in enumerate(best)]
         return [self._fitted(r, outcome.take(r)) for r in kept]

@@ -35,7 +35,7 @@ class Sample:
     """As often as there are draws, block after block, like what follows."""
     parameters: dict[str, Tensor]
     weight: Tensor
-    """Of rows, of the shape of x without features, or of cells if some are missing."""
+    """Of rows, of shape (n_rows,), or of cells where some are missing."""
     observed: Tensor | None = None
     """Cells that are not missing; None where none are."""
 
@@ -124,7 +124,7 @@ class Module:
     def encode(
         self, weights: Weights, x: Tensor, observed: Tensor | None = None
     ) -> Posterior | FullPosterior:
-        """Posterior of rows: of the same for all replicas, or of each replica's own."""
+        """Posterior of rows of shape (n_rows, n_features), shared by all replicas."""
         output = self.encoder(weights, self.inputs(x, observed))
         return self.posterior.from_output(output, self.n_components)
 
@@ -164,8 +164,7 @@ class Module:
         weights : dict of str to Tensor
             Replica axis first.
         x : Tensor of shape (n_rows, n_features)
-            The same rows for all replicas. With a replica axis before these, here and
-            in all that follows, each replica has rows of its own.
+            The same rows for all replicas.
         weight : Tensor of shape (n_rows,)
             Weight of each row in the batch mean.
         noise : Tensor of shape (n_draws, n_rows, n_components)
@@ -192,17 +191,16 @@ class Module:
         observed: Tensor | None,
     ) -> Sample:
         """Sample of a batch from its parts."""
-        n_draws = noise.shape[-3]
+        n_draws = len(noise)
         x, weight = self.repeated(x, weight, n_draws)
         if observed is not None:
-            observed = torch.cat([observed] * n_draws, dim=-2)
-            weight = weight[..., None] * observed
+            observed = observed.repeat(n_draws, 1)
+            weight = weight[:, None] * observed
         return Sample(posterior, z, noise, x, parameters, weight, observed)
 
     def draw(self, posterior: Posterior | FullPosterior, noise: Tensor) -> Tensor:
         """Latents, of shape (n_replicas, n_draws, n_rows, n_components)."""
-        noise = noise[:, None] if noise.ndim == 3 else noise.transpose(0, 1)
-        return posterior.sample(noise).transpose(0, 1)
+        return posterior.sample(noise[:, None]).transpose(0, 1)
 
     def repeated(
         self, x: Tensor, weight: Tensor, n_draws: int
@@ -210,8 +208,7 @@ class Module:
         """Rows and their weights once for each draw."""
         if n_draws == 1:
             return x, weight
-        x = torch.cat([x] * n_draws, dim=-2)
-        return x, torch.cat([weight] * n_draws, dim=-1) / n_draws
+        return x.repeat(n_draws, 1), weight.repeat(n_draws) / n_draws
 
     def error(self, sample: Sample) -> Tensor | None:
         """Mean error of each feature, of shape (n_replicas, n_features)."""
@@ -226,7 +223,7 @@ class Module:
         """
         if sample.observed is None:
             return None
-        share = sample.weight.sum(dim=-2)
+        share = sample.weight.sum(dim=0)
         if not self.likelihood.has_rest:
             return share
         dispersed = np.flatnonzero(self.likelihood.dispersed(self.n_features))
@@ -282,7 +279,7 @@ class Module:
             noise=sample.noise,
             kl=kl,
             weight=weight,
-            n_rows_of_table=weight.shape[-1] if n_rows is None else n_rows,
+            n_rows_of_table=len(weight) if n_rows is None else n_rows,
             log_likelihood=log_likelihood,
         )
         return Terms(

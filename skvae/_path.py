@@ -9,13 +9,12 @@ from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
-from joblib import effective_n_jobs
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import indexable
 from sklearn.utils.parallel import Parallel, delayed
 
 from skvae._beta_grid import beta_grid
-from skvae._runs import TrainingSet, fit_folds
+from skvae._runs import fit_betas
 from skvae._sklearn_compat import (
     Interval,
     check_sample_weight,
@@ -114,9 +113,8 @@ def beta_path(
 ) -> BetaPath:
     r"""Train models at several betas, side by side.
 
-    The models are replicas in one batched run, each of them as `BalancedVAE.fit`
-    would have trained it alone. Those of several folds, too: each replica sees rows
-    as its training fold scales them, and has the start and the held-out rows of that.
+    The models of a training set are replicas in one batched run, each of them as
+    `BalancedVAE.fit` would have trained it alone. Each fold has a run of its own.
 
     Parameters
     ----------
@@ -135,13 +133,13 @@ def beta_path(
         Weight of each row, in training and in the means over test folds.
 
     n_jobs : int, default=None
-        Processes to spread the folds over, each with a run of its own at a time. None
-        is 1 unless in a `joblib.parallel_config`.
+        Processes to spread the folds over. None is 1 unless in a
+        `joblib.parallel_config`.
 
     callbacks : list of callbacks or None, default=None
         Those of scikit-learn, from 1.9 on. They are told of each epoch of a run, as by
-        `fit` of a single model on the rows of the run's first fold, and stop all
-        models of it. The notes say which folds are one run. ``verbose=1`` prints lines.
+        `fit` of a single model on its rows, and stop all models of the run, which are
+        those of one fold. ``verbose=1`` prints lines.
 
     **params : dict
         Settings of `BalancedVAE` other than beta.
@@ -171,13 +169,6 @@ def beta_path(
     better, but are closer together on the curve, and there are two candidates for each
     beta. A balance
     with a set point ends at its own beta wherever it starts.
-
-    A GPU trains all folds in one run: the time of a step hardly depends on the number
-    of models. On a CPU there are as many to a run as leave a step's numbers in the
-    cache; for many betas that is one fold. Folds have runs of their own where their
-    steps differ: in their number, as with training folds of unlike size, and with
-    likelihoods that learn levels or bounds from the rows and divergences other than
-    "kl". What is trained is the same but for rounding.
 
     A path goes beyond what the data can bear on purpose, and so nobody is warned of
     models that collapse, nor of those that would have gained from more epochs.
@@ -228,10 +219,11 @@ def beta_path(
         vae.set_callbacks(*callbacks)
     found = beta_grid(vae, X, sample_weight, betas)
     if cv is None:
-        ((models, seconds),) = fit_folds(vae, found, [(X, sample_weight)])
+        start = time.perf_counter()
+        models = fit_betas(vae, X, found, sample_weight)
+        seconds = time.perf_counter() - start
         scores = [_own_scores(model) for model in models]
-        path = BetaPath.of(found, [_Fold(models, scores, seconds, 0.0)])
-        return path.fold(0)
+        return BetaPath.of(found, [_Fold(models, scores, seconds, 0.0)]).fold(0)
     # Folds and scorers bring all of scikit-learn's metrics, which `import skvae` does
     # without.
     from sklearn.model_selection import check_cv
@@ -240,15 +232,10 @@ def beta_path(
     if sample_weight is not None:
         weight = check_sample_weight(sample_weight, X)
     (X,) = indexable(X)
-    splits = list(check_cv(cv).split(X))
-    n_workers = min(effective_n_jobs(n_jobs), len(splits))
-    ends = [len(splits) * (i + 1) // n_workers for i in range(n_workers)]
     run = Parallel(n_jobs=n_jobs, verbose=vae.verbose)
-    parts = run(
-        delayed(_folds)(vae, X, weight, found, splits[start:end])
-        for start, end in zip([0, *ends], ends, strict=False)
-    )
-    return BetaPath.of(found, [fold for part in parts for fold in part])
+    splits = check_cv(cv).split(X)
+    folds = run(delayed(_fold)(vae, X, weight, found, *split) for split in splits)
+    return BetaPath.of(found, folds)
 
 
 class _Fold(NamedTuple):
@@ -260,28 +247,24 @@ class _Fold(NamedTuple):
     score_seconds: float
 
 
-def _folds(
+def _fold(
     vae: Any,
     X: Any,
     weight: Floats | None,
     betas: Floats,
-    splits: Sequence[tuple[Any, Any]],
-) -> list[_Fold]:
-    """Train on some rows of each split and score on its others."""
+    train: NDArray[np.intp],
+    test: NDArray[np.intp],
+) -> _Fold:
+    """Train on some rows and score on others."""
     from skvae.metrics import rate_distortion_scoring
 
-    def part(rows: Any) -> TrainingSet:
-        return rows_of(X, rows), None if weight is None else weight[rows]
-
-    folds, score = [], rate_distortion_scoring()
-    trained = fit_folds(vae, betas, (part(train) for train, _ in splits))
-    for (models, fit_seconds), (_, test) in zip(trained, splits, strict=True):
-        start = time.perf_counter()
-        rows, own_weight = part(test)
-        scores = [score(model, rows, sample_weight=own_weight) for model in models]
-        seconds = time.perf_counter() - start
-        folds.append(_Fold(models, scores, fit_seconds, seconds))
-    return folds
+    weights = [None if weight is None else weight[part] for part in (train, test)]
+    start = time.perf_counter()
+    models = fit_betas(vae, rows_of(X, train), betas, weights[0])
+    trained = time.perf_counter()
+    rows, score = rows_of(X, test), rate_distortion_scoring()
+    scores = [score(model, rows, sample_weight=weights[1]) for model in models]
+    return _Fold(models, scores, trained - start, time.perf_counter() - trained)
 
 
 def _own_scores(model: Any) -> dict[str, float]:

@@ -23,8 +23,8 @@ from skvae.exceptions import PosteriorCollapseWarning
 class BalancedVAECV(CVRouting, BalancedVAE):
     r"""Variational autoencoder that finds its beta by cross-validation.
 
-    A path of betas is trained on the rows of each training fold, betas and folds side
-    by side, and judged on those of the test fold. The best beta is then trained on all
+    A path of betas is trained on the rows of each training fold, all betas side by
+    side, and judged on those of the test fold. The best beta is then trained on all
     rows, and the estimator is a fitted `BalancedVAE` from there on.
 
     Parameters
@@ -137,7 +137,7 @@ class BalancedVAECV(CVRouting, BalancedVAE):
         also "score": "mean_test_elbo", "std_test_elbo" and "rank_test_elbo" of shape
         (n_betas,), "split0_test_elbo" and so on; "param_beta" and "params"; and
         "mean_fit_time" and "mean_score_time", each beta's share of the seconds of its
-        run and of its fold.
+        fold.
 
     best_index_ : int
         Of the beta that was chosen, in all of these.

@@ -93,7 +93,7 @@ MAY_IMPORT = {
     "attributes": ("leaf", "parts", "training"),
     "fitting": (
         *("leaf", "theory", "start", "base", "parts", "planning", "training"),
-        *("attributes", "training_rows", "null_model", "fitting"),
+        *("attributes", "training_rows", "null_model"),
     ),
     "collapse": ("compat", "leaf", "theory", "family", "parts"),
     "estimator": (
@@ -102,7 +102,7 @@ MAY_IMPORT = {
     ),
     "path": (
         *("compat", "leaf", "theory", "family", "training_rows", "tools"),
-        *("estimator", "fitting", "path"),
+        *("estimator", "path"),
     ),
     "cv": ("compat", "leaf", "estimator", "path", "cv"),
     "tools": ("compat", "leaf", "theory", "base", "family", "collapse", "tools"),
@@ -130,7 +130,6 @@ KINDS = {
     "_linear_columns": "theory",
     "_linear_model": "theory",
     "_positions": "theory",
-    "_row_mean": "theory",
     "_rows": "leaf",
     "_columns": "leaf",
     "_history": "leaf",
@@ -150,7 +149,6 @@ KINDS = {
     "_report": "leaf",
     "_start": "start",
     "_vae": "estimator",
-    "_side_by_side": "fitting",
     "_beta_grid": "path",
     "_runs": "path",
     "_path": "path",

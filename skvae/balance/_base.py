@@ -6,10 +6,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sklearn.base import BaseEstimator
 
-from skvae._row_mean import row_mean
-
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from torch import Tensor
 
@@ -50,17 +48,16 @@ class Terms(NamedTuple):
     kl: Tensor
     """KL of every row and latent, of shape (n_replicas, n_rows, n_components)."""
     weight: Tensor
-    """Weight of each row in the batch mean, of shape (n_rows,), or (n_replicas, n_rows)
-    where each replica has rows of its own."""
+    """Weight of each row in the batch mean, of shape (n_rows,)."""
 
     def mean(self, values: Tensor) -> Tensor:
         """Mean over the rows of values of shape (n_replicas, n_rows)."""
-        return row_mean(values, self.weight)
+        return values @ self.weight
 
     @property
     def latent_rate(self) -> Tensor:
         """Rate of each latent, of shape (n_replicas, n_components)."""
-        return (self.weight[..., None] * self.kl).sum(dim=1)
+        return (self.weight[:, None] * self.kl).sum(dim=1)
 
     @property
     def rate(self) -> Tensor:
@@ -194,7 +191,7 @@ class BalancePolicy(BaseEstimator):
             maximum-likelihood variance.
         parameters : dict of str to Tensor
             What `init_parameters` returned, as trained so far.
-        floor : Tensor of shape (n_replicas, n_features)
+        floor : Tensor of shape (n_features,)
             Smallest variance allowed.
 
         Returns
@@ -264,16 +261,6 @@ def tensors_of(state: Any) -> list[Tensor]:
     for part in state:
         found.extend(tensors_of(part) if isinstance(part, tuple) else [part])
     return found
-
-
-def cat_states(states: Sequence[Any]) -> Any:
-    """State of the replicas of several states, one after the other."""
-    import torch
-
-    if len(states) == 1:
-        return states[0]
-    tensors = zip(*map(tensors_of, states), strict=True)
-    return map_state(lambda _: torch.cat(next(tensors)), states[0])
 
 
 def share_of(progress: float | Tensor, like: Tensor) -> Tensor:

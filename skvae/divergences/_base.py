@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sklearn.base import BaseEstimator
 
-from skvae._row_mean import row_mean
 from skvae.divergences._posterior import log_prior
 
 if TYPE_CHECKING:
@@ -39,7 +38,7 @@ class Draws(NamedTuple):
     @property
     def rate(self) -> Tensor:
         """KL divergence of each replica, in nats per row."""
-        return row_mean(self.kl.sum(dim=-1), self.weight)
+        return self.kl.sum(dim=-1) @ self.weight
 
     @property
     def share(self) -> Tensor:

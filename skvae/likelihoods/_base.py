@@ -9,7 +9,6 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from skvae._linear_columns import LinearColumns
-from skvae._row_mean import row_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -67,10 +66,6 @@ class Likelihood(BaseEstimator):
 
     #: Whether a training needs what `fit` learns.
     learns: bool = True
-
-    #: Whether a step of training reads what `fit` learned; where it does not, models of
-    #: different tables can take their steps together.
-    reads_fit = True
 
     #: Whether `error_vjp` gives the derivatives of its errors in closed form.
     has_pullback = False
@@ -223,11 +218,11 @@ class Likelihood(BaseEstimator):
         return n_features
 
     def inputs(self, x: Tensor, observed: Tensor | None = None) -> Tensor:
-        """Return what the encoder sees of rows, of shape (..., n_rows, n_inputs).
+        """Return what the encoder sees of rows, of shape (n_rows, n_inputs).
 
         Parameters
         ----------
-        x : Tensor of shape (n_rows, n_features) or (n_replicas, n_rows, n_features)
+        x : Tensor of shape (n_rows, n_features)
             As the model sees them.
         observed : Tensor of the same shape, dtype=bool, or None, default=None
             Cells that are not missing, which give zeros; None says all.
@@ -339,9 +334,9 @@ class Likelihood(BaseEstimator):
 
         Parameters
         ----------
-        x : Tensor of shape (n_rows, n_features) or (n_replicas, n_rows, n_features)
+        x : Tensor of shape (n_rows, n_features)
         parameters : dict of str to Tensor of shape (n_replicas, n_rows, n_features)
-        weight : Tensor of the shape of x, or without its last axis
+        weight : Tensor of shape (n_rows,) or (n_rows, n_features)
             Sums over rows to about 1; with a column for each feature, which is zero
             where a cell is missing, to the share of what is observed.
 
@@ -352,9 +347,7 @@ class Likelihood(BaseEstimator):
         if not self.has_variance:
             return None
         error = self.error(x, parameters)
-        if weight.ndim < x.ndim:
-            return row_mean(error, weight)
-        return (weight * error).sum(dim=-2)
+        return weight @ error if weight.ndim == 1 else (weight * error).sum(dim=-2)
 
     def distortion_from_error(
         self, error: Tensor, variance: Tensor, share: Tensor | float = 1.0
@@ -367,8 +360,7 @@ class Likelihood(BaseEstimator):
             As `expected_error` returns it.
         variance : Tensor of shape (n_replicas, 1 or n_features)
             The dispersion.
-        share : Tensor of shape (n_features,) or (n_replicas, n_features), or float, \
-default=1.0
+        share : Tensor of shape (n_features,) or float, default=1.0
             Weighted share of rows in which the feature is observed.
 
         Returns
@@ -387,10 +379,10 @@ default=1.0
 
         Parameters
         ----------
-        x : Tensor of shape (n_rows, n_features) or (n_replicas, n_rows, n_features)
+        x : Tensor of shape (n_rows, n_features)
         output : Tensor of shape (n_replicas, n_rows, n_parameters)
             What the decoder gives.
-        weight : Tensor of the shape of x without its last axis
+        weight : Tensor of shape (n_rows,)
 
         Returns
         -------
@@ -417,8 +409,8 @@ default=1.0
             In nats per row.
         """
         log_prob = self.log_prob(x, parameters, weight)
-        if weight.ndim < x.ndim:
-            return -row_mean(log_prob.sum(dim=-1), weight)
+        if weight.ndim == 1:
+            return -(log_prob.sum(dim=-1) @ weight)
         return -(log_prob * weight).sum(dim=(-2, -1))
 
     def dispersion_of(self, variance: Floats) -> Floats:

@@ -51,7 +51,6 @@ class Bernoulli(Likelihood):
     _parameter_constraints = {"threshold": [Real, None]}
 
     parameter_names = ("logits",)
-    reads_fit = False
 
     def __init__(self, threshold: float | None = None) -> None:
         self.threshold = threshold

@@ -304,7 +304,7 @@ class ByColumns(Likelihood):
             if group.likelihood.has_variance:
                 own = own_parameters(parameters, i)
                 error = group.likelihood.expected_error(
-                    group.of(x), own, group.weight_of(weight, x)
+                    group.of(x), own, group.weight_of(weight)
                 )
                 assert error is not None
                 errors.append(error)
@@ -334,7 +334,7 @@ class ByColumns(Likelihood):
             if not group.likelihood.has_variance:
                 own = own_parameters(parameters, i)
                 total = total + group.likelihood.distortion(
-                    group.of(x), own, group.weight_of(weight, x)
+                    group.of(x), own, group.weight_of(weight)
                 )
         return total  # type: ignore[return-value]
 

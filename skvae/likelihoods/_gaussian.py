@@ -78,7 +78,6 @@ class Gaussian(Likelihood):
     has_variance = True
     has_pullback = True
     is_gaussian = True
-    reads_fit = False
 
     def __init__(
         self, variance: float | ArrayLike | None = None, floor: float | str = 1e-6
@@ -131,11 +130,11 @@ class Gaussian(Likelihood):
         deviation = output - x
         n_replicas, n_rows, _ = deviation.shape
         # As a product of matrices: a vector would be copied for each replica.
-        rows = weight.unsqueeze(-2).expand(n_replicas, 1, n_rows)
+        rows = weight.expand(n_replicas, 1, n_rows)
         error = rows.bmm(deviation * deviation)[:, 0]
 
         def pullback(variance: Tensor) -> Tensor:
-            return (deviation / variance[:, None]).mul_(weight[..., None])
+            return (deviation / variance[:, None]).mul_(weight[:, None])
 
         return error, pullback
 

@@ -26,9 +26,9 @@ class Group(NamedTuple):
         """What is theirs of a tensor, whose last axis is that of columns."""
         return columns_of(values, self.columns)
 
-    def weight_of(self, weight: Tensor, x: Tensor) -> Tensor:
-        """What is theirs of weights of cells of x; those of rows stay as they are."""
-        return weight if weight.ndim < x.ndim else self.of(weight)
+    def weight_of(self, weight: Tensor) -> Tensor:
+        """What is theirs of weights of cells; those of rows stay as they are."""
+        return weight if weight.ndim == 1 else self.of(weight)
 
 
 def key(i: int, name: str) -> str:

@@ -64,7 +64,6 @@ class Laplace(Likelihood):
     parameter_names = ("location",)
     is_continuous = True
     has_variance = True
-    reads_fit = False
 
     def __init__(
         self, variance: float | ArrayLike | None = None, floor: float = 1e-6

@@ -68,7 +68,6 @@ class StudentT(Likelihood):
 
     parameter_names = ("location",)
     is_continuous = True
-    reads_fit = False
 
     def __init__(
         self, degrees_of_freedom: float | None = None, floor: float = 1e-6

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -17,13 +16,6 @@ _DECAY_MEAN, _DECAY_SQUARE = 0.9, 0.99
 # Elementwise kernels round what is left over after full vector registers differently,
 # so each replica fills whole registers: then it does not depend on those beside it.
 _ALIGNMENT = 16
-
-
-class Part(NamedTuple):
-    """Weights of some replicas, as a `Flat` has them: views."""
-
-    values: Tensor
-    weights: dict[str, Tensor]
 
 
 class Flat:
@@ -56,11 +48,6 @@ class Flat:
         self.n_steps = torch.zeros((), dtype=torch.float32, device=values.device)
         self.weights = views(values, shapes)
         self.gradients = views(self.gradient, shapes)
-
-    def part(self, replicas: slice) -> Part:
-        """Weights of some replicas."""
-        weights = {name: weight[replicas] for name, weight in self.weights.items()}
-        return Part(self.values[replicas], weights)
 
     def clip(self, max_norm: float) -> None:
         """Scale the gradient of each replica down to `max_norm`."""

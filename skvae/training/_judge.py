@@ -11,7 +11,7 @@ from torch import Tensor
 from skvae._module import Module
 from skvae.balance._base import BalancePolicy
 from skvae.training._evaluate import Rows, evaluate, quadrature
-from skvae.training._flat import Part
+from skvae.training._flat import Flat
 from skvae.training._plan import Plan, noise_of
 from skvae.training._replicas import Reached
 from skvae.training._schedules import SCHEDULES
@@ -75,7 +75,7 @@ class Judge:
         self.never = never
         self.kept = torch.full_like(self.stopped_at, -1)
 
-    def start(self, epoch: int, flat: Part, balance: Any, rows: Rows) -> None:
+    def start(self, epoch: int, flat: Flat, balance: Any, rows: Rows) -> None:
         """Judge the weights before the first epoch."""
         nodes = quadrature(self.module.n_components, 2)
         few = slice(None, None, 1 + len(nodes) * len(rows.x) // _START_ROWS)
@@ -85,7 +85,7 @@ class Judge:
         beta, variance = balance.beta, balance.variance
         self(epoch - 1, flat, beta, variance, error, self.objective)
 
-    def reached(self, flat: Part, balance: Any, first: int, epoch: int) -> Reached:
+    def reached(self, flat: Flat, balance: Any, first: int, epoch: int) -> Reached:
         """What each replica has come to; one that has diverged ends where it went.
 
         That its start was better than numbers that are not finite is no success.
@@ -122,7 +122,7 @@ class Judge:
     def __call__(
         self,
         epoch: int,
-        flat: Part,
+        flat: Flat,
         beta: Tensor,
         variance_used: Tensor,
         train_error: Tensor | None,
@@ -175,7 +175,7 @@ class Judge:
         return record, variance
 
     def _judged(
-        self, flat: Part, variance_used: Tensor, train_error: Tensor | None
+        self, flat: Flat, variance_used: Tensor, train_error: Tensor | None
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Rate and distortion of held-out rows, and the variance of the latter."""
         judged = evaluate(self.module, flat.weights, self.held_out, self.noise)

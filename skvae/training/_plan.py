@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
@@ -82,58 +82,12 @@ def steps_of(
 
     The noise of many steps is drawn and moved at once.
     """
-
-    def draw(n: int) -> Tensor:
-        return noise_of(plan, n, n_components, generator)
-
-    return _steps(batches_of(n_rows, plan, generator), draw, plan, n_components, like)
-
-
-def steps_of_tables(
-    n_rows: Sequence[int],
-    tables: Sequence[int],
-    plan: Plan,
-    n_components: int,
-    generators: Sequence[torch.Generator],
-    like: Tensor,
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """The same for several tables, whose axis comes first.
-
-    Parameters
-    ----------
-    n_rows : list of int
-        Rows of each table; they are numbered from table to table.
-    tables : list of int
-        Numbers of those whose batches are wanted.
-    plan, n_components, generators, like
-        As of `steps_of`; each table has a generator.
-    """
-    batches = [
-        torch.stack(batches_of(n_rows[i], plan, generators[i])) + sum(n_rows[:i])
-        for i in tables
-    ]
-
-    def draw(n: int) -> Tensor:
-        return torch.stack(
-            [noise_of(plan, n, n_components, generators[i]) for i in tables]
-        )
-
-    return _steps(torch.stack(batches, dim=1), draw, plan, n_components, like)
-
-
-def _steps(
-    batches: Sequence[Tensor] | Tensor,
-    draw: Callable[[int], Tensor],
-    plan: Plan,
-    n_components: int,
-    like: Tensor,
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Batches, and noise for as many rows at a time as is drawn at once."""
+    batches = batches_of(n_rows, plan, generator)
     size = plan.batch_size
     n_at_once = max(1, _NOISE_CELLS // (plan.n_draws * size * n_components))
     for start in range(0, len(batches), n_at_once):
         some = batches[start : start + n_at_once]
-        noise = draw(len(some) * size).to(like)
+        noise = noise_of(plan, len(some) * size, n_components, generator).to(like)
         for i, index in enumerate(some):
             rows = slice(i * size, (i + 1) * size)
-            yield index.to(like.device), noise[..., rows, :]
+            yield index.to(like.device), noise[:, rows]

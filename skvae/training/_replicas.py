@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from skvae.balance._base import cat_states, map_state
+from skvae.balance._base import map_state, tensors_of
 
 
 class Reached(NamedTuple):
@@ -64,7 +64,8 @@ class Replicas:
             return reached
         numbers, parts = zip(*self._stopped, (self.running, reached), strict=True)
         order = torch.cat(numbers).argsort()
-        return map_state(lambda tensor: tensor[order], cat_states(parts))
+        tensors = zip(*map(tensors_of, parts), strict=True)
+        return map_state(lambda _: torch.cat(next(tensors))[order], reached)
 
     def record(
         self, entries: dict[str, Tensor], last: Mapping[str, Tensor]

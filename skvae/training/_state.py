@@ -19,7 +19,7 @@ from skvae.training._flat import flatten, views
 class TrainingState:
     """All that training moves: to stop here and go on later changes nothing.
 
-    Tensors have the replica axis first.
+    Tensors have the replica axis first, except `floor`.
     """
 
     shapes: dict[str, tuple[int, ...]]
@@ -29,9 +29,9 @@ class TrainingState:
     generator: Any
     """State of the random generator."""
     floor: Tensor
-    """Smallest decoder variance of each feature, of shape (n_replicas, n_features)."""
+    """Smallest decoder variance of each feature, of shape (n_features,)."""
     prior: Tensor
-    """Variance that the linear model leaves of each, of the same shape."""
+    """Variance that the linear model leaves of each, (n_replicas, n_features)."""
     mean: Tensor | None = None
     square: Tensor | None = None
     n_steps: int = 0
@@ -60,7 +60,10 @@ class TrainingState:
 
     def select(self, replicas: slice | Tensor) -> TrainingState:
         """State of some replicas, given as a slice, their numbers or a mask."""
-        return self.map(lambda tensor: tensor[replicas])
+        # All replicas share the floor.
+        return self.map(
+            lambda tensor: tensor if tensor is self.floor else tensor[replicas]
+        )
 
     def to_numpy(self) -> TrainingState:
         """Copy with arrays in place of tensors, which can be pickled anywhere."""
@@ -138,6 +141,6 @@ def init(
         values=flatten(weights),
         balance=policy.init_state(beta, sizes),
         generator=generator.get_state(),
-        floor=floor.repeat(sizes.n_replicas, 1),
+        floor=floor,
         prior=prior,
     )

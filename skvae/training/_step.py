@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from skvae._module import Module
-from skvae._row_mean import row_mean
 from skvae.balance._base import BalancePolicy, Terms, map_state
 from skvae.divergences._posterior import POSTERIORS, Reparameterised
 from skvae.networks._base import Weights
@@ -33,7 +32,7 @@ class Step(NamedTuple):
 class Batch:
     """Rows of a step, and the noise that it draws latents with.
 
-    All replicas see the same, or each its own; shapes then have a replica axis first.
+    All replicas are given the same.
     """
 
     x: Tensor
@@ -62,7 +61,7 @@ class Differentiator:
         The model.
     policy : BalancePolicy
         What makes an objective of the terms.
-    floor : Tensor of shape (n_replicas, n_features)
+    floor : Tensor of shape (n_features,)
         Smallest decoder variance.
     trained : list of str
         Names of the weights that are the policy's.
@@ -130,11 +129,10 @@ class Differentiator:
         )
 
         def go_on(decoded: Tensor) -> _Middle:
-            n_draws = batch.noise.shape[-3]
-            x, drawn_weight = self.module.repeated(batch.x, weight, n_draws)
+            x, drawn_weight = self.module.repeated(batch.x, weight, len(batch.noise))
             error, from_variance = likelihood.error_vjp(x, decoded, drawn_weight)
             moved = self._moved(state, error, weight, {})
-            rate = row_mean(latents.kl.sum(dim=-1), weight)
+            rate = latents.kl.sum(dim=-1) @ weight
             terms = Terms(
                 distortion=likelihood.distortion_from_error(error, moved.variance),
                 divergence=rate,
@@ -229,10 +227,7 @@ class Differentiator:
     ) -> Any:
         """State with the variance that the policy wants for the batch's errors."""
         # The batch's own mean: its weights sum to 1 only in the mean of batches.
-        if share is None:
-            own = error / weight.sum(dim=-1, keepdim=True)
-        else:
-            own = _mean(error, share)
+        own = error / weight.sum() if share is None else _mean(error, share)
         return self.policy.move_variance(state, own, trained, self.floor)
 
 

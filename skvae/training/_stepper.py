@@ -16,7 +16,6 @@ from skvae.training._flat import Flat
 from skvae.training._plan import Plan
 from skvae.training._state import TrainingState
 from skvae.training._step import Batch, Differentiator, Step
-from skvae.training._tables import JoinedRows
 
 # Gradients of summed nats grow with the number of features; what is clipped is a
 # gradient that is far out of the ordinary, not one of a wide table.
@@ -34,8 +33,8 @@ class Stepper:
         What weighs rate against distortion.
     state : TrainingState
         Where to start; it is not changed.
-    rows : Rows or JoinedRows
-        What to train on: the same for all replicas, or each its own.
+    rows : Rows
+        What to train on.
     plan : Plan
         How long and how fast.
     """
@@ -45,7 +44,7 @@ class Stepper:
         module: Module,
         policy: BalancePolicy,
         state: TrainingState,
-        rows: Rows | JoinedRows,
+        rows: Rows,
         plan: Plan,
     ) -> None:
         self.module, self.policy = module, policy
@@ -93,8 +92,7 @@ class Stepper:
         Parameters
         ----------
         index : Tensor of shape (batch_size,)
-            Rows of the batch. Where each replica sees its own, here and in noise, the
-            replica axis comes first.
+            Rows of the batch.
         noise : Tensor of shape (n_draws, batch_size, n_components)
         learning_rate : float or Tensor of shape ()
         progress : float or Tensor of shape ()
@@ -105,19 +103,14 @@ class Stepper:
         # Without a graph torch need not look for one at each operation.
         with torch.inference_mode(observed is None and self.differentiate.is_closed):
             batch = Batch(
-                _at(x, index),
-                _at(self.weight, index),
+                x.index_select(0, index),
+                self.weight.index_select(0, index),
                 noise,
                 len(x),
-                None if observed is None else _at(observed, index),
+                None if observed is None else observed.index_select(0, index),
             )
             step = self.differentiate(self.balance, flat.weights, flat.gradients, batch)
             flat.clip(self.max_norm)
             flat.step(learning_rate, self.plan.weight_decay)
             self.balance = self.policy.update(step.state, step.terms, progress)
         return step
-
-
-def _at(rows: Tensor, index: Tensor) -> Tensor:
-    """Rows by their numbers; the first is the faster way, but of one table alone."""
-    return rows.index_select(0, index) if index.ndim == 1 else rows[index]

@@ -1,4 +1,4 @@
-"""What one table is trained on."""
+"""Where a training starts, and the rows it reads."""
 
 from __future__ import annotations
 
@@ -10,10 +10,7 @@ from skvae.training._state import TrainingState
 
 
 class Task(NamedTuple):
-    """Replicas that are trained on one table, and what they are trained and judged on.
-
-    Replicas of several tasks can be trained together where all but this is the same.
-    """
+    """Replicas to train, and the rows to train and judge them on."""
 
     state: TrainingState
     """Where to start; it is not changed."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,13 +15,11 @@ from skvae._module import Module
 from skvae.balance._base import BalancePolicy, pool
 from skvae.training._captured import CapturedStepper
 from skvae.training._judge import Judge
-from skvae.training._judges import Judges
-from skvae.training._plan import Plan
+from skvae.training._plan import Plan, steps_of
 from skvae.training._replicas import Reached, Replicas
 from skvae.training._schedules import SCHEDULES
 from skvae.training._state import TrainingState
 from skvae.training._stepper import Stepper
-from skvae.training._tables import Feed, joined
 from skvae.training._task import Task
 
 
@@ -46,36 +44,26 @@ class Outcome:
 
     def take(self, r: int) -> Outcome:
         """Outcome of one replica."""
-        one, n_epochs = self.select(slice(r, r + 1)), int(self.n_epochs[r])
-        return replace(
-            one,
-            state=replace(one.state, n_epochs=n_epochs),
-            history={name: part[:n_epochs] for name, part in one.history.items()},
-        )
-
-    def select(self, replicas: slice) -> Outcome:
-        """Outcome of some replicas."""
+        one, n_epochs = slice(r, r + 1), int(self.n_epochs[r])
         return Outcome(
-            self.state.select(replicas),
-            self.values[replicas],
-            self.beta[replicas],
-            self.variance[replicas],
-            self.elbo[replicas],
-            self.n_epochs[replicas],
-            {name: part[:, replicas] for name, part in self.history.items()},
+            replace(self.state.take(r), n_epochs=n_epochs),
+            self.values[one],
+            self.beta[one],
+            self.variance[one],
+            self.elbo[one],
+            self.n_epochs[one],
+            {name: part[:n_epochs, one] for name, part in self.history.items()},
         )
 
 
 def train(
     module: Module,
     policy: BalancePolicy,
-    tasks: Sequence[Task],
+    task: Task,
     plan: Plan,
     on_epoch: Callable[..., bool] | None,
-) -> list[Outcome]:
+) -> Outcome:
     """Minimise the policy's objective.
-
-    Replicas of all tasks are trained side by side, and each as its task would alone.
 
     Parameters
     ----------
@@ -83,9 +71,8 @@ def train(
         The model.
     policy : BalancePolicy
         What weighs rate against distortion.
-    tasks : list of Task
-        Where to start, and what to train and judge on. If there are several, none has
-        begun, all hold rows out or none does, and the divergence is the rate.
+    task : Task
+        Where to start, and the rows to train and judge on.
     plan : Plan
         How long and how fast.
     on_epoch : callable or None
@@ -95,32 +82,27 @@ def train(
 
     Returns
     -------
-    outcomes : list of Outcome
-        One for each task.
+    outcome : Outcome
     """
-    state = joined([task.state for task in tasks])
-    feed = Feed(tasks, plan, module.n_components)
-    is_waiting = feed.rows.x.device.type == "cuda"
+    state, rows, calibration = task.state, task.rows, task.calibration
+    generator = torch.Generator()
+    generator.set_state(state.generator)
+    is_waiting = rows.x.device.type == "cuda"
     stepper = (CapturedStepper if is_waiting else Stepper)(
-        module, policy, state, feed.rows, plan
+        module, policy, state, rows, plan
     )
     schedule = SCHEDULES[plan.schedule]
-    judge, calibration = None, tasks[0].calibration
-    if tasks[0].held_out is not None:
-        judge = Judges(
-            [
-                Judge(module, policy, task, plan, generator)
-                for task, generator in zip(tasks, feed.generators, strict=True)
-            ]
-        )
-        tables = [task.rows for task in tasks]
-        judge.start(state.n_epochs, stepper.flat, stepper.balance, tables)
+    judge = None
+    if task.held_out is not None:
+        judge = Judge(module, policy, task, plan, generator)
+        judge.start(state.n_epochs, stepper.flat, stepper.balance, rows)
     replicas = Replicas(len(state.values))
     records: list[dict[str, Tensor]] = []
 
     for epoch in range(state.n_epochs, state.n_epochs + plan.n_epochs):
         totals = _Totals()
-        for i, (index, noise) in enumerate(feed.steps()):
+        steps = steps_of(len(rows.x), plan, module.n_components, generator, rows.x)
+        for i, (index, noise) in enumerate(steps):
             learning_rate = plan.learning_rate * schedule(plan.progress(epoch, i))
             step = stepper(index, noise, learning_rate, plan.progress(epoch, i + 1))
             totals.add(
@@ -158,7 +140,7 @@ def train(
             record |= found
             if error is not None and calibration is not None:
                 # Not below the floor: nothing may be left of the training error.
-                least = pool(stepper.start.floor, policy.scope)
+                least = pool(state.floor, policy.scope)
                 ratio = judged / pool(error, policy.scope).maximum(least)
                 balance = stepper.balance = policy.judged(balance, ratio)
             reached = functools.partial(
@@ -177,22 +159,21 @@ def train(
             replicas.stop(is_stopped, reached())
             stepper = stepper.select(~is_stopped)
             judge.select(~is_stopped)
-            feed.select(~is_stopped)
 
     end = replicas.all(reached())
     last = replace(
         stepper.state,
         values=end.values,
         balance=end.balance,
-        floor=state.floor,
         prior=state.prior,
+        generator=generator.get_state(),
         n_epochs=epoch + 1,
     )
     elbo = -objective
     if judge is not None:
         # To go on is to go on from what is kept; moments of other weights are none.
         last, elbo = replace(last, mean=None, square=None, n_steps=0), end.elbo
-    together = Outcome(
+    return Outcome(
         state=last,
         values=end.values,
         beta=end.beta,
@@ -204,19 +185,6 @@ def train(
             for name in records[0]
         },
     )
-    return _of_each(together, tasks, feed)
-
-
-def _of_each(together: Outcome, tasks: Sequence[Task], feed: Feed) -> list[Outcome]:
-    """Outcome of each task, with the state of its generator."""
-    found, start = [], 0
-    for task, generator in zip(tasks, feed.generators, strict=True):
-        end = start + len(task.state.values)
-        outcome = together.select(slice(start, end))
-        outcome.state.generator = generator.get_state()
-        found.append(outcome)
-        start = end
-    return found
 
 
 def _best(replicas: Replicas, reached: Callable[[], Reached]) -> tuple[int, Tensor]:

@@ -270,18 +270,3 @@ def test_500_categorical_columns_cost_about_what_one_wide_one_costs():
             best[i] = min(best[i], time.process_time() - start)
     # About 1.2 on an idle machine. That there is no loop over columns is counted above.
     assert best[0] < 4.0 * best[1], best
-
-
-def test_rows_of_each_replica_are_weighed_as_those_of_all():
-    """Weights of rows with a replica axis are none of cells."""
-    x = torch.tensor(np.random.RandomState(0).randint(2, size=(2, 4, 4)).astype(float))
-    groups = [(Gaussian(), [2, 0]), (Bernoulli(), [3, 1])]
-    mixture = ByColumns(groups).fit(x.flatten(0, 1).numpy())
-    parameters = mixture.unpack(torch.rand(2, 4, 4, dtype=torch.float64))
-    # As many rows as columns: an axis that is taken for the other goes unnoticed.
-    weight = torch.rand(2, 4, dtype=torch.float64)
-    for measure in (mixture.expected_error, mixture.distortion):
-        found = measure(x, parameters, weight)
-        for r in range(2):
-            own = {name: value[r : r + 1] for name, value in parameters.items()}
-            torch.testing.assert_close(found[r], measure(x[r], own, weight[r])[0])

@@ -494,26 +494,6 @@ def test_zero_of_a_missing_cell_is_finite(name, dtype):
 
 
 @every_likelihood
-def test_what_does_not_read_fit_needs_no_fit_in_a_step(name):
-    likelihood = fitted(name)
-    if likelihood.reads_fit:
-        pytest.skip("reads what it learned")
-    parameters = parameters_of(likelihood, output_of(likelihood))
-    weight = torch.rand(N_ROWS, dtype=torch.float64)
-    x, other = rows_of(name), clone(likelihood)
-    assert torch.equal(other.inputs(x), likelihood.inputs(x))
-    if likelihood.has_variance:
-        left, right = (
-            part.expected_error(x, parameters, weight) for part in (other, likelihood)
-        )
-    else:
-        left, right = (
-            part.distortion(x, parameters, weight) for part in (other, likelihood)
-        )
-    assert torch.equal(left, right)
-
-
-@every_likelihood
 def test_gradient_reaches_every_parameter(name):
     likelihood = fitted(name)
     # Enough rows for every level and for counts of zero.

@@ -1,4 +1,4 @@
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pytest
 import torch
@@ -45,8 +45,7 @@ class Problem:
     def train(self, policy, state, plan, *, judge=False, on_epoch=None):
         """Train from a state, or from the start with betas in place of one."""
         task = self.task(policy, state, judge=judge)
-        (outcome,) = train(self.module, policy, [task], plan, on_epoch)
-        return outcome
+        return train(self.module, policy, task, plan, on_epoch)
 
     def task(self, policy, state, *, judge=False):
         """What is trained from a state, or from the start with betas."""
@@ -56,7 +55,7 @@ class Problem:
         calibration = None
         if self.module.likelihood.has_free_variance:
             calibration = Calibration.of(
-                policy.scope, state.floor[0], state.prior, self.rows, held_out
+                policy.scope, state.floor, state.prior, self.rows, held_out
             )
         return Task(state, self.rows, held_out, calibration)
 
@@ -94,37 +93,6 @@ def make_problem():
 
         module = Module(MLP(hidden), likelihood, KL(), n_features, n_components)
         return Problem(module, rows(slice(n_rows)), rows(slice(n_rows, None)), dtype)
-
-    return make
-
-
-@pytest.fixture
-def make_tasks(make_problem):
-    """Three tables of unlike rows, one of them with a row more, as folds have."""
-
-    def make(policy, likelihood="gaussian", *, judge=True, gaps=False, posterior=None):
-        tasks = []
-        for i in range(3):
-            problem = make_problem(likelihood, n_rows=40 + (i == 1))
-            if posterior is not None:
-                problem.module.__init__(
-                    MLP((6,), posterior=posterior),
-                    *(problem.module.likelihood, problem.module.divergence, 5, 2),
-                )
-            for name in ("rows", "held_out"):
-                rows = getattr(problem, name)
-                x = rows.x.roll(i, dims=1)
-                if problem.module.likelihood.is_continuous:
-                    x = (1.0 + 0.1 * i) * x
-                observed = None
-                if gaps:
-                    observed = x.roll(1, dims=0) < 1.0
-                    x = torch.where(observed, x, 0.0)
-                setattr(problem, name, Rows(x, rows.weight, observed))
-            state = problem.start(policy, [0.25, 1.0, 16.0], seed=i)
-            state = replace(state, floor=state.floor * 10.0**i)
-            tasks.append(problem.task(policy, state, judge=judge))
-        return problem.module, tasks
 
     return make
 

@@ -19,7 +19,7 @@ def judge_of(make_problem):
         problem = make_problem()
         state = problem.start(Constant(), [1.0, 1.0])
         calibration = Calibration.of(
-            "shared", state.floor[0], state.prior, problem.rows, problem.held_out
+            "shared", state.floor, state.prior, problem.rows, problem.held_out
         )
         task = Task(state, problem.rows, problem.held_out, calibration)
         generator = torch.Generator().manual_seed(0)
