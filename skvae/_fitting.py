@@ -81,8 +81,7 @@ class Fitting:
             self.parts = vae._parts
         else:
             self.parts = Parts.from_params(vae, likelihood, X, columns)
-            if self.parts.likelihood.learns:
-                self.parts.likelihood.fit(X[index], names, weight)
+            self.parts.likelihood.fit(X[index], names, weight)
             masked = vae._parts.masked if goes_on else columns_with_gaps(X)
             self.parts = self.parts._replace(masked=masked)
         likelihood = self.parts.likelihood

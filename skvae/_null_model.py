@@ -58,7 +58,7 @@ class NullModel:
             Which of them, and in which order.
         weight : ndarray of shape (n_rows,)
         likelihood : Likelihood
-            Fitted, but for a Gaussian one: of that the table knows all.
+            Fitted.
         table : Table
             Centres and scales rows.
         """

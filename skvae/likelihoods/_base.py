@@ -64,9 +64,6 @@ class Likelihood(BaseEstimator):
     #: it have a closed form to start at.
     is_gaussian = False
 
-    #: Whether a training needs what `fit` learns.
-    learns: bool = True
-
     #: Whether `error_vjp` gives the derivatives of its errors in closed form.
     has_pullback = False
 

@@ -6,12 +6,9 @@ import math
 from numbers import Real
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from skvae._sklearn_compat import Interval, StrOptions
+from skvae._sklearn_compat import Interval
 from skvae.likelihoods._base import Likelihood
-from skvae.likelihoods._resolution import resolution
-from skvae.likelihoods._weighted import mean_and_spread
+from skvae.likelihoods._weighted import column_means
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,10 +18,6 @@ if TYPE_CHECKING:
     from torch.distributions import Distribution
 
     from skvae.likelihoods._base import Floats, PerColumn
-
-
-# Smallest variance relative to that of the column, where it is on no grid.
-_FLOOR = 1e-6
 
 
 class Gaussian(Likelihood):
@@ -44,13 +37,10 @@ class Gaussian(Likelihood):
         the model sees them (of X itself with ``standardize=False``). None leaves it
         to the balance policy and to the calibration.
 
-    floor : float or "resolution", default=1e-6
+    floor : float, default=1e-6
         Smallest variance that may be learned, relative to the variance of the
         column, above 0: at the default no standard deviation is below 0.001 of the
-        column's own. With "resolution" a column that was recorded on a grid, such as
-        whole numbers or tenths, has none below that of rounding to it, the squared
-        step over 12; the default holds for the others. A density that is narrower
-        than the grid gains nats that say nothing of what was measured.
+        column's own.
 
     See Also
     --------
@@ -67,10 +57,7 @@ class Gaussian(Likelihood):
 
     _parameter_constraints = {
         "variance": [Interval(Real, 0, None, closed="neither"), "array-like", None],
-        "floor": [
-            Interval(Real, 0, None, closed="neither"),
-            StrOptions({"resolution"}),
-        ],
+        "floor": [Interval(Real, 0, None, closed="neither")],
     }
 
     parameter_names = ("mean",)
@@ -80,26 +67,14 @@ class Gaussian(Likelihood):
     is_gaussian = True
 
     def __init__(
-        self, variance: float | ArrayLike | None = None, floor: float | str = 1e-6
+        self, variance: float | ArrayLike | None = None, floor: float = 1e-6
     ) -> None:
         self.variance = variance
         self.floor = floor
 
     def learn(self, X: Floats, weight: Floats | None) -> None:
-        """Learn the mean of each column, and the floor of its variance."""
-        self.mean_, spread = mean_and_spread(self.to_model(X), weight)
-        if self.floor == "resolution":
-            step = resolution(X) / np.where(spread > 0.0, spread, 1.0)
-            self.floor_ = np.maximum(_FLOOR, np.square(step) / 12.0)
-
-    @property
-    def learns(self) -> bool:  # type: ignore[override]
-        """Whether a training needs what `fit` learns: for the floor alone."""
-        return self.floor == "resolution"
-
-    def least_dispersion(self, variance: Floats) -> Floats:
-        """Smallest variance that may be learned, given that of the columns."""
-        return variance * (self.floor_ if self.learns else self.floor)
+        """Learn the mean of each column."""
+        self.mean_ = column_means(self.to_model(X), weight)
 
     def start(
         self,

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from numbers import Real
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from skvae._sklearn_compat import Interval
 from skvae.likelihoods._gaussian import Gaussian
 
 if TYPE_CHECKING:
@@ -60,12 +58,6 @@ class LogNormal(Gaussian):
     >>> LogNormal()
     LogNormal()
     """
-
-    # A grid of X is none of its logarithm.
-    _parameter_constraints = {
-        **Gaussian._parameter_constraints,
-        "floor": [Interval(Real, 0, None, closed="neither")],
-    }
 
     def to_model(self, X: Floats) -> Floats:
         """Logarithm of rows."""

@@ -18,6 +18,23 @@ def cell_weights(
     return np.where(np.isnan(X), 0.0, rows[:, None])
 
 
+def column_means(
+    X: NDArray[np.floating], weight: NDArray[np.floating] | None
+) -> NDArray[np.float64]:
+    """Mean of each column; 0 of one that is missing.
+
+    One column at a time: beside a large table there may be no room for another.
+    """
+    means = np.zeros(X.shape[1])
+    for d in range(X.shape[1]):
+        x = np.ascontiguousarray(X[:, d], dtype=np.float64)
+        cells = cell_weights(x[:, None], weight)[:, 0]
+        total = cells.sum()
+        cells /= total if total > 0.0 else 1.0
+        means[d] = (cells * np.nan_to_num(x)).sum()
+    return means
+
+
 def mean_and_spread(
     X: NDArray[np.floating], weight: NDArray[np.floating] | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
