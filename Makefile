@@ -8,19 +8,21 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 p
 IS_SUPPORTED = -c 'import sys; sys.exit(sys.version_info < (3, 11))'
 BIN := .venv/bin
 MATRIX := 1.6.1 1.7.2 1.8.0 1.9.1
+# CONSTRAINTS=/dev/null installs the newest release of everything.
+CONSTRAINTS := constraints.txt
 
 # One thread per pytest worker: two workers share the cores as two processes.
 PYTEST_ENV := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 PYTEST := python -m pytest -n 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-matrix lint format types docs bench bench-smoke
+.PHONY: help demo test test-slow test-matrix test-lowest test-kernels lint format types docs bench bench-smoke
 .PHONY: bench-tables regret wheel clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
 
-demo: .venv/.installed ## run the main job on real data and print its table
+demo: .venv/.plot ## run the main job on real data and print its table
 	$(BIN)/python benchmarks/demo.py
 
 test: .venv/.installed ## run the tests
@@ -34,6 +36,19 @@ test-matrix: ## run the scikit-learn contract on every supported version
 
 test-sklearn-%: .venvs/sklearn-%/.installed
 	$(PYTEST_ENV) .venvs/sklearn-$*/bin/$(PYTEST) tests/test_common.py tests/test_native.py
+
+test-lowest: .venvs/lowest/.installed ## run the tests on the lower bound of every dependency
+	$(PYTEST_ENV) .venvs/lowest/bin/$(PYTEST)
+
+# Three runs hold each kernel of OpenBLAS, each instruction set of PyTorch and each
+# number of threads at least once.
+test-kernels: .venv/.installed ## run the tests with other instruction sets and threads
+	OPENBLAS_CORETYPE=Haswell ATEN_CPU_CAPABILITY=avx2 OMP_NUM_THREADS=1 \
+		$(BIN)/$(PYTEST)
+	OPENBLAS_CORETYPE=Sandybridge ATEN_CPU_CAPABILITY=default OMP_NUM_THREADS=1 \
+		$(BIN)/$(PYTEST)
+	OPENBLAS_CORETYPE=Sandybridge ATEN_CPU_CAPABILITY=avx2 OMP_NUM_THREADS=2 \
+		$(BIN)/python -m pytest
 
 lint: .venv/.installed ## check style and format
 	$(BIN)/ruff check
@@ -70,7 +85,7 @@ wheel: .venv/.installed ## build the wheel and run the quickstart in an empty en
 	rm -rf dist .venvs/wheel
 	$(BIN)/python -m build --wheel
 	$(BIN)/python -m venv .venvs/wheel
-	.venvs/wheel/bin/python -m pip install -c constraints.txt dist/*.whl
+	.venvs/wheel/bin/python -m pip install -c $(CONSTRAINTS) dist/*.whl
 	cd .venvs && wheel/bin/python -m doctest -o ELLIPSIS ../docs/quickstart.md
 
 clean: ## remove the environments and everything built
@@ -87,12 +102,26 @@ endef
 
 .venv/.installed: pyproject.toml constraints.txt
 	$(call create-venv,.venv)
-	$(BIN)/python -m pip install -c constraints.txt -e ".[dev]"
+	$(BIN)/python -m pip install -c $(CONSTRAINTS) -e ".[dev]"
+	@touch .venv/.plot $@
+
+# A part of what .installed holds, for those who come for the demo.
+.venv/.plot: pyproject.toml constraints.txt
+	$(call create-venv,.venv)
+	@echo "Installing what the demo needs: 280 MB with PyTorch for the CPU."
+	$(BIN)/python -m pip install -c $(CONSTRAINTS) -e ".[plot]"
 	@touch $@
 
 # The packages that are compared with: nothing else needs them.
 .venv/.bench: .venv/.installed
-	$(BIN)/python -m pip install -c constraints.txt -e ".[bench]"
+	$(BIN)/python -m pip install -c $(CONSTRAINTS) -e ".[bench]"
+	@touch $@
+
+# Lower bounds belong to the oldest Python.
+.venvs/lowest/.installed: PYTHON := python3.11
+.venvs/lowest/.installed: pyproject.toml constraints-lowest.txt
+	$(call create-venv,$(@D))
+	$(@D)/bin/python -m pip install -c constraints-lowest.txt -e ".[test]"
 	@touch $@
 
 # The other pins suit every scikit-learn of the matrix; only its own gives way.
