@@ -13,7 +13,8 @@ def shared_data():
     folder = Path(os.environ.get("SKVAE_DATA", ROOT.parent / "shared" / "data"))
     if not folder.is_dir():
         pytest.skip(
-            f"no data sets at {folder}; set SKVAE_DATA to the folder that holds them"
+            f"needs data sets that do not ship with skvae: {folder} is no folder "
+            "(the environment variable SKVAE_DATA; by default ../shared/data)"
         )
     return folder
 
