@@ -23,7 +23,7 @@ help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
 
 demo: .venv/.plot ## run the main job on real data and print its table
-	$(BIN)/python benchmarks/demo.py
+	$(BIN)/python -m benchmarks.demo
 
 test: .venv/.installed ## run the tests
 	$(PYTEST_ENV) $(BIN)/$(PYTEST)
@@ -65,21 +65,21 @@ docs: .venv/.installed ## build the documentation; a warning is an error
 	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
 
 bench: .venv/.bench ## time steps, fits and scores, against peers too (90 minutes)
-	$(BIN)/python benchmarks/step.py
-	$(BIN)/python benchmarks/quality.py
-	$(BIN)/python benchmarks/scaling.py
+	$(BIN)/python -m benchmarks.claims.step
+	$(BIN)/python -m benchmarks.claims.quality
+	$(BIN)/python -m benchmarks.claims.scaling
 
 bench-tables: .venv/.bench ## anomalies, counts, missing cells, synthetic rows (an hour)
-	$(PYTEST_ENV) $(BIN)/python benchmarks/anomaly.py
-	$(PYTEST_ENV) $(BIN)/python benchmarks/counts.py
-	$(PYTEST_ENV) $(BIN)/python benchmarks/imputation.py
-	$(PYTEST_ENV) $(BIN)/python benchmarks/synthetic.py
+	$(PYTEST_ENV) $(BIN)/python -m benchmarks.claims.anomaly
+	$(PYTEST_ENV) $(BIN)/python -m benchmarks.claims.counts
+	$(PYTEST_ENV) $(BIN)/python -m benchmarks.claims.imputation
+	$(PYTEST_ENV) $(BIN)/python -m benchmarks.claims.synthetic
 
 bench-smoke: .venv/.installed ## check the main speed ratios with generous bounds
-	$(PYTEST_ENV) $(BIN)/python benchmarks/smoke.py
+	$(PYTEST_ENV) $(BIN)/python -m benchmarks.smoke
 
 regret: .venv/.installed ## compare all policies on real tables (an hour)
-	$(PYTEST_ENV) $(BIN)/python benchmarks/regret.py
+	$(PYTEST_ENV) $(BIN)/python -m benchmarks.claims.regret
 
 wheel: .venv/.installed ## build the wheel and run the quickstart in an empty environment
 	rm -rf dist .venvs/wheel

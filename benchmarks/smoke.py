@@ -11,9 +11,10 @@ import sys
 
 import numpy as np
 import torch
-from contenders import FLOOR, REPLICAS
-from scaling import COMPILER, FIRST_FIT, IMPORT, in_process
-from step import REPLICAS_HIDDEN, take_time
+
+from benchmarks.claims.scaling import COMPILER, FIRST_FIT, IMPORT, in_process
+from benchmarks.claims.step import REPLICAS_HIDDEN, take_time
+from benchmarks.common.contenders import FLOOR, REPLICAS
 
 # Step over its matrix products: hidden 128-128, batches of 256, 30 columns.
 MAX_STEP = 2.5

@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import records
 import torch
 from scipy.stats import rankdata
-from tables import DATA
 
-GUIDE = Path(__file__).resolve().parents[1] / "docs" / "guide"
+from benchmarks.common import records
+from benchmarks.common.tables import DATA
+
+GUIDE = Path(__file__).resolve().parents[2] / "docs" / "guide"
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import numpy as np
 from scipy.linalg import qr
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_wine
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 DATA = Path(os.environ.get("SKVAE_DATA", ROOT.parent / "shared" / "data"))
 
 # Rows that are scored; a mean over more would not change what it says.

@@ -2,13 +2,14 @@
 
 import numpy as np
 import pandas as pd
-from frames import categories
 from sklearn.ensemble import (
     HistGradientBoostingClassifier,
     HistGradientBoostingRegressor,
 )
 from sklearn.metrics import r2_score, roc_auc_score
 from sklearn.model_selection import cross_val_predict
+
+from benchmarks.common.frames import categories
 
 
 def classifier_auc(rows, real, seed):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from skvae import __version__
 
-FOLDER = Path(__file__).resolve().parent / "results"
+FOLDER = Path(__file__).resolve().parents[1] / "results"
 
 PACKAGES = ["torch", "numpy", "scikit-learn", "pythae", "pyod", "skorch", "ctgan"]
 

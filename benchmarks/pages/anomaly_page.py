@@ -1,9 +1,10 @@
-"""From the results of `benchmarks/anomaly.py` to a page of the docs."""
+"""From the results of `benchmarks/claims/anomaly.py` to a page of the docs."""
 
 import numpy as np
-from records import environment_line, goal
-from regret_page import table_of
-from runs import means, ranks
+
+from benchmarks.common.benchmark import means, ranks
+from benchmarks.common.records import environment_line, goal
+from benchmarks.pages.regret_page import table_of
 
 INTRO = """# Anomaly scores, measured
 
@@ -27,7 +28,7 @@ two measures on each table. In the last line, `log_likelihood` stands in for
 it would have in place of `score_samples`. Written by
 
 ```sh
-python benchmarks/anomaly.py
+python -m benchmarks.claims.anomaly
 ```
 
 from `benchmarks/results/anomaly.json`."""

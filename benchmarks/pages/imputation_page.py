@@ -1,8 +1,8 @@
-"""From the results of `benchmarks/imputation.py` to a page of the docs."""
+"""From the results of `benchmarks/claims/imputation.py` to a page of the docs."""
 
-from records import environment_line, goal
-from regret_page import table_of
-from runs import means
+from benchmarks.common.benchmark import means
+from benchmarks.common.records import environment_line, goal
+from benchmarks.pages.regret_page import table_of
 
 INTRO = """# Imputation, measured
 
@@ -27,7 +27,7 @@ the table as it is. Cells that were missing from the start are filled too, but c
 judged. Written by
 
 ```sh
-python benchmarks/imputation.py
+python -m benchmarks.claims.imputation
 ```
 
 from `benchmarks/results/imputation.json`."""

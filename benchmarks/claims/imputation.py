@@ -1,6 +1,6 @@
 """Missing cells filled by `impute` at the defaults against scikit-learn's imputers.
 
-    python benchmarks/imputation.py   # run what is missing, then write the page
+    python -m benchmarks.claims.imputation
 
 Cells are taken out of all rows, those fitted on too: nobody sees the table complete.
 What fills the cells of the rows that were not fitted on is compared with what was
@@ -20,14 +20,14 @@ are rounded. `BalancedVAE` gets the table.
 
 import numpy as np
 import pandas as pd
-from frames import FRAMES, categories, parts
-from imputation_page import imputation_page
-from runs import Benchmark
 
 # Makes IterativeImputer importable.
 from sklearn.experimental import enable_iterative_imputer  # noqa: F401
 from sklearn.impute import IterativeImputer, KNNImputer, SimpleImputer
 
+from benchmarks.common.benchmark import Benchmark
+from benchmarks.common.frames import FRAMES, categories, parts
+from benchmarks.pages.imputation_page import imputation_page
 from skvae import BalancedVAE
 
 TABLES = ["wine", "breast cancer", "california housing", "bike sharing"]

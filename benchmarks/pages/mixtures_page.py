@@ -3,7 +3,8 @@
 from collections import defaultdict
 
 import numpy as np
-from regret_page import DEFAULT, table_of
+
+from benchmarks.pages.regret_page import DEFAULT, table_of
 
 TEXT = """Many columns are recorded in steps. On those the log-likelihood has no upper
 limit: a density is as high as it is narrow, and a mixture puts narrow components

@@ -84,7 +84,7 @@ def replicas_epoch(x, hidden, batch_size):
 
 def loop_epoch(x, hidden, batch_size):
     """The loop of a PyTorch tutorial."""
-    from textbook import Loop
+    from benchmarks.common.textbook import Loop
 
     loop = Loop(torch.from_numpy(x), N_COMPONENTS, hidden, batch_size, LEARNING_RATE)
     return loop.epoch
@@ -98,7 +98,8 @@ def pythae_epoch(x, hidden, batch_size):
     from pythae.models.nn import BaseDecoder, BaseEncoder
     from pythae.trainers import BaseTrainer, BaseTrainerConfig
     from pythae.trainers.training_callbacks import ProgressBarCallback
-    from textbook import stack
+
+    from benchmarks.common.textbook import stack
 
     n_features = x.shape[1]
 
@@ -172,7 +173,8 @@ def pyod_epoch(x, hidden, batch_size):
 def skorch_epoch(x, hidden, batch_size):
     """The module and loss of the textbook loop in a skorch net."""
     from skorch import NeuralNet
-    from textbook import VAE, NegativeElbo
+
+    from benchmarks.common.textbook import VAE, NegativeElbo
 
     net = NeuralNet(
         VAE,

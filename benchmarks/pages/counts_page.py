@@ -1,8 +1,8 @@
-"""From the results of `benchmarks/counts.py` to a page of the docs."""
+"""From the results of `benchmarks/claims/counts.py` to a page of the docs."""
 
-from records import environment_line, goal
-from regret_page import table_of
-from runs import means
+from benchmarks.common.benchmark import means
+from benchmarks.common.records import environment_line, goal
+from benchmarks.pages.regret_page import table_of
 
 INTRO = """# Counts, measured
 
@@ -30,7 +30,7 @@ casual and by registered users, beside columns of calendar and weather, which ha
 same likelihoods in all lines and count in all. Written by
 
 ```sh
-python benchmarks/counts.py
+python -m benchmarks.claims.counts
 ```
 
 from `benchmarks/results/counts.json`."""

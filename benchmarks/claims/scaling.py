@@ -1,7 +1,7 @@
 """What a fit, a score and an import cost: time and memory against size.
 
-    python benchmarks/scaling.py           # write results and page (half an hour)
-    python benchmarks/scaling.py --quick   # small sizes; print only (three minutes)
+    python -m benchmarks.claims.scaling
+    python -m benchmarks.claims.scaling --quick
 
 Whatever is of a process, such as imports, its first fit and its peak memory, is
 measured in processes of its own. One thread.
@@ -21,15 +21,15 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-import records
 import torch
-from scaling_page import scaling_tables
 from scipy.optimize import least_squares
 from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer
 from sklearn.exceptions import ConvergenceWarning
-from speed_page import write_page
 
+from benchmarks.common import records
+from benchmarks.pages.scaling_page import scaling_tables
+from benchmarks.pages.speed_page import write_page
 from skvae import BalancedVAE, training
 
 N_FEATURES = 30

@@ -3,8 +3,8 @@
 import statistics
 from collections import defaultdict
 
-from records import goal
-from regret_page import table_of
+from benchmarks.common.records import goal
+from benchmarks.pages.regret_page import table_of
 
 QUALITY = """## Time to quality
 

@@ -1,4 +1,4 @@
-"""From the results of `benchmarks/regret.py` to its tables and a page of the docs."""
+"""The regret page, from its results."""
 
 from collections import defaultdict
 
@@ -25,7 +25,7 @@ outside the rows fitted on than those are wide.
 This page is written by
 
 ```
-python benchmarks/regret.py
+python -m benchmarks.claims.regret
 ```
 
 from `benchmarks/results/regret.json` (skvae {skvae}, Python {python}, {date}).

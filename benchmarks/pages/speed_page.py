@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-import records
-from quality_page import quality_section
-from scaling_page import scaling_section
-from step_page import step_section, thread_gain
+from benchmarks.common import records
+from benchmarks.pages.quality_page import quality_section
+from benchmarks.pages.scaling_page import scaling_section
+from benchmarks.pages.step_page import step_section, thread_gain
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "guide" / "speed.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "guide" / "speed.md"
 
 INTRO = """# Speed
 

@@ -1,7 +1,7 @@
 """A path of betas with folds, against a grid search and against plain PyTorch.
 
-    python benchmarks/path.py           # 20 betas x 5 folds on two tables (10 minutes)
-    python benchmarks/path.py --quick   # 4 betas x 2 folds, small table, few epochs
+    python -m benchmarks.claims.path
+    python -m benchmarks.claims.path --quick
 
 The same work three times: each beta is trained on each training fold and scored on the
 test fold. `beta_path` and `GridSearchCV(n_jobs=2)` over `BalancedVAE` give the same
@@ -37,7 +37,7 @@ from torch import nn
 from skvae import BalancedVAE, __version__, beta_path
 from skvae.metrics import rate_distortion_scoring
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "benchmarks" / "results" / "path.json"
 DATA = Path(os.environ.get("SKVAE_DATA", ROOT.parent / "shared" / "data"))
 

@@ -1,8 +1,9 @@
-"""From the results of `benchmarks/synthetic.py` to a page of the docs."""
+"""From the results of `benchmarks/claims/synthetic.py` to a page of the docs."""
 
 import numpy as np
-from records import environment_line, goal
-from regret_page import table_of
+
+from benchmarks.common.records import environment_line, goal
+from benchmarks.pages.regret_page import table_of
 
 INTRO = """# Synthetic rows, measured
 
@@ -33,7 +34,7 @@ any, by which a classifier can tell; *missing as a level* is skvae with the same
 preparation as TVAE. Written by
 
 ```sh
-python benchmarks/synthetic.py
+python -m benchmarks.claims.synthetic
 ```
 
 from `benchmarks/results/synthetic.json`."""

@@ -1,6 +1,6 @@
 """Anomaly scores: `-score_samples` at the defaults against what people use.
 
-    python benchmarks/anomaly.py   # run what is missing, then write the page
+    python -m benchmarks.claims.anomaly
 
 Two protocols, with the same rows to score, a random 30 % with the table's share of
 anomalies:
@@ -15,15 +15,15 @@ the seed, and for PCA, which has as many components as `BalancedVAE` has latents
 """
 
 import numpy as np
-from anomaly_page import anomaly_page
-from runs import Benchmark
 from sklearn.decomposition import PCA
 from sklearn.ensemble import IsolationForest
 from sklearn.metrics import average_precision_score, roc_auc_score
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
-from tables import DATA
 
+from benchmarks.common.benchmark import Benchmark
+from benchmarks.common.tables import DATA
+from benchmarks.pages.anomaly_page import anomaly_page
 from skvae import BalancedVAE
 
 PROTOCOLS = ["unsupervised", "clean"]

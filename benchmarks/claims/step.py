@@ -1,7 +1,7 @@
 """Time a training step, of skvae and of its peers, against its matrix products.
 
-    python benchmarks/step.py           # all sizes; write results and page (20 minutes)
-    python benchmarks/step.py --quick   # three sizes; print only (a minute)
+    python -m benchmarks.claims.step
+    python -m benchmarks.claims.step --quick
 
 The floor is the bare matrix products of the same step; `contenders.py` says who is
 timed and what is in it. All take turns, so that each turn's ratios are of the same
@@ -18,12 +18,20 @@ import logging
 import time
 
 import numpy as np
-import records
 import torch
-from contenders import CONTENDERS, FLOOR, N_REPLICAS, PEERS, REPLICAS, build
-from speed_page import write_page
-from step_page import step_tables
 from threadpoolctl import threadpool_limits
+
+from benchmarks.common import records
+from benchmarks.common.contenders import (
+    CONTENDERS,
+    FLOOR,
+    N_REPLICAS,
+    PEERS,
+    REPLICAS,
+    build,
+)
+from benchmarks.pages.speed_page import write_page
+from benchmarks.pages.step_page import step_tables
 
 N_ROWS = 16_384
 COLUMNS = [8, 30, 128]

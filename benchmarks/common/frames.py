@@ -2,7 +2,8 @@
 
 import pandas as pd
 from sklearn.datasets import load_breast_cancer, load_wine
-from tables import DATA
+
+from benchmarks.common.tables import DATA
 
 BIKE_CATEGORIES = ["season", "yr", "mnth", "hr", "holiday", "weekday"]
 BIKE_CATEGORIES += ["workingday", "weathersit"]

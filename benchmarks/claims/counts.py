@@ -1,6 +1,6 @@
 """Held-out log-likelihood of counts: families of counts against a Gaussian on log1p.
 
-    python benchmarks/counts.py   # run what is missing, then write the page
+    python -m benchmarks.claims.counts
 
 A probability of a count and a density of its logarithm do not compare as they are. With
 its Jacobian, 1 / (1 + x) for each cell, a density of log(1 + x) becomes one of x. That
@@ -17,11 +17,11 @@ Other columns of a table are the same for all and count for all.
 """
 
 import numpy as np
-from counts_page import counts_page
-from frames import FRAMES, bike_days, parts
-from runs import Benchmark
-from tables import DATA
 
+from benchmarks.common.benchmark import Benchmark
+from benchmarks.common.frames import FRAMES, bike_days, parts
+from benchmarks.common.tables import DATA
+from benchmarks.pages.counts_page import counts_page
 from skvae import BalancedVAE
 
 SETTINGS = {

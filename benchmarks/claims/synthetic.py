@@ -1,6 +1,6 @@
 """Synthetic rows of `sample` at the defaults against CTGAN's TVAE at 300 epochs.
 
-    python benchmarks/synthetic.py   # run what is missing, then write the page
+    python -m benchmarks.claims.synthetic
 
 Both learn from the same rows, at most 10,000, and draw as many. TVAE is told which
 columns are categories, as the types of the frame tell skvae. It cannot take a missing
@@ -13,11 +13,11 @@ same level of its own as TVAE has, draws rows with them.
 import time
 
 import numpy as np
-from fidelity import associations, classifier_auc, copies, usefulness
-from frames import FRAMES, categories, parts
-from runs import Benchmark
-from synthetic_page import synthetic_page
 
+from benchmarks.common.benchmark import Benchmark
+from benchmarks.common.fidelity import associations, classifier_auc, copies, usefulness
+from benchmarks.common.frames import FRAMES, categories, parts
+from benchmarks.pages.synthetic_page import synthetic_page
 from skvae import BalancedVAE
 
 # What is predicted from the other columns, and those that would give it away.

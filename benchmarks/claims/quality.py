@@ -1,7 +1,7 @@
 """Time to quality: seconds until new rows are explained as well as by a plain loop.
 
-    python benchmarks/quality.py           # write results and page (half an hour)
-    python benchmarks/quality.py --quick   # one table, few epochs; print only
+    python -m benchmarks.claims.quality
+    python -m benchmarks.claims.quality --quick
 
 The loop is that of `textbook.py`: two layers of 128, Adam at 1e-3, batches of 128, 200
 epochs, a decoder variance that is trained. Its mark is the best elbo of all its epochs
@@ -22,14 +22,14 @@ import math
 import time
 
 import numpy as np
-import records
 import torch
-from quality_page import quality_tables
 from sklearn.decomposition import PCA
-from speed_page import write_page
-from tables import DATA, load, split
-from textbook import Loop, kl
 
+from benchmarks.common import records
+from benchmarks.common.tables import DATA, load, split
+from benchmarks.common.textbook import Loop, kl
+from benchmarks.pages.quality_page import quality_tables
+from benchmarks.pages.speed_page import write_page
 from skvae import BalancedVAE, training
 
 TABLES = [

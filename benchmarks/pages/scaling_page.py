@@ -1,7 +1,7 @@
 """The section of the speed page on size, import and handling."""
 
-from records import goal
-from regret_page import table_of
+from benchmarks.common.records import goal
+from benchmarks.pages.regret_page import table_of
 
 SCALING = """## A fit, a score, an import
 

@@ -3,9 +3,15 @@
 import statistics
 from collections import defaultdict
 
-from contenders import CONTENDERS, FLOOR, N_COMPONENTS, N_REPLICAS, REPLICAS
-from records import goal
-from regret_page import table_of
+from benchmarks.common.contenders import (
+    CONTENDERS,
+    FLOOR,
+    N_COMPONENTS,
+    N_REPLICAS,
+    REPLICAS,
+)
+from benchmarks.common.records import goal
+from benchmarks.pages.regret_page import table_of
 
 STEP = """## A training step
 

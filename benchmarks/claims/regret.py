@@ -1,7 +1,7 @@
 """Held-out log-likelihood of every balance policy, against a grid of fixed betas.
 
-    python benchmarks/regret.py          # run what is missing, then write the results
-    python benchmarks/regret.py --page   # write the page of the documentation
+    python -m benchmarks.claims.regret
+    python -m benchmarks.claims.regret --page
 
 Each table is split 60/20/20. Everything is fitted on the first part, the estimator with
 its defaults, which hold out a tenth of it, but for hidden layers of 64 (`--hidden`),
@@ -28,18 +28,28 @@ from pathlib import Path
 
 import numpy as np
 from joblib import Parallel, delayed
-from mixtures import best_mixture, dequantise, fit_prior, log_likelihood, repeated
-from mixtures_page import mixtures_section, mixtures_verdict, wider_verdict
-from regret_page import means, merged, write_page
 from sklearn.base import clone
 from sklearn.decomposition import PCA, FactorAnalysis
-from tables import DATA, TABLES, load, split
 
+from benchmarks.claims.mixtures import (
+    best_mixture,
+    dequantise,
+    fit_prior,
+    log_likelihood,
+    repeated,
+)
+from benchmarks.common.tables import DATA, TABLES, load, split
+from benchmarks.pages.mixtures_page import (
+    mixtures_section,
+    mixtures_verdict,
+    wider_verdict,
+)
+from benchmarks.pages.regret_page import means, merged, write_page
 from skvae import BalancedVAE, __version__
 from skvae._runs import fit_betas
 from skvae.balance import POLICIES, beta_from_loss
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "benchmarks" / "results" / "regret.json"
 PAGE = ROOT / "docs" / "guide" / "regret.md"
 
