@@ -68,8 +68,9 @@ bench: .venv/.bench ## time steps, fits and scores, against peers too (90 minute
 	$(BIN)/python -m benchmarks.claims.step
 	$(BIN)/python -m benchmarks.claims.quality
 	$(BIN)/python -m benchmarks.claims.scaling
+	$(BIN)/python -m benchmarks.claims.path
 
-bench-tables: .venv/.bench ## anomalies, counts, missing cells, synthetic rows (an hour)
+bench-tables: .venv/.bench ## anomalies, counts, missing cells, synthetic rows (25 minutes)
 	$(PYTEST_ENV) $(BIN)/python -m benchmarks.claims.anomaly
 	$(PYTEST_ENV) $(BIN)/python -m benchmarks.claims.counts
 	$(PYTEST_ENV) $(BIN)/python -m benchmarks.claims.imputation
@@ -78,8 +79,9 @@ bench-tables: .venv/.bench ## anomalies, counts, missing cells, synthetic rows (
 bench-smoke: .venv/.installed ## check the main speed ratios with generous bounds
 	$(PYTEST_ENV) $(BIN)/python -m benchmarks.smoke
 
-regret: .venv/.installed ## compare all policies on real tables (an hour)
+regret: .venv/.installed ## compare all policies on real tables (80 minutes)
 	$(PYTEST_ENV) $(BIN)/python -m benchmarks.claims.regret
+	$(PYTEST_ENV) $(BIN)/python -m benchmarks.claims.mixtures
 
 wheel: .venv/.installed ## build the wheel and run the quickstart in an empty environment
 	rm -rf dist .venvs/wheel

@@ -21,6 +21,7 @@ from sklearn.model_selection import GridSearchCV, KFold, cross_validate
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from benchmarks.common.markdown import table
 from skvae import BalancedVAE
 
 TABLES = {
@@ -30,6 +31,25 @@ TABLES = {
 BETAS = [0.1, 0.3, 1.0, 3.0]
 POLICIES = ["learned_variance", "optimal_variance", "running_average"]
 METRICS = ["rate", "distortion", "elbo", "explained_variance", "active_latents"]
+
+
+COLUMNS = {
+    "model": "{model}",
+    "beta": "{beta:g}",
+    "rate": "{rate}",
+    "distortion": "{distortion}",
+    "elbo": "{elbo}",
+    "explained variance": "{explained_variance:.3f}",
+    "active latents": "{active_latents:.1f}",
+}
+
+
+def shown(row):
+    """Nats with two decimals, or an exponent where a model fails on a held-out row."""
+    return {
+        key: f"{row[key]:.2f}" if abs(row[key]) < 1e5 else f"{row[key]:.1e}"
+        for key in ("rate", "distortion", "elbo")
+    }
 
 
 def explained_variance(X, reconstruction):
@@ -42,6 +62,7 @@ def score_vae(pipeline, X, y=None):
     vae, X = pipeline[-1], pipeline[:-1].transform(X)
     rate, distortion = vae.rate_distortion(X)
     Z = vae.transform(X)
+    progress(f"scored a fold of {vae.balance}, beta {vae.beta:g}")
     return {
         "rate": rate.mean(),
         "distortion": distortion.mean(),
@@ -78,7 +99,7 @@ def score_linear(pipeline, X, y=None):
 
 
 def search(X, n_components, n_jobs):
-    """Return rows of (name, settings, metrics) for all settings and both models."""
+    """Metrics of all settings and both linear models, and the chosen setting."""
     folds = KFold(3, shuffle=True, random_state=0)
     vae = BalancedVAE(
         n_components, hidden_layer_sizes=(64, 64), max_iter=60, random_state=0
@@ -94,59 +115,25 @@ def search(X, n_components, n_jobs):
         refit="elbo",
         cv=folds,
         n_jobs=n_jobs,
-    )
-    show_progress(found)
-    found.fit(X)
+    ).fit(X)
     rows = []
     for i, params in enumerate(found.cv_results_["params"]):
-        balance = params["balancedvae__balance"]
-        beta = params.get("balancedvae__beta", vae.beta)
         metrics = {m: found.cv_results_[f"mean_test_{m}"][i] for m in METRICS}
-        rows.append((balance, beta, metrics))
+        beta = params.get("balancedvae__beta", vae.beta)
+        rows.append({"model": params["balancedvae__balance"], "beta": beta, **metrics})
     for model in (PCA(n_components), FactorAnalysis(n_components)):
+        progress(f"cross-validating {type(model).__name__}")
         scores = cross_validate(
             make_pipeline(StandardScaler(), model), X, scoring=score_linear, cv=folds
         )
         metrics = {m: scores[f"test_{m}"].mean() for m in METRICS}
-        rows.append((type(model).__name__, None, metrics))
+        rows.append({"model": type(model).__name__, "beta": None, **metrics})
     return rows, found.best_params_
 
 
-def show_progress(search):
-    """Show a progress bar on a terminal, where scikit-learn has one."""
-    if not sys.stderr.isatty():
-        return
-    try:
-        from sklearn.callback import ProgressBar
-    except ImportError:  # scikit-learn < 1.9
-        search.set_params(verbose=2)
-    else:
-        search.set_callbacks(ProgressBar(max_propagation_depth=1))
-
-
-def nats(value):
-    """Two decimals, or an exponent where a model fails on a held-out row."""
-    return f"{value:.2f}" if abs(value) < 1e5 else f"{value:.1e}"
-
-
-def print_table(name, shape, n_components, rows, best):
-    """Print the rows of one data set in Markdown."""
-    print(f"\n{name}: {shape[0]} rows, {shape[1]} columns, {n_components} latents\n")
-    header = ["model", "beta", *(m.replace("_", " ") for m in METRICS)]
-    cells = [header, ["---", *["---:"] * (len(header) - 1)]]
-    for model, beta, metrics in rows:
-        numbers = [nats(metrics[m]) for m in METRICS[:3]]
-        numbers += [f"{metrics[METRICS[3]]:.3f}", f"{metrics[METRICS[4]]:.1f}"]
-        cells.append([model, "" if beta is None else f"{beta:g}", *numbers])
-    widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
-    for row in cells:
-        padded = (
-            cell.ljust(w) if i == 0 else cell.rjust(w)
-            for i, (cell, w) in enumerate(zip(row, widths, strict=True))
-        )
-        print("| " + " | ".join(padded) + " |")
-    chosen = {key.removeprefix("balancedvae__"): v for key, v in best.items()}
-    print(f"\nchosen by held-out elbo: {chosen}")
+def progress(text):
+    """Print a step that begins or ends, with the time of day."""
+    print(f"{time.strftime('%H:%M:%S')}  {text}", file=sys.stderr, flush=True)
 
 
 def draw(results, path):
@@ -161,37 +148,30 @@ def draw(results, path):
     )
     markers = dict(zip([*POLICIES, "PCA", "FactorAnalysis"], "osD^v", strict=True))
     for ax, (name, rows) in zip(axes, results.items(), strict=True):
-        path_rows = [(b, m) for model, b, m in rows if model == "constant"]
-        x = [m["rate"] for _, m in path_rows]
-        y = [m["distortion"] for _, m in path_rows]
+        constant = [row for row in rows if row["model"] == "constant"]
+        x, y = ([row[key] for row in constant] for key in ("rate", "distortion"))
         ax.plot(x, y, ".-", color="0.45", label="constant, by beta")
-        for (beta, _), xi, yi in zip(path_rows, x, y, strict=True):
-            ax.annotate(
-                f"{beta:g}", (xi, yi), (5, 5), textcoords="offset points", fontsize=8
-            )
-        off_chart = 3.0 * max(y)
-        for model, _, m in rows:
-            if model in markers and m["distortion"] < off_chart:
-                ax.plot(m["rate"], m["distortion"], markers[model], ms=7, label=model)
-            elif model in markers:
-                note = f"{model}: {m['distortion']:.1e}, off the chart"
-                ax.text(
-                    0.98, 0.96, note, transform=ax.transAxes, ha="right", fontsize=8
-                )
+        for row in constant:
+            at, label = (row["rate"], row["distortion"]), f"{row['beta']:g}"
+            ax.annotate(label, at, (5, 5), textcoords="offset points", fontsize=8)
+        for row in rows:
+            model, distortion = row["model"], row["distortion"]
+            if model not in markers:
+                continue
+            if distortion < 3.0 * max(y):
+                ax.plot(row["rate"], distortion, markers[model], ms=7, label=model)
+                continue
+            note = f"{model}: {distortion:.1e}, off the chart"
+            ax.text(0.98, 0.96, note, transform=ax.transAxes, ha="right", fontsize=8)
         # Along a line of slope -1 the elbo is the same.
-        best = max(m["elbo"] for _, _, m in rows)
+        best = max(row["elbo"] for row in rows)
         ax.margins(0.08)
         span, bounds = np.array(ax.get_xlim()), ax.get_ylim()
         ax.plot(span, -best - span, ":", color="0.6", label="best elbo", zorder=0)
         ax.set(xlim=span, ylim=bounds, title=name, xlabel="rate (nats per row)")
     axes[0].set_ylabel("distortion (nats per row)")
-    figure.legend(
-        *axes[0].get_legend_handles_labels(),
-        loc="outside lower center",
-        ncols=4,
-        fontsize=9,
-        frameon=False,
-    )
+    lines = axes[0].get_legend_handles_labels()
+    figure.legend(*lines, loc="outside lower center", ncols=4, frameon=False)
     figure.suptitle("Rate and distortion on held-out rows")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
@@ -199,23 +179,30 @@ def draw(results, path):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--picture", type=Path, default=Path("build/rate_distortion.png")
-    )
+    picture = Path("build/rate_distortion.png")
+    parser.add_argument("--picture", type=Path, default=picture)
     parser.add_argument("--n-jobs", type=int, default=2)
     args = parser.parse_args()
 
-    # A short search; its last fit is not meant to be kept.
+    # A short search; the last fit of a search is not kept.
     warnings.simplefilter("ignore", ConvergenceWarning)
     start, results = time.perf_counter(), {}
-    for name, (load, n_components) in TABLES.items():
+    n_fits = 3 * (len(BETAS) + len(POLICIES))
+    progress("takes MINUTES on two cores")
+    for i, (name, (load, n_components)) in enumerate(TABLES.items()):
         X = load().data
+        progress(f"table {i + 1} of {len(TABLES)}, {name}: {n_fits} fits")
         rows, best = search(X, n_components, args.n_jobs)
-        print_table(name, X.shape, n_components, rows, best)
+        n_rows, n_columns = X.shape
+        print(f"\n{name}: {n_rows} rows, {n_columns} columns, {n_components} latents\n")
+        print(table(COLUMNS, [{**row, **shown(row)} for row in rows]))
+        chosen = {key.removeprefix("balancedvae__"): v for key, v in best.items()}
+        print(f"\nchosen by held-out elbo: {chosen}\n", flush=True)
         results[name] = rows
+    progress("drawing")
     draw(results, args.picture)
-    print(f"\npicture: {args.picture.resolve()}")
-    print(f"took {time.perf_counter() - start:.0f} s", file=sys.stderr)
+    print(f"picture: {args.picture.resolve()}")
+    progress(f"took {time.perf_counter() - start:.0f} s")
 
 
 if __name__ == "__main__":

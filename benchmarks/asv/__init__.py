@@ -2,8 +2,8 @@
 
 On the installed package, without environments of asv's own:
 
-    asv machine --yes --config benchmarks/asv.conf.json
-    asv run --config benchmarks/asv.conf.json --environment existing
+    asv machine --yes --config benchmarks/asv/asv.conf.json
+    asv run --config benchmarks/asv/asv.conf.json --environment existing
 
 With `--quick` each runs once. With `--set-commit-hash $(git rev-parse HEAD)` results
 are kept, under `.asv/`, where `asv compare` and `asv publish` find them.

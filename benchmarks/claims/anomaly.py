@@ -1,18 +1,4 @@
-"""Anomaly scores: `-score_samples` at the defaults against what people use.
-
-    python -m benchmarks.claims.anomaly
-
-Two protocols, with the same rows to score, a random 30 % with the table's share of
-anomalies:
-
-- unsupervised: a detector is fitted to the other 70 %, anomalies among them and no
-  labels; labels only judge. The goal is about this one;
-- clean: it is fitted to the rows among them that are no anomalies.
-
-Columns are centred and scaled by the rows fitted on, which PyOD's
-networks and skvae do once more by themselves. Everything is at its defaults, but for
-the seed, and for PCA, which has as many components as `BalancedVAE` has latents.
-"""
+"""Anomaly scores at the defaults against what people use: `pages/anomaly.md`."""
 
 import numpy as np
 from sklearn.decomposition import PCA
@@ -21,24 +7,25 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 
-from benchmarks.common.benchmark import Benchmark
-from benchmarks.common.tables import DATA
-from benchmarks.pages.anomaly_page import anomaly_page
+from benchmarks.common.benchmark import Benchmark, product
+from benchmarks.common.markdown import goal, table
+from benchmarks.common.statistics import groups, means, ranks
+from benchmarks.common.tables import anomaly
 from skvae import BalancedVAE
 
 PROTOCOLS = ["unsupervised", "clean"]
 TABLES = ["cardio", "pageblocks", "pendigits"]
 SETTINGS = {"n_seeds": 3, "max_rows": None}
 QUICK = {"n_seeds": 1, "max_rows": 600}
+OURS, LIKELIHOOD = "skvae", "skvae, log_likelihood"
+LABELS = {OURS: "skvae, `-score_samples`", LIKELIHOOD: "skvae, `-log_likelihood`"}
+MEASURES = {"AUROC": roc_auc_score, "average precision": average_precision_score}
 
 
 def skvae_scores(train, test, seed):
     """Both scores of one model."""
     vae = BalancedVAE(random_state=seed).fit(train)
-    return {
-        "skvae": -vae.score_samples(test),
-        "skvae, log_likelihood": -vae.log_likelihood(test),
-    }
+    return {OURS: -vae.score_samples(test), LIKELIHOOD: -vae.log_likelihood(test)}
 
 
 def forest_scores(train, test, seed):
@@ -74,7 +61,7 @@ def autoencoder_scores(train, test, seed):
 
 
 MODELS = {
-    "skvae": skvae_scores,
+    OURS: skvae_scores,
     "IsolationForest": forest_scores,
     "PCA error": pca_scores,
     "ECOD": ecod_scores,
@@ -84,45 +71,103 @@ MODELS = {
 
 
 def keys(settings):
-    for seed in range(settings["n_seeds"]):
-        for protocol in PROTOCOLS:
-            for table in TABLES:
-                for model in MODELS:
-                    yield {
-                        "protocol": protocol,
-                        "table": table,
-                        "model": model,
-                        "seed": seed,
-                    }
+    seeds = range(settings["n_seeds"])
+    return product(seed=seeds, protocol=PROTOCOLS, table=TABLES, model=MODELS)
 
 
 def measure(settings, protocol, table, model, seed):
     """AUROC and average precision of each score of a model."""
-    z = np.load(DATA / "anomaly" / f"{table}.npz")
+    X, y = anomaly(table)
     train, test, is_odd, label = train_test_split(
-        z["X"].astype(np.float64),
-        z["y"],
-        test_size=0.3,
-        stratify=z["y"],
-        random_state=seed,
+        X, y, test_size=0.3, stratify=y, random_state=seed
     )
     if protocol == "clean":
         train = train[is_odd == 0]
     train = train[: settings["max_rows"]]
     scaler = StandardScaler().fit(train)
     train, test = scaler.transform(train), scaler.transform(test)
+    scores = {}
+    for name, score in MODELS[model](train, test, seed).items():
+        scores[name] = {m: float(of(label, score)) for m, of in MEASURES.items()}
+    return {"scores": scores}
+
+
+def by_table(runs):
+    """Scores as ``found[measure][table][model]``, means over seeds."""
+    lines = [
+        {**run, "model": model, "measure": measure, "score": score}
+        for run in runs
+        for model, scores in run["scores"].items()
+        for measure, score in scores.items()
+    ]
+    return means(lines, "score", "measure", "table", "model")
+
+
+def mean_ranks(scores):
+    """Mean rank of each model, each score of skvae in the absence of the other."""
+
+    def without(name):
+        found = [
+            ranks({model: score for model, score in row.items() if model != name})
+            for tables in scores.values()
+            for row in tables.values()
+        ]
+        return {model: np.mean([r[model] for r in found]) for model in found[0]}
+
+    return {LIKELIHOOD: without(OURS)[LIKELIHOOD], **without(LIKELIHOOD)}
+
+
+def score_table(scores, rank):
+    names = sorted(rank, key=lambda name: (name == LIKELIHOOD, rank[name]))
+    rows = [{"name": LABELS.get(n, n), "rank": rank[n]} for n in names]
+    columns = {"detector": "{name}"}
+    for where in scores["AUROC"]:
+        for measure, short in zip(MEASURES, ("AUROC", "AP"), strict=True):
+            column = f"{where}, {short}"
+            columns[column] = f"{{{column}:.3f}}"
+            for name, row in zip(names, rows, strict=True):
+                row[column] = scores[measure][where][name]
+    return table({**columns, "mean rank": "{rank:.2f}"}, rows)
+
+
+def verdict(rank, protocol):
+    others = {name: r for name, r in rank.items() if name not in LABELS}
+    best = min(others, key=others.get)
+    text = (
+        f"{protocol.capitalize()}: mean rank of `-score_samples` {rank[OURS]:.2f}, "
+        f"best of the others {others[best]:.2f} ({best}); goal: the best"
+    )
+    return goal(text, rank[OURS] <= others[best])
+
+
+def times(runs):
+    """Time of each detector relative to that of skvae, the median over runs."""
+    lines = []
+    for group in groups(runs, "protocol", "table", "seed").values():
+        unit = next(run["seconds"] for run in group if run["model"] == OURS)
+        lines += [{**run, "time": run["seconds"] / unit} for run in group]
+    found = means(lines, "time", "model", statistic=np.median)
+    return ", ".join(f"{name} {t:.2f}" for name, t in found.items() if name != OURS)
+
+
+def slots(results):
+    runs = results["runs"]
+    goals, tables = [], {}
+    for protocol, group in groups(runs, "protocol").items():
+        scores = by_table(group)
+        rank = mean_ranks(scores)
+        goals.append(verdict(rank, protocol))
+        tables[protocol] = score_table(scores, rank)
+    n_models = str(len(groups(runs, "model")))
     return {
-        "scores": {
-            name: {
-                "AUROC": float(roc_auc_score(label, score)),
-                "average precision": float(average_precision_score(label, score)),
-            }
-            for name, score in MODELS[model](train, test, seed).items()
-        }
+        "n_models": n_models,
+        "goals": "\n".join(goals),
+        **tables,
+        "times": times(runs),
     }
 
 
-BENCHMARK = Benchmark("anomaly", SETTINGS, QUICK, keys, measure, anomaly_page)
+BENCHMARK = Benchmark("anomaly", "anomaly", SETTINGS, QUICK, keys, measure, slots)
 
 if __name__ == "__main__":
     BENCHMARK.main(__doc__)

@@ -1,27 +1,11 @@
-"""Held-out log-likelihood of counts: families of counts against a Gaussian on log1p.
-
-    python -m benchmarks.claims.counts
-
-A probability of a count and a density of its logarithm do not compare as they are. With
-its Jacobian, 1 / (1 + x) for each cell, a density of log(1 + x) becomes one of x. That
-is a probability only where it hardly changes over a cell of width one; at zeros it may
-exceed 1, and it has no upper limit where a value repeats. So there are two lines for
-the Gaussian:
-
-- "density": of log(1 + x), with the Jacobian, taken for a probability as it is;
-- "dequantised": of log(1 + x + u), u uniform in [0, 1), with its Jacobian, in training
-  and in scoring. Its mean over u is a lower bound on the log-probability of the cell
-  [x, x + 1), so it compares with the log-probability of a count.
-
-Other columns of a table are the same for all and count for all.
-"""
+"""Likelihoods of counts against a Gaussian on log(1 + x): `pages/counts.md`."""
 
 import numpy as np
 
-from benchmarks.common.benchmark import Benchmark
-from benchmarks.common.frames import FRAMES, bike_days, parts
-from benchmarks.common.tables import DATA
-from benchmarks.pages.counts_page import counts_page
+from benchmarks.common.benchmark import Benchmark, product
+from benchmarks.common.markdown import goal, table
+from benchmarks.common.statistics import groups, means
+from benchmarks.common.tables import FRAMES, bike_days, data_file, parts
 from skvae import BalancedVAE
 
 SETTINGS = {
@@ -32,25 +16,26 @@ SETTINGS = {
     "n_samples": 100,
 }
 QUICK = {"n_seeds": 1, "n_genes": 20, "max_rows": 300, "max_iter": 5}
-MODELS = [
-    "negative_binomial",
-    "zero_inflated_negative_binomial",
-    "poisson",
-    "gaussian, dequantised",
-    "gaussian, density",
-]
+LABELS = {
+    "negative_binomial": "`negative_binomial`",
+    "zero_inflated_negative_binomial": "`zero_inflated_negative_binomial`",
+    "poisson": "`poisson`",
+    "gaussian, dequantised": "`gaussian` on log(1 + x), dequantised",
+    "gaussian, density": "`gaussian` on log(1 + x), density",
+}
+OURS, RIVALS = "negative_binomial", ["poisson", "gaussian, dequantised"]
 
 
 def worm_neurons(n_genes):
     """Counts of the genes that have the most of them, in each cell."""
     import pandas as pd
 
-    X = np.load(DATA / "scrna_worm_neuron_counts.npz")["X"]
+    X = np.load(data_file("scrna_worm_neuron_counts.npz"))["X"]
     chosen = np.argsort(-X.sum(axis=0, dtype=np.int64), kind="stable")[:n_genes]
     return pd.DataFrame(X[:, np.sort(chosen)].astype(float)).add_prefix("gene")
 
 
-# The counts of a table, or None where all columns are.
+# Each table with its columns of counts; None stands for all.
 TABLES = {
     "worm neurons": (lambda settings: worm_neurons(settings["n_genes"]), None),
     "bikes by day": (lambda settings: bike_days().add_prefix("hour"), None),
@@ -63,14 +48,11 @@ TABLES = {
 
 
 def keys(settings):
-    for seed in range(settings["n_seeds"]):
-        for table in TABLES:
-            for model in MODELS:
-                yield {"table": table, "model": model, "seed": seed}
+    return product(seed=range(settings["n_seeds"]), table=TABLES, model=LABELS)
 
 
 def likelihood_of(frame, counts, model):
-    """A likelihood for the counts, and for the others what they hold."""
+    """The likelihood under test for the counts, the same ones for other columns."""
     others = frame.drop(columns=counts)
     numbers = list(others.select_dtypes("number"))
     codes = [name for name in others if name not in numbers]
@@ -79,7 +61,7 @@ def likelihood_of(frame, counts, model):
 
 
 def measure(settings, table, model, seed):
-    """Log-likelihood of rows that were not fitted on, in nats per row."""
+    """Log-likelihood of new rows, in nats per row."""
     load, counts = TABLES[table]
     frame = load(settings)
     counts = list(frame) if counts is None else counts
@@ -94,7 +76,7 @@ def measure(settings, table, model, seed):
             if model.endswith("dequantised"):
                 x = x + random.uniform(size=x.shape)
             part[counts] = np.log1p(x)
-        # Of log(1 + x): minus its own value. A missing cell has none.
+        # That of log(1 + x) is minus its value; missing cells have none.
         log_jacobian = -np.nansum(test[counts].to_numpy(), axis=1)
     vae = BalancedVAE(
         likelihood=likelihood_of(frame, counts, model),
@@ -114,7 +96,40 @@ def measure(settings, table, model, seed):
     }
 
 
-BENCHMARK = Benchmark("counts", SETTINGS, QUICK, keys, measure, counts_page)
+def verdict(name, score):
+    lead = {rival: score[OURS] - score[rival] for rival in RIVALS}
+    listed = " and ".join(f"{v:+.2f} to {LABELS[rival]}" for rival, v in lead.items())
+    text = f"{name}: `{OURS}` relative to others, {listed} (goal: above 0)"
+    return goal(text, min(lead.values()) > 0)
+
+
+def slots(results):
+    goals, sections = [], []
+    for name, runs in groups(results["runs"], "table").items():
+        values = ("log_likelihood", "elbo", "active", "n_epochs")
+        found = {value: means(runs, value, "model") for value in values}
+        scores = found["log_likelihood"]
+        goals.append(verdict(name, scores))
+        sections.append(
+            "**{table}**: {n_rows:,} rows fitted on, {n_columns} columns, {n_counts} "
+            "of them counts".format(**runs[0])
+        )
+        columns = {
+            "likelihood of the counts": "{label}",
+            "log-likelihood": "{log_likelihood:.2f}",
+            "elbo": "{elbo:.2f}",
+            "active latents": "{active:.0%}",
+            "epochs": "{n_epochs:.0f}",
+        }
+        rows = [
+            {"label": LABELS[model], **{value: found[value][model] for value in values}}
+            for model in sorted(scores, key=scores.get, reverse=True)
+        ]
+        sections.append(table(columns, rows))
+    return {"goals": "\n".join(goals), "tables": "\n\n".join(sections)}
+
+
+BENCHMARK = Benchmark("counts", "counts", SETTINGS, QUICK, keys, measure, slots)
 
 if __name__ == "__main__":
     BENCHMARK.main(__doc__)

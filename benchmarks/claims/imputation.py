@@ -1,22 +1,4 @@
-"""Missing cells filled by `impute` at the defaults against scikit-learn's imputers.
-
-    python -m benchmarks.claims.imputation
-
-Cells are taken out of all rows, those fitted on too: nobody sees the table complete.
-What fills the cells of the rows that were not fitted on is compared with what was
-there. Two mechanisms, 30 % of the cells that it concerns:
-
-- at random: each cell alike;
-- dependent: a third of the columns, at random, stay complete. Each other column depends
-  on one of these: its cells are missing with a probability that goes with the rank of
-  the row in that column from 0 to 60 %, or from 60 % to 0.
-
-The imputers of scikit-learn need numbers: they get centred and scaled columns, and an
-indicator for each category, of which the largest wins. `IterativeImputer` then finds
-each indicator from the others of its column, which are missing with it, and hardly
-leaves the means it starts at; it is therefore run with codes in their place, too, which
-are rounded. `BalancedVAE` gets the table.
-"""
+"""Missing cells filled by `impute` against scikit-learn's imputers."""
 
 import numpy as np
 import pandas as pd
@@ -25,9 +7,10 @@ import pandas as pd
 from sklearn.experimental import enable_iterative_imputer  # noqa: F401
 from sklearn.impute import IterativeImputer, KNNImputer, SimpleImputer
 
-from benchmarks.common.benchmark import Benchmark
-from benchmarks.common.frames import FRAMES, categories, parts
-from benchmarks.pages.imputation_page import imputation_page
+from benchmarks.common.benchmark import Benchmark, product
+from benchmarks.common.markdown import goal, table
+from benchmarks.common.statistics import groups, means
+from benchmarks.common.tables import FRAMES, categories, parts
 from skvae import BalancedVAE
 
 TABLES = ["wine", "breast cancer", "california housing", "bike sharing"]
@@ -36,6 +19,9 @@ TABLES += ["communities", "adult", "titanic"]
 MIXED, CODED = ["adult", "titanic"], "IterativeImputer, codes"
 SETTINGS = {"n_seeds": 3, "max_rows": 2000, "max_scored": 500, "share": 0.3}
 QUICK = {"n_seeds": 1, "max_rows": 150, "max_scored": 50}
+OURS = "skvae"
+# The relative distance to the best that still counts as equal to it.
+MARGIN = 0.02
 
 
 def missing_at_random(frame, share, random):
@@ -122,7 +108,7 @@ def by_skvae(train, test, seed):
 
 
 MODELS = {
-    "skvae": by_skvae,
+    OURS: by_skvae,
     "mean and mode": by_imputer(SimpleImputer()),
     "KNNImputer": by_imputer(KNNImputer()),
     "IterativeImputer": by_imputer(IterativeImputer()),
@@ -131,17 +117,9 @@ MODELS = {
 
 
 def keys(settings):
-    for seed in range(settings["n_seeds"]):
-        for table in TABLES:
-            models = [m for m in MODELS if m != CODED or table in MIXED]
-            for mechanism in MECHANISMS:
-                for model in models:
-                    yield {
-                        "table": table,
-                        "mechanism": mechanism,
-                        "model": model,
-                        "seed": seed,
-                    }
+    seeds = range(settings["n_seeds"])
+    every = product(seed=seeds, table=TABLES, mechanism=MECHANISMS, model=MODELS)
+    return [key for key in every if key["model"] != CODED or key["table"] in MIXED]
 
 
 def measure(settings, table, mechanism, model, seed):
@@ -181,7 +159,76 @@ def measure(settings, table, mechanism, model, seed):
     }
 
 
-BENCHMARK = Benchmark("imputation", SETTINGS, QUICK, keys, measure, imputation_page)
+def short(scores, is_error):
+    """How much worse skvae is than the best of the others, relative to that."""
+    others = [score for name, score in scores.items() if name != OURS]
+    if is_error:
+        return scores[OURS] / min(others) - 1
+    return 1 - scores[OURS] / max(others)
+
+
+def by_case(runs, value):
+    """Means over seeds as ``found[table, mechanism][model]``."""
+    return {
+        where: means(group, value, "model")
+        for where, group in groups(runs, "table", "mechanism").items()
+        if group[0][value] is not None
+    }
+
+
+def score_table(scores, is_error):
+    models = dict.fromkeys(name for row in scores.values() for name in row)
+    columns = {
+        "table": "{table}",
+        "cells missing": "{mechanism}",
+        **{name: f"{{{name}:.3f}}" for name in models},
+        f"{OURS} worse than the best by": "{short:+.1%}",
+    }
+    rows = [
+        {
+            **dict.fromkeys(models),
+            **row,
+            "table": name,
+            "mechanism": mechanism,
+            "short": short(row, is_error),
+        }
+        for (name, mechanism), row in scores.items()
+    ]
+    return table(columns, rows)
+
+
+def verdict(scores, value, is_error):
+    found = {where: short(row, is_error) for where, row in scores.items()}
+    worst = max(found, key=found.get)
+    good = sum(margin <= MARGIN for margin in found.values())
+    text = (
+        f"{value}: at most {100 * MARGIN:.0f} % worse than the best of the others in "
+        f"{good} of {len(found)} cases; worst {100 * found[worst]:+.1f} % "
+        f"({worst[0]}, {worst[1]}); goal: all"
+    )
+    return goal(text, good == len(found))
+
+
+def slots(results):
+    runs, percent = results["runs"], 100 * results["settings"]["share"]
+    errors, hits = by_case(runs, "NRMSE"), by_case(runs, "accuracy")
+    sizes = {}
+    for name, group in groups(runs, "table").items():
+        sizes[name] = "{table} {n_rows:,} x {n_columns}".format(**group[0])
+        if group[0]["n_categories"]:
+            sizes[name] += f" ({group[0]['n_categories']} of categories)"
+    goals = [verdict(errors, "NRMSE", True), verdict(hits, "Accuracy", False)]
+    return {
+        "percent": f"{percent:.0f}",
+        "twice": f"{2 * percent:.0f}",
+        "goals": "\n".join(goals),
+        "sizes": ", ".join(sizes.values()),
+        "errors": score_table(errors, True),
+        "hits": score_table(hits, False),
+    }
+
+
+BENCHMARK = Benchmark("imputation", "imputation", SETTINGS, QUICK, keys, measure, slots)
 
 if __name__ == "__main__":
     BENCHMARK.main(__doc__)

@@ -1,18 +1,31 @@
-"""Columns without their grid, and mixtures of normals over rows and over latents."""
+"""The default against mixtures of normals, on tables without their grids.
 
-import math
+A section of `pages/regret.md`, which describes it.
+"""
+
+import time
 
 import numpy as np
-import torch
 from sklearn.mixture import GaussianMixture
 
+from benchmarks.claims import regret
+from benchmarks.common.benchmark import Benchmark, product, widths
+from benchmarks.common.internals import log_likelihood, posterior_draws
+from benchmarks.common.markdown import table
+from benchmarks.common.statistics import groups
+from benchmarks.common.tables import load, split
+from skvae import BalancedVAE
+
+# Numbers of latents, from which held-out rows choose, and of components of a mixture.
+SETTINGS = {**regret.SETTINGS, "n_components": [2, 5, 10, 20]}
+QUICK = regret.QUICK
 SIZES = [1, 2, 3, 5, 8, 12, 16, 20]
 
 
 def grid_step(column):
     """Step of the grid that a column was recorded on, 0 if it was on none.
 
-    A tenth of the gaps between its values are no wider. The very smallest is often no
+    A tenth of the gaps between its values are no wider. The smallest gap is often no
     step, where a range was cut off at a number beside the grid.
     """
     values = np.unique(column.round(9))
@@ -24,8 +37,8 @@ def grid_step(column):
 def dequantise(parts, seed):
     """Parts of a table with uniform noise over each step, and how many columns got it.
 
-    On a grid a density can be as high as it is narrow. With the noise, which is as
-    wide as a step, its logarithm is at most that of the probabilities on the grid.
+    On a grid a density has no upper limit. With noise as wide as a step, its logarithm
+    is at most that of the probabilities on the grid.
     """
     rows = np.vstack(parts)
     steps = np.array([grid_step(column) for column in rows.T])
@@ -35,7 +48,7 @@ def dequantise(parts, seed):
 
 
 def repeated(rows):
-    """Share of cells whose value another row has too."""
+    """Proportion of cells whose value another row has too."""
     counts = [np.unique(column, return_counts=True)[1] for column in rows.T]
     return 1 - float(np.mean([np.sum(count == 1) / len(rows) for count in counts]))
 
@@ -45,43 +58,187 @@ def best_mixture(rows):
     mixtures = (
         GaussianMixture(size, reg_covar=1e-4, random_state=0).fit(rows)
         for size in SIZES
-        # More have not the rows to estimate a covariance each.
+        # More components have too few rows to estimate a covariance each.
         if size * 2 * rows.shape[1] <= len(rows) or size == 1
     )
     return min(mixtures, key=lambda mixture: mixture.bic(rows))
 
 
-def tensor_of(array, model):
-    return torch.as_tensor(array, dtype=model.dtype, device=model.device)
-
-
-@torch.no_grad()
 def fit_prior(vae, rows, seed):
     """The best mixture of one draw from the posterior of each row."""
-    model = vae._model(rows.dtype)
-    x = tensor_of(model.table.to_model(rows), model)
-    shape = (len(rows), model.module.n_components)
-    draws = np.random.default_rng([seed, 2]).standard_normal(shape)
-    posterior = model.module.encode(model.weights, x)
-    return best_mixture(posterior.sample(tensor_of(draws, model))[0].cpu().numpy())
+    shape = (len(rows), vae.n_components_)
+    noise = np.random.default_rng([seed, 2]).standard_normal(shape)
+    return best_mixture(posterior_draws(vae, rows, noise))
 
 
-@torch.no_grad()
-def log_likelihood(vae, rows, prior, n_draws):
-    """As `vae.log_likelihood`, with the same draws and another prior."""
-    model = vae._model(rows.dtype)
-    module, weights = model.module, model.weights
-    draws = np.random.RandomState(0).standard_normal((n_draws, module.n_components))
-    noise = tensor_of(draws, model)[:, None]
-    nats = []
-    for part in np.array_split(rows, math.ceil(len(rows) / 100)):
-        x = tensor_of(model.table.to_model(part), model)
-        sample = module.sample(weights, x, x.new_ones(len(x)), noise)
-        log_prior = prior.score_samples(sample.z.flatten(end_dim=-2).cpu().numpy())
-        log_weight = (
-            module.log_likelihood(sample, model.scored_variance)
-            + tensor_of(log_prior, model).reshape(sample.z.shape[:-1])
-            - sample.posterior.log_prob(noise)
+def keys(settings):
+    return product(seed=range(settings["n_seeds"]), table=settings["tables"])
+
+
+def measure(settings, table, seed):
+    """The default at several sizes and a mixture, on a table without its grids."""
+    parts = split(load(table), seed, settings["max_rows"])
+    on_grid = float(best_mixture(parts[0]).score(parts[2]))
+    parts, n_gridded = dequantise(parts, seed)
+    train, valid, test = parts
+    models, sizes = [], []
+    for k in sorted({min(k, train.shape[1] - 1) for k in settings["n_components"]}):
+        vae = BalancedVAE(
+            k,
+            hidden_layer_sizes=widths(settings["hidden"]),
+            max_iter=settings["max_iter"],
+            random_state=seed,
         )
-        nats.append(log_weight[0].logsumexp(dim=0).cpu().numpy())
-    return np.concatenate(nats) - math.log(n_draws) - model.table.log_jacobian.sum()
+        start = time.process_time()
+        models.append(vae.fit(train))
+        seconds = time.process_time() - start
+        kept = regret.record(vae, k, valid, test, seconds, settings)
+        kept["held out"] = float(vae.elbo_)
+        sizes.append({**kept, **regret.linear_models(train, test, k)})
+    chosen = max(models, key=lambda vae: vae.elbo_)
+    prior = fit_prior(chosen, train, seed)
+    nats = log_likelihood(chosen, test, prior.score_samples, settings["n_samples"])
+    without = float(best_mixture(train).score(test)) if n_gridded else on_grid
+    return {
+        "n_gridded": n_gridded,
+        "repeated": repeated(train),
+        "GaussianMixture on the grid": on_grid,
+        "GaussianMixture": without,
+        "sizes": sizes,
+        "chosen": chosen.n_components,
+        "mixture prior": float(nats.mean()),
+        "n_mixture_prior": prior.n_components,
+    }
+
+
+def size_of(run, k):
+    """The record for k latents, or for the most there are."""
+    fitted = [size for size in run["sizes"] if size["model"] <= k]
+    return max(fitted, key=lambda size: size["model"])
+
+
+def summary(runs):
+    """Means over the seeds of a table."""
+
+    def mean(value):
+        return float(np.mean([value(run) for run in runs]))
+
+    def default(run):
+        return size_of(run, run["chosen"])["log_likelihood"]
+
+    return {
+        **runs[0],
+        "repeated": mean(lambda run: run["repeated"]),
+        "mixture": mean(lambda run: run["GaussianMixture"]),
+        "chosen": ", ".join(str(run["chosen"]) for run in runs),
+        "default": mean(default),
+        "leads": [default(run) - run["GaussianMixture"] for run in runs],
+        "lead": mean(lambda run: default(run) - run["GaussianMixture"]),
+        "gain": mean(lambda run: run["mixture prior"] - default(run)),
+        "runs": runs,
+    }
+
+
+def size_table(found, kept):
+    """PCA, factor analysis, mixture and default, with grids and without."""
+    names = {"PCA": "PCA", "FactorAnalysis": "FactorAnalysis"}
+    names |= {"GaussianMixture": "GaussianMixture", "default": regret.DEFAULT}
+    columns = {"table": "{table}", "k": "{k}"}
+    for name in names:
+        columns |= {name: f"{{{name}:.2f}}", f"{name}, no grid": f"{{no {name}:.2f}}"}
+    rows = []
+    for (name, k), group in groups(kept, "table", "k").items():
+        if name not in found:
+            continue
+        lines = []
+        for run in found[name]["runs"]:
+            records = {
+                record["model"]: record["log_likelihood"]
+                for each in group
+                if each["seed"] == run["seed"]
+                for record in each["records"]
+            }
+            size = {**run, **size_of(run, k)}
+            with_grid = [records.get(model) for model in names.values()]
+            with_grid[2] = run["GaussianMixture on the grid"]
+            size["default"] = size["log_likelihood"]
+            lines.append([*with_grid, *(size[model] for model in names)])
+        values = np.mean(lines, axis=0)
+        cells = [*names, *(f"no {model}" for model in names)]
+        rows.append({"table": name, "k": k, **dict(zip(cells, values, strict=True))})
+    return table(columns, rows)
+
+
+def choice_table(found, sizes):
+    """The default with any number of latents, and with a mixture for a prior."""
+    columns = {
+        "table": "{table}",
+        "columns on a grid": "{n_gridded}",
+        "repeated": "{repeated:.0%}",
+        "GaussianMixture": "{mixture:.2f}",
+        **{f"k = {k}": f"{{k = {k}:.2f}}" for k in sizes},
+        "chosen": "{chosen}",
+        "default": "{default:.2f}",
+        "default - mixture": "{lead:+.2f}",
+        "mixture prior adds": "{gain:+.2f}",
+        "both - mixture": "{both:+.2f}",
+    }
+    rows = []
+    for row in found.values():
+        scores = {
+            f"k = {k}": np.mean([size_of(r, k)["log_likelihood"] for r in row["runs"]])
+            for k in sizes
+        }
+        rows.append({**row, **scores, "both": row["lead"] + row["gain"]})
+    return table(columns, rows)
+
+
+def verdict(found):
+    """The default against the mixture, and what a mixture prior adds."""
+    lead = {name: row["lead"] for name, row in found.items()}
+    gain = {name: row["gain"] for name, row in found.items()}
+    total = [lead[name] + gain[name] for name in lead]
+    first, most = max(lead, key=lead.get), max(gain, key=gain.get)
+    others = [value for name, value in lead.items() if name != first]
+    single = [value for row in found.values() for value in row["leads"]]
+
+    def described(values):
+        values = list(values)
+        above = sum(value > 0 for value in values)
+        return (
+            f"{np.mean(values):+.2f} nats per row in the mean over tables, median "
+            f"{np.median(values):+.2f}, above 0 on {above} of {len(values)}"
+        )
+
+    gains = list(gain.values())
+    return [
+        "- Without grids and with any number of latents, the default minus the mixture "
+        f"is {described(lead.values())} (goal: at least 0). It is "
+        f"{np.mean(others) if others else np.nan:+.2f} in the mean without {first}, "
+        f"where it is {lead[first]:+.2f}. Of single runs, a table and seed each, it is "
+        f"above 0 in {sum(value > 0 for value in single)} of {len(single)}.",
+        f"- A mixture prior, fitted after training, adds {np.mean(gains):+.2f} nats "
+        f"per row in the mean, median {np.median(gains):+.2f}, {gain[most]:+.2f} at "
+        f"most ({most}). The default minus the mixture is then {described(total)}.",
+    ]
+
+
+def slots(results):
+    found = {
+        name: summary(runs) for name, runs in groups(results["runs"], "table").items()
+    }
+    sizes = results["settings"]["n_components"]
+    return {
+        "goals": "\n".join(verdict(found)),
+        "listed": f"{', '.join(map(str, sizes[:-1]))} or {sizes[-1]}",
+        "by_size": size_table(found, regret.BENCHMARK.results()["runs"]),
+        "by_choice": choice_table(found, sizes),
+    }
+
+
+BENCHMARK = Benchmark(
+    "mixtures", "regret", SETTINGS, QUICK, keys, measure, slots, n_jobs=2
+)
+
+if __name__ == "__main__":
+    BENCHMARK.main(__doc__)

@@ -1,13 +1,9 @@
-"""What a fit, a score and an import cost: time and memory against size.
+"""The cost of a fit, a score and an import: time and memory against size.
 
-    python -m benchmarks.claims.scaling
-    python -m benchmarks.claims.scaling --quick
-
-Whatever is of a process, such as imports, its first fit and its peak memory, is
-measured in processes of its own. One thread.
+A section of `pages/speed.md`. Imports, the first fit and peak memory are properties of
+a process, and measured in processes of their own. One thread.
 """
 
-import argparse
 import itertools
 import json
 import pickle
@@ -17,7 +13,6 @@ import sys
 import tempfile
 import time
 import timeit
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -25,20 +20,38 @@ import torch
 from scipy.optimize import least_squares
 from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer
-from sklearn.exceptions import ConvergenceWarning
 
-from benchmarks.common import records
-from benchmarks.pages.scaling_page import scaling_tables
-from benchmarks.pages.speed_page import write_page
-from skvae import BalancedVAE, training
+from benchmarks.common.benchmark import Benchmark
+from benchmarks.common.internals import quadrature_nodes
+from benchmarks.common.markdown import goal, table
+from skvae import BalancedVAE
 
-N_FEATURES = 30
+SETTINGS = {
+    "n_features": 30,
+    "turns": 3,
+    "import_turns": 15,
+    "fit_rows": [1000, 3200, 10_000, 31_600, 100_000, 316_200, 1_000_000],
+    "memory_rows": [250_000, 500_000, 1_000_000],
+    "level_rows": 20_000,
+    "levels": [10, 100, 1000, 5000],
+    "scored_rows": 1_000_000,
+}
+QUICK = {
+    "turns": 1,
+    "import_turns": 1,
+    "fit_rows": [1000, 10_000, 20_000, 40_000],
+    "memory_rows": [20_000, 40_000],
+    "level_rows": 5000,
+    "levels": [10, 100],
+    "scored_rows": 20_000,
+}
+N_FEATURES = SETTINGS["n_features"]
 COMPILER = ("torch._dynamo", "torch._inductor", "sympy")
-# Twice as many rows as make the fewest steps of an epoch that a small table has: below,
-# cost does not depend on rows at all.
+# An epoch has a minimum number of steps; on fewer than half as many rows as this, the
+# cost does not depend on the rows.
 LINEAR_FROM = 10_000
 
-# Threads by the environment: torch is not there yet to be told.
+# Threads are set by the environment, as torch is not imported yet.
 FIRST_FIT = """
 import json, os, sys, time
 os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "1"
@@ -60,8 +73,8 @@ import {module}
 print(time.perf_counter() - start)
 """
 
-# What reads the peak memory of a process in bytes. On Linux ru_maxrss starts at what
-# the parent had when it forked; VmHWM does not. (macOS has only the first.)
+# Peak memory of a process in bytes. On Linux ru_maxrss starts at the peak of the parent
+# when it forked; VmHWM does not. (macOS has only the first.)
 PEAK = """
 import json, resource, sys, warnings
 import numpy as np, torch
@@ -75,8 +88,8 @@ torch.set_num_threads(1)
 random = np.random.default_rng(0)
 """
 
-# The rows are drawn in place and the estimator comes from a file, so that nothing but
-# they and the imports are in memory before.
+# The rows are drawn in place and the estimator comes from a file, so that only they and
+# the imports are in memory before.
 MEMORY = (
     PEAK
     + """
@@ -107,7 +120,7 @@ print(peak() - before)
 
 
 def in_process(code, **values):
-    """What a fresh interpreter prints."""
+    """Output of a fresh interpreter, read as JSON."""
     code = code.format(**values) if values else code
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=False
@@ -117,8 +130,8 @@ def in_process(code, **values):
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def table(n_rows, dtype="float32"):
-    """Rows with ten directions, so that there is something to learn."""
+def rows_of(n_rows, dtype="float32"):
+    """Rows with ten latent directions and noise."""
     random = np.random.default_rng(0)
     codes = random.standard_normal((n_rows, 10), dtype=dtype)
     loadings = random.standard_normal((10, N_FEATURES), dtype=dtype)
@@ -126,18 +139,19 @@ def table(n_rows, dtype="float32"):
     return np.tanh(codes @ loadings) + noise
 
 
-def fit_seconds(sizes, n_turns):
-    """Median seconds of a fit of two epochs, for each number of rows."""
+def fit(sizes, n_turns):
+    """Median seconds of a fit of two epochs, for each number of rows, and growth."""
     vae = BalancedVAE(max_iter=2, batch_size=256, random_state=0)
-    vae.fit(table(1000))
+    vae.fit(rows_of(1000))
     seconds = {n_rows: [] for n_rows in sizes}
     for _ in range(n_turns):
         for n_rows in sizes:
-            X = table(n_rows)
+            X = rows_of(n_rows)
             start = time.perf_counter()
             vae.fit(X)
             seconds[n_rows].append(time.perf_counter() - start)
-    return [[n_rows, statistics.median(seconds[n_rows])] for n_rows in sizes]
+    curve = [[n_rows, statistics.median(seconds[n_rows])] for n_rows in sizes]
+    return {"curve": curve, **growth(curve)}
 
 
 def growth(curve):
@@ -161,24 +175,17 @@ def growth(curve):
 
 def peaks(methods, sizes):
     """Peak memory of methods against the size of their rows, for both precisions."""
-    vae = BalancedVAE(max_iter=1, batch_size=1024, random_state=0).fit(table(1000))
+    vae = BalancedVAE(max_iter=1, batch_size=1024, random_state=0).fit(rows_of(1000))
+    found = []
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "vae.pickle"
         path.write_bytes(pickle.dumps(vae))
-        values = {"path": str(path), "n_features": N_FEATURES}
-        return [
-            memory_of(
-                {"method": method, "dtype": dtype},
-                [
-                    in_process(
-                        MEMORY, n_rows=n_rows, dtype=dtype, method=method, **values
-                    )
-                    for n_rows in sizes
-                ],
-            )
-            for method in methods
-            for dtype in ("float32", "float64")
-        ]
+        for method, dtype in itertools.product(methods, ("float32", "float64")):
+            case = {"method": method, "dtype": dtype}
+            values = {**case, "path": str(path), "n_features": N_FEATURES}
+            runs = [in_process(MEMORY, n_rows=n, **values) for n in sizes]
+            found.append(memory_of(case, runs))
+    return found
 
 
 def memory_of(case, runs):
@@ -189,7 +196,7 @@ def memory_of(case, runs):
         **case,
         "slope": float(slope),
         "constant": float(constant),
-        # The peak holds the rows and what came back: what else the method needs.
+        # The peak includes the rows and the output; this is the rest.
         "beyond": [run["peak"] - run["before"] - run["out"] for run in runs],
         "rows": [run["rows"] for run in runs],
     }
@@ -203,9 +210,9 @@ def levels(numbers, n_rows):
 
 def throughput(n_rows, n_turns):
     """Rows a second of `transform` and `score_samples`, relative to their products."""
-    X = table(n_rows)
+    X = rows_of(n_rows)
     vae = BalancedVAE(max_iter=2, random_state=0).fit(X[:2000])
-    n_nodes = len(training.quadrature(vae.n_components_))
+    n_nodes = len(quadrature_nodes(vae.n_components_))
     widths = [N_FEATURES, *vae.hidden_layer_sizes]
     encoder = [*widths, 2 * vae.n_components_]
     decoder = [vae.n_components_, *reversed(widths)]
@@ -304,38 +311,100 @@ def handling():
     }
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="print only")
-    parser.add_argument("--page", action="store_true", help="write the page only")
-    args = parser.parse_args()
-    if args.page:
-        return write_page()
+PARTS = {
+    "fit": lambda settings: fit(settings["fit_rows"], settings["turns"]),
+    "memory": lambda settings: peaks(
+        ["fit", "transform", "score_samples"], settings["memory_rows"]
+    ),
+    "levels": lambda settings: levels(settings["levels"], settings["level_rows"]),
+    "throughput": lambda settings: throughput(
+        settings["scored_rows"], settings["turns"]
+    ),
+    "imports": lambda settings: imports(settings["import_turns"]),
+    "first_fit": lambda settings: first_fit(settings["turns"]),
+    "handling": lambda settings: handling(),
+}
 
-    torch.set_num_threads(1)
-    # Two epochs tell what they cost, not where they would end.
-    warnings.simplefilter("ignore", ConvergenceWarning)
-    sizes = [int(n) for n in np.geomspace(1e3, 1e6, 7).round(-2)]
-    memory_sizes, scored, n_turns = [250_000, 500_000, 1_000_000], 1_000_000, 3
-    if args.quick:
-        sizes, memory_sizes, scored, n_turns = sizes[:5], [100_000, 200_000], 50_000, 1
-    curve = fit_seconds(sizes, n_turns)
-    results = {
-        "fit": {"curve": curve, **growth(curve)},
-        "memory": peaks(["fit", "transform", "score_samples"], memory_sizes),
-        "levels": levels([10, 100, 1000, 5000], n_rows=20_000),
-        "throughput": throughput(scored, n_turns),
-        "imports": imports(3 if args.quick else 15),
-        "first_fit": first_fit(n_turns),
-        "handling": handling(),
+
+def keys(settings):
+    return [{"part": part} for part in PARTS]
+
+
+def measure(settings, part):
+    return {"found": PARTS[part](settings)}
+
+
+def verdict(found):
+    """The goals of size, import and handling."""
+    fit, first, imports = found["fit"], found["first_fit"], found["imports"]
+    slope = max(row["slope"] for row in found["memory"] if row["method"] == "fit")
+    compiler = ", ".join(first["compiler"]) or "nothing"
+    goals = {
+        f"Cost of a fit beyond {fit['overhead']:.2f} s grows with rows to the power of "
+        f"{fit['exponent']:.2f} (1 ± 0.05)": abs(fit["exponent"] - 1) <= 0.05,
+        f"Peak memory of a fit grows by {slope:.2f} bytes for each byte of X, X itself "
+        "included (at most 1.3)": slope <= 1.3,
+        f"`fit` on breast cancer at the defaults, the first of its process: "
+        f"{first['seconds']:.2f} s (at most 1); {first['seconds_with_import']:.2f} s "
+        "with the import of torch": first["seconds"] <= 1,
+        f"`import skvae` takes {imports['ratio']:.2f} times `import sklearn.base` "
+        f"({imports['sklearn.base']:.2f} s; at most 1.1)": imports["ratio"] <= 1.1,
+        f"The first fit loads {compiler} of the compiler stack": not first["compiler"],
     }
-    if args.quick:
-        print(scaling_tables(results))
-    else:
-        settings = {"n_features": N_FEATURES, "turns": n_turns}
-        records.save("scaling", settings, results=results)
-        write_page()
+    for row in found["throughput"]:
+        percent = 100 * row["of_products"]
+        text = f"`{row['method']}` has {percent:.0f} % of the throughput of its matrix"
+        goals[f"{text} products (at least 80 %)"] = percent >= 80
+    return "\n".join(goal(text, is_met) for text, is_met in goals.items())
 
+
+def slots(results):
+    found = {run["part"]: run["found"] for run in results["runs"]}
+    memory = [
+        {**row, "beyond": ", ".join(f"{value / 1e6:.0f}" for value in row["beyond"])}
+        for row in found["memory"]
+    ]
+    return {
+        "goals": verdict(found),
+        "fit": table(
+            {
+                "rows": "{n:,}",
+                "seconds of a fit of two epochs": "{s:.2f}",
+                "microseconds a row": "{each:.0f}",
+            },
+            [{"n": n, "s": s, "each": 1e6 * s / n} for n, s in found["fit"]["curve"]],
+        ),
+        "memory_rows": ", ".join(f"{size / 1e6:.0f}" for size in memory[0]["rows"]),
+        "memory": table(
+            {
+                "method": "`{method}`",
+                "X in": "{dtype}",
+                "bytes for each byte of X": "{slope:.2f}",
+                "beyond X and output, MB": "{beyond}",
+            },
+            memory,
+        ),
+        "levels": table(
+            {"levels": "{n:,}", "MB beyond the rows": "{mb:.0f}"},
+            [{"n": n, "mb": value / 1e6} for n, value in found["levels"]],
+        ),
+        "throughput": table(
+            {
+                "method": "`{method}`",
+                "rows": "{n_rows:,}",
+                "rows a second": "{rows_per_second:,.0f}",
+                "of the products": "{of_products:.0%}",
+            },
+            found["throughput"],
+        ),
+        "handling": table(
+            {"an estimator": "{name}", "microseconds": "{value:.1f}"},
+            [{"name": name, "value": v} for name, v in found["handling"].items()],
+        ),
+    }
+
+
+BENCHMARK = Benchmark("scaling", "speed", SETTINGS, QUICK, keys, measure, slots)
 
 if __name__ == "__main__":
-    main()
+    BENCHMARK.main(__doc__)

@@ -1,127 +1,169 @@
-"""A benchmark of many runs: kept as they come, resumed, and turned into a page.
+"""The command line of every claim: measure, keep, resume and publish.
 
-`--fresh` forgets all runs, `--fresh NAME` those of one table or model; `--page` writes
-the page from what there is, and `--quick` tries everything once, on few rows, and keeps
-nothing.
+A page of the user guide is a template in `pages/` with slots ``{{ claim.name }}``. A
+slot holds a setting of the claim, its `environment` line, or what its `slots` returns.
 """
 
 import argparse
+import importlib
+import itertools
+import re
 import time
 import warnings
-from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import torch
-from scipy.stats import rankdata
+from joblib import Parallel, delayed
 
 from benchmarks.common import records
-from benchmarks.common.tables import DATA
+from benchmarks.common.markdown import environment_line
 
-GUIDE = Path(__file__).resolve().parents[2] / "docs" / "guide"
+PAGES = Path(__file__).resolve().parents[1] / "pages"
+GUIDE = PAGES.parents[1] / "docs" / "guide"
+SLOT = re.compile(r"{{ (\w+)\.(\w+) }}")
 
 
 @dataclass(frozen=True)
 class Benchmark:
-    """What is run for each key, under which settings, and the page of it.
+    """A claim: its runs, how one is measured, and how all of them are shown.
 
-    A key is a dictionary, such as of table, model and seed; `measure` takes it and the
-    settings and returns what is kept beside it. `quick` changes the settings for a
-    look at whether everything runs.
+    - `keys(settings)` yields the key of each run, a dictionary such as of table, model
+      and seed;
+    - `measure(settings, **key)` returns what is kept of the run;
+    - `slots(results)` returns the parts of the page, in Markdown.
+
+    `quick` holds the settings that differ in a quick run; `n_jobs` processes measure.
     """
 
     name: str
+    page: str | None
     settings: dict
     quick: dict
     keys: Callable
     measure: Callable
-    page: Callable
+    slots: Callable
+    n_jobs: int = 1
 
     def main(self, description):
-        """Do what the command line says."""
+        """Run the command line."""
         parser = argparse.ArgumentParser(description=description.splitlines()[0])
-        parser.add_argument("--fresh", nargs="*", metavar="NAME", help="forget runs")
-        parser.add_argument("--page", action="store_true", help="write the page only")
-        parser.add_argument("--quick", action="store_true", help="print only")
+        parser.add_argument(
+            "--quick", action="store_true", help="try everything once; keep nothing"
+        )
+        parser.add_argument(
+            "--page", action="store_true", help="write the page from kept results"
+        )
+        parser.add_argument(
+            "--fresh",
+            nargs="*",
+            metavar="NAME",
+            help="forget all runs, or those of a table or model",
+        )
         args = parser.parse_args()
-        if not args.page and not DATA.is_dir():
-            parser.error(f"no data sets at {DATA}; set SKVAE_DATA to their folder")
-        torch.set_num_threads(1)
-        warnings.simplefilter("ignore")
         if args.quick:
             settings = self.settings | self.quick
-            runs = [self._run(settings, key) for key in self.keys(settings)]
-            here = {"settings": settings, "environment": records.environment()}
-            print(self.page({**here, "runs": runs}))
-            return
-        if not args.page:
-            self._collect(args.fresh)
-        results = self._finished(records.load(self.name) or {"runs": []})
-        if not results["runs"]:
-            parser.error("there are no results of all runs of a seed yet")
-        text = self.page(results)
-        (GUIDE / f"{self.name}.md").write_text(text + "\n", encoding="utf-8")
-        print(text)
+            runs = self._measured(settings, self.keys(settings), is_quick=True)
+            runs = [run for run in runs if run]
+            results = {"settings": settings, "runs": runs}
+        else:
+            if not args.page:
+                self._collect(args.fresh)
+            results = self.results()
+            if self.page:
+                path = GUIDE / f"{self.page}.md"
+                path.write_text(render(self.page), encoding="utf-8")
+        print("\n\n".join(self.slots(results).values()))
 
-    def _finished(self, results):
-        """Results of the seeds of which all runs are there."""
-        done = {_place(run) for run in results["runs"]}
-        seeds = {key["seed"] for key in self.keys(self.settings)}
-        missing = {
-            key["seed"] for key in self.keys(self.settings) if _place(key) not in done
-        }
-        seeds -= missing
-        runs = [run for run in results["runs"] if run["seed"] in seeds]
-        settings = self.settings | {"n_seeds": len(seeds)}
-        return results | {"settings": settings, "runs": runs}
+    def results(self):
+        """Kept results of the seeds of which every run is there."""
+        results = records.load(self.name) or {"settings": self.settings, "runs": []}
+        keys = list(self.keys(results["settings"]))
+        runs = {tuple(run[name] for name in keys[0]): run for run in results["runs"]}
+        places = [(tuple(key.values()), key.get("seed")) for key in keys]
+        incomplete = {seed for place, seed in places if place not in runs}
+        complete = {seed for _, seed in places} - incomplete
+        if not complete:
+            raise SystemExit(f"{self.name}: some runs of every seed are missing")
+        runs = [runs[place] for place, seed in places if seed in complete]
+        settings = results["settings"] | {"n_seeds": len(complete)}
+        return {**results, "settings": settings, "runs": runs}
+
+    def values(self):
+        """Text of each slot."""
+        results = self.results()
+        settings = {key: _text(value) for key, value in results["settings"].items()}
+        line = environment_line(results["environment"])
+        return {**settings, "environment": line, **self.slots(results)}
 
     def _collect(self, forgotten):
-        """Run what is missing, in the order of the keys; save after each run."""
-        kept, before = {}, records.load(self.name)
+        """Measure what is missing; save after each run."""
+        before = records.load(self.name)
+        keys = list(self.keys(self.settings))
+        kept = {}
         if before and before["settings"] == self.settings and forgotten != []:
             for run in before["runs"]:
                 if not any(name in run.values() for name in forgotten or ()):
-                    kept[_place(run)] = run
-        keys = list(self.keys(self.settings))
-        for key in keys:
-            if _place(key) in kept:
-                continue
-            kept[_place(key)] = self._run(self.settings, key)
-            runs = [kept[_place(k)] for k in keys if _place(k) in kept]
-            records.save(self.name, self.settings, runs=runs)
+                    kept[tuple(run[name] for name in keys[0])] = run
+        missing = [key for key in keys if tuple(key.values()) not in kept]
+        for run in self._measured(self.settings, missing):
+            kept[tuple(run[name] for name in keys[0])] = run
+            places = [tuple(key.values()) for key in keys]
+            runs = [kept[place] for place in places if place in kept]
+            records.save(self.name, self.settings, runs)
 
-    def _run(self, settings, key):
-        # Of this process alone, whatever else the machine is doing.
-        start = time.process_time()
-        found = self.measure(settings, **key)
-        seconds = time.process_time() - start
-        print(*key.values(), f"{seconds:.1f} s", flush=True)
-        return {**key, "seconds": round(seconds, 3), **found}
+    def _measured(self, settings, keys, is_quick=False):
+        """Runs, each with its key, as they are ready."""
+        parallel = Parallel(n_jobs=self.n_jobs, return_as="generator_unordered")
+        return parallel(
+            delayed(_run)(self.measure, settings, key, is_quick) for key in keys
+        )
 
 
-def _place(run):
-    """What identifies a run: its table, seed and the like."""
-    names = ("protocol", "table", "mechanism", "model", "seed")
-    return tuple(run[name] for name in names if name in run)
+def _run(measure, settings, key, is_quick):
+    import torch
+
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore")
+    # Processor time, which does not depend on the load of the machine.
+    start = time.process_time()
+    try:
+        found = measure(settings, **key)
+    except ModuleNotFoundError as reason:
+        if not is_quick:
+            raise
+        print(*key.values(), f"skipped: {reason}", flush=True)
+        return None
+    seconds = time.process_time() - start
+    print(*key.values(), f"{seconds:.1f} s", flush=True)
+    return {**key, "seconds": round(seconds, 3), **found}
 
 
-def means(runs, value, *names):
-    """Mean of a value over the seeds, as ``found[table][model]`` or by other names."""
-    groups = defaultdict(list)
-    for run in runs:
-        groups[tuple(run[name] for name in names)].append(value(run))
-    found = {}
-    for key, values in groups.items():
-        inner = found
-        for part in key[:-1]:
-            inner = inner.setdefault(part, {})
-        inner[key[-1]] = float(np.mean(values))
-    return found
+def render(page):
+    """A page of the user guide: its template with all slots filled."""
+    template = (PAGES / f"{page}.md").read_text(encoding="utf-8")
+    claims = dict.fromkeys(slot[1] for slot in SLOT.finditer(template))
+    values = {
+        name: importlib.import_module(f"benchmarks.claims.{name}").BENCHMARK.values()
+        for name in claims
+    }
+    return SLOT.sub(lambda slot: values[slot[1]][slot[2]], template)
 
 
-def ranks(scores):
-    """Rank of each model from 1, the largest score; equal scores share theirs."""
-    order = rankdata([-score for score in scores.values()])
-    return dict(zip(scores, order.tolist(), strict=True))
+def product(**values):
+    """Every combination of values, as dictionaries, the last one varying fastest."""
+    return [
+        dict(zip(values, each, strict=True))
+        for each in itertools.product(*values.values())
+    ]
+
+
+def widths(text):
+    """Widths of hidden layers, as written on the pages: "64-64"."""
+    return tuple(map(int, text.split("-")))
+
+
+def _text(value):
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -9,7 +9,7 @@ from sklearn.ensemble import (
 from sklearn.metrics import r2_score, roc_auc_score
 from sklearn.model_selection import cross_val_predict
 
-from benchmarks.common.frames import categories
+from benchmarks.common.tables import categories
 
 
 def classifier_auc(rows, real, seed):

@@ -1,4 +1,4 @@
-"""Results that are kept, with the machine and the versions that they are of."""
+"""Results on disk, with their settings and the environment they were measured in."""
 
 import json
 import os
@@ -10,7 +10,6 @@ from pathlib import Path
 from skvae import __version__
 
 FOLDER = Path(__file__).resolve().parents[1] / "results"
-
 PACKAGES = ["torch", "numpy", "scikit-learn", "pythae", "pyod", "skorch", "ctgan"]
 
 
@@ -22,7 +21,7 @@ def _version(package):
 
 
 def _processor():
-    """Name of the processor; platform knows no more than its family."""
+    """Model name of the processor; `platform` gives only its family."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -32,7 +31,7 @@ def _processor():
 
 
 def environment():
-    """What the figures depend on."""
+    """Versions, machine and date: what the figures depend on."""
     return {
         "skvae": __version__,
         **{package: _version(package) for package in PACKAGES},
@@ -43,31 +42,16 @@ def environment():
     }
 
 
-def save(name, settings, **results):
-    """Write results to their file."""
+def save(name, settings, runs, found_in=None):
+    """Write results, one run per line so that a diff shows which runs changed."""
+    head = {"environment": found_in or environment(), "settings": settings}
+    lines = ",\n".join(f"  {json.dumps(run)}" for run in runs)
+    text = f'{json.dumps(head, indent=1)[:-2]},\n "runs": [\n{lines}\n ]\n}}\n'
     FOLDER.mkdir(exist_ok=True)
-    kept = {"environment": environment(), "settings": settings, **results}
-    path = FOLDER / f"{name}.json"
-    path.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+    (FOLDER / f"{name}.json").write_text(text, encoding="utf-8")
 
 
 def load(name):
-    """Results from their file, or None."""
+    """Results of a claim, or None if there are none."""
     path = FOLDER / f"{name}.json"
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
-
-
-def environment_line(results):
-    """Under what figures were taken, as a line of a page."""
-    found = results["environment"]
-    # Results from before a package was compared with do not name it.
-    packages = [f"{name} {found[name]}" for name in PACKAGES if found.get(name)]
-    return (
-        f"*skvae {found['skvae']}, {', '.join(packages)}, Python {found['python']}, "
-        f"{found['processor']}, {found['n_cores']} cores, {found['date']}.*"
-    )
-
-
-def goal(text, is_met):
-    """A line of the verdict."""
-    return f"- {text}: {'met' if is_met else 'not met'}."

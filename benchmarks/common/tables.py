@@ -1,53 +1,68 @@
-"""Real tables, and how they are split."""
+"""Real tables, as arrays and as frames, and how they are split."""
 
 import os
 from pathlib import Path
 
 import numpy as np
 from scipy.linalg import qr
-from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_wine
+from sklearn import datasets
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = Path(os.environ.get("SKVAE_DATA", ROOT.parent / "shared" / "data"))
 
-# Rows that are scored; a mean over more would not change what it says.
+# Rows that are scored; more would not change their mean noticeably.
 MAX_SCORED_ROWS = 1000
+# Columns taken of the communities table, the first without missing cells.
+N_CRIME_COLUMNS = 30
+BIKE_CATEGORIES = ["season", "yr", "mnth", "hr", "holiday", "weekday"]
+BIKE_CATEGORIES += ["workingday", "weathersit"]
 
 
-def _parquet(name, columns="."):
+def data_file(name):
+    """Path of a file among the data sets."""
+    if not DATA.is_dir():
+        raise FileNotFoundError(
+            f"no data sets at {DATA}; set SKVAE_DATA to the folder that holds them"
+        )
+    return DATA / name
+
+
+def _parquet(name):
     import pandas as pd
 
-    frame = pd.read_parquet(DATA / f"{name}.parquet")
-    return frame.select_dtypes("number").filter(regex=columns)
+    return pd.read_parquet(data_file(f"{name}.parquet"))
 
 
-def _anomaly(name):
-    return np.load(DATA / "anomaly" / f"{name}.npz")["X"]
-
-
-def _crime():
-    frame = _parquet("communities_crime")
+def _numbers(name, columns="."):
+    """Numeric columns without missing cells."""
+    frame = _parquet(name).select_dtypes("number").filter(regex=columns)
     return frame.loc[:, frame.notna().all()]
 
 
+def anomaly(name):
+    """Rows of a table of ADBench, and whether each is labelled as an anomaly."""
+    arrays = np.load(data_file(f"anomaly/{name}.npz"))
+    return arrays["X"].astype(np.float64), arrays["y"]
+
+
 TABLES = {
-    "wine": lambda: load_wine().data,
-    "diabetes": lambda: load_diabetes(scaled=False).data,
-    "breast cancer": lambda: load_breast_cancer().data,
-    "digits": lambda: load_digits().data,
-    "cardiotocography": lambda: _anomaly("cardio"),
-    "communities and crime": _crime,
-    "page blocks": lambda: _anomaly("pageblocks"),
-    "gas sensors": lambda: _parquet("gas_sensor_drift", r"^s\d"),
-    "pen digits": lambda: _anomaly("pendigits"),
-    "california housing": lambda: _parquet("california_housing"),
+    "wine": lambda: datasets.load_wine().data,
+    "diabetes": lambda: datasets.load_diabetes(scaled=False).data,
+    "breast cancer": lambda: datasets.load_breast_cancer().data,
+    "digits": lambda: datasets.load_digits().data,
+    "cardiotocography": lambda: anomaly("cardio")[0],
+    "communities and crime": lambda: _numbers("communities_crime"),
+    "page blocks": lambda: anomaly("pageblocks")[0],
+    "gas sensors": lambda: _numbers("gas_sensor_drift", r"^s\d"),
+    "pen digits": lambda: anomaly("pendigits")[0],
+    "california housing": lambda: _numbers("california_housing"),
 }
 
 
 def load(name):
     """Numeric columns of a table, none of them a linear function of the others.
 
-    The density of such a column is infinite, which says nothing of a model.
+    Such a column has an infinite density given the others.
     """
     X = np.asarray(TABLES[name](), dtype=np.float64)
     X = X[:20_000, X.std(axis=0) > 0]
@@ -58,25 +73,80 @@ def load(name):
 
 
 def split(X, seed, max_rows=None):
-    """Rows to fit on (as many as there may be), to choose on and to score.
+    """Rows to fit on, at most `max_rows`, to choose on and to score: 60/20/20.
 
-    In units of the first.
+    All are standardized by the first.
     """
     order = np.random.default_rng(seed).permutation(len(X))
     first, second = int(0.6 * len(X)), int(0.8 * len(X))
-    train, valid, test = np.split(X[order], [first, second])
+    train, *others = np.split(X[order], [first, second])
     train = train[:max_rows]
     varies = train.std(axis=0) > 0
     center, scale = train[:, varies].mean(axis=0), train[:, varies].std(axis=0)
-    train, valid, test = (
-        (part[:, varies] - center) / scale for part in (train, valid, test)
-    )
-    # A value further outside the rows fitted on than they are wide is an error of
-    # recording, and would alone decide a mean of squares.
+    train, *others = ((part[:, varies] - center) / scale for part in (train, *others))
+    # A value further outside the range of the fitted rows than that range is wide is a
+    # recording error, and would decide a mean of squares alone.
     low, high = train.min(axis=0), train.max(axis=0)
     width = high - low
     valid, test = (
         part[((part > low - width) & (part < high + width)).all(axis=1)]
-        for part in (valid, test)
+        for part in others
     )
     return train, valid[:MAX_SCORED_ROWS], test[:MAX_SCORED_ROWS]
+
+
+def _adult():
+    """All 15 columns; those without numbers are categories, some cells missing."""
+    frame = _parquet("adult").drop(columns="split")
+    return frame.astype(dict.fromkeys(frame.select_dtypes("str"), "category"))
+
+
+def _titanic():
+    """All columns but those of free text, which have a value of their own per row."""
+    frame = _parquet("titanic").drop(columns=["PassengerId", "Name", "Ticket", "Cabin"])
+    codes = ["Survived", "Pclass", "Sex", "Embarked"]
+    return frame.astype(dict.fromkeys(codes, "category"))
+
+
+def _bike_hours():
+    """Each hour, with calendar codes as categories."""
+    frame = _parquet("bike_sharing_hourly").drop(columns=["instant", "dteday"])
+    return frame.astype(dict.fromkeys(BIKE_CATEGORIES, "category"))
+
+
+def bike_days():
+    """Bikes hired in each hour of a day; hours that the table lacks are missing."""
+    frame = _parquet("bike_sharing_hourly")
+    return frame.pivot(index="dteday", columns="hr", values="cnt")
+
+
+FRAMES = {
+    "wine": lambda: datasets.load_wine(as_frame=True).data,
+    "breast cancer": lambda: datasets.load_breast_cancer(as_frame=True).data,
+    "california housing": lambda: _numbers("california_housing").astype(float),
+    "bike sharing": lambda: (
+        _numbers("bike_sharing_hourly").astype(float).drop(columns="instant")
+    ),
+    "communities": lambda: (
+        _numbers("communities_crime").iloc[:, :N_CRIME_COLUMNS].astype(float)
+    ),
+    "adult": _adult,
+    "titanic": _titanic,
+    "bike hours": _bike_hours,
+}
+
+
+def categories(frame):
+    """Names of the columns that hold categories."""
+    return list(frame.select_dtypes("category"))
+
+
+def parts(frame, seed, *sizes):
+    """Disjoint random parts of the rows, of at most these fractions and numbers."""
+    frame = frame.sample(frac=1, random_state=seed).reset_index(drop=True)
+    found, start = [], 0
+    for fraction, most in sizes:
+        stop = start + round(fraction * len(frame))
+        found.append(frame.iloc[start : min(stop, start + most)].reset_index(drop=True))
+        start = stop
+    return found

@@ -1,0 +1,106 @@
+"""Everything that the benchmarks use of skvae beside its public interface."""
+
+import math
+
+import numpy as np
+import torch
+
+from skvae import training
+from skvae._module import Module
+from skvae.balance import RunningAverage, Sizes
+from skvae.divergences import KL
+from skvae.likelihoods import Gaussian
+from skvae.networks import MLP
+
+
+def training_pass(x, hidden, batch_size, n_components, learning_rate, n_replicas=1):
+    """A function that trains for one pass over rows, the variance included."""
+    n_rows, n_features = x.shape
+    module = Module(MLP(hidden), Gaussian(), KL(), n_features, n_components)
+    policy, ones = RunningAverage(scope="feature"), torch.ones(n_features)
+    sizes = Sizes(n_replicas, n_features, n_components, ones[:1], ones)
+    state = training.init(
+        module, policy, sizes, torch.ones(n_replicas), 1e-6 * ones, seed=0
+    )
+    plan = training.Plan(
+        n_epochs=1,
+        n_planned_epochs=1,
+        steps_per_epoch=n_rows // batch_size,
+        batch_size=batch_size,
+        n_draws=1,
+        schedule="constant",
+        learning_rate=learning_rate,
+        weight_decay=0.0,
+        patience=None,
+        tolerance=0.0,
+    )
+    task = training.Task(state, _rows(torch.from_numpy(x)))
+    return lambda: training.train(module, policy, [task], plan, None)
+
+
+def _rows(x):
+    return training.Rows(x, torch.full((len(x),), 1.0 / len(x)))
+
+
+def quadrature_nodes(n_components, n_nodes=None):
+    """Points at which `score_samples` decodes a row, of shape (n_nodes, n_components).
+
+    None is the number that `score_samples` takes.
+    """
+    number = () if n_nodes is None else (n_nodes,)
+    return torch.tensor(training.quadrature(n_components, *number)).float()
+
+
+def calibrations(fitted, held_out, prior, floor):
+    """Functions from errors of fitted and held-out rows to a decoder variance.
+
+    One gives a variance for all columns, the other one for each.
+    """
+    n_features = fitted.shape[1]
+    prior = torch.tensor(prior).clamp(min=floor)[None]
+    floor = torch.full((n_features,), floor)
+
+    def variance_of(scope):
+        calibration = training.Calibration.of(
+            scope, floor, prior, _rows(fitted), _rows(held_out)
+        )
+        return lambda error, new: calibration(error[None], new[None])[0]
+
+    return [variance_of(scope) for scope in ("shared", "feature")]
+
+
+def _tensor(array, model):
+    return torch.as_tensor(array, dtype=model.dtype, device=model.device)
+
+
+@torch.no_grad()
+def posterior_draws(vae, rows, noise):
+    """One latent for each row, from standard normal noise."""
+    model = vae._model(rows.dtype)
+    x = _tensor(model.table.to_model(rows), model)
+    posterior = model.module.encode(model.weights, x)
+    return posterior.sample(_tensor(noise, model))[0].cpu().numpy()
+
+
+@torch.no_grad()
+def log_likelihood(vae, rows, log_prior, n_draws):
+    """As `vae.log_likelihood`, with the same draws and another prior.
+
+    `log_prior` takes latents of shape (n, n_components).
+    """
+    model = vae._model(rows.dtype)
+    module, weights = model.module, model.weights
+    draws = np.random.RandomState(0).standard_normal((n_draws, module.n_components))
+    noise = _tensor(draws, model)[:, None]
+    nats = []
+    for part in np.array_split(rows, math.ceil(len(rows) / 100)):
+        x = _tensor(model.table.to_model(part), model)
+        sample = module.sample(weights, x, x.new_ones(len(x)), noise)
+        prior = _tensor(log_prior(sample.z.flatten(end_dim=-2).cpu().numpy()), model)
+        log_weight = (
+            module.log_likelihood(sample, model.scored_variance)
+            + prior.reshape(sample.z.shape[:-1])
+            - sample.posterior.log_prob(noise)
+        )
+        nats.append(log_weight[0].logsumexp(dim=0).cpu().numpy())
+    return np.concatenate(nats) - math.log(n_draws) - model.table.log_jacobian.sum()

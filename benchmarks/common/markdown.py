@@ -1,0 +1,53 @@
+"""Tables and lines of Markdown pages."""
+
+import string
+
+from benchmarks.common.records import PACKAGES
+
+
+class _Cells(string.Formatter):
+    """Fields are any keys of a row; the cell of a missing value stays empty."""
+
+    def get_field(self, name, args, row):
+        return row[name], name
+
+    def format_field(self, value, spec):
+        if value is None:
+            return ""
+        # A percent sign has a space before it.
+        return super().format_field(value, spec).replace("%", " %")
+
+
+def table(columns, rows):
+    """Table of dictionaries, numbers aligned to the right.
+
+    `columns` maps each header to the format of its cells, such as "{elbo:.2f}".
+    """
+    lines = [list(columns), ["---", *["---:"] * (len(columns) - 1)]]
+    for row in rows:
+        lines.append([_Cells().vformat(cell, (), row) for cell in columns.values()])
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    padded = [
+        [
+            cell.rjust(w) if i else cell.ljust(w)
+            for i, (cell, w) in enumerate(zip(line, widths, strict=True))
+        ]
+        for line in lines
+    ]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in padded)
+
+
+def goal(text, is_met):
+    """A goal, and whether it is met."""
+    return f"- {text}: {'met' if is_met else 'not met'}."
+
+
+def environment_line(environment):
+    """Versions, machine and date of results, as far as they were recorded."""
+    names = {"skvae": "skvae", **{p: p for p in PACKAGES}, "python": "Python"}
+    found = [
+        f"{text} {environment[n]}" for n, text in names.items() if environment.get(n)
+    ]
+    if "processor" in environment:
+        found += [environment["processor"], f"{environment['n_cores']} cores"]
+    return f"*{', '.join(found)}, {environment['date']}.*"
