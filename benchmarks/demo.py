@@ -52,28 +52,30 @@ def shown(row):
     }
 
 
-def explained_variance(X, reconstruction):
-    """Share of the total variance, the columns weighted by theirs."""
-    return r2_score(X, reconstruction, multioutput="variance_weighted")
-
-
-def score_vae(pipeline, X, y=None):
-    """All metrics of a pipeline that ends in a BalancedVAE, on held-out rows."""
-    vae, X = pipeline[-1], pipeline[:-1].transform(X)
-    rate, distortion = vae.rate_distortion(X)
-    Z = vae.transform(X)
-    progress(f"scored a fold of {vae.balance}, beta {vae.beta:g}")
+def metrics_of(X, Z, reconstruction, rate, distortion, elbo):
+    """All metrics of held-out rows X with latents Z."""
+    explained = r2_score(X, reconstruction, multioutput="variance_weighted")
     return {
         "rate": rate.mean(),
         "distortion": distortion.mean(),
-        "elbo": -(rate + distortion).mean(),
-        "explained_variance": explained_variance(X, vae.inverse_transform(Z)),
+        "elbo": elbo.mean(),
+        "explained_variance": explained,
         "active_latents": np.sum(Z.var(axis=0) > 0.01),
     }
 
 
+def score_vae(pipeline, X, y=None):
+    """Metrics of a pipeline that ends in a BalancedVAE."""
+    vae, X = pipeline[-1], pipeline[:-1].transform(X)
+    rate, distortion = vae.rate_distortion(X)
+    Z = vae.transform(X)
+    progress(f"scored a fold of {vae.balance}, beta {vae.beta:g}")
+    elbo = -(rate + distortion)
+    return metrics_of(X, Z, vae.inverse_transform(Z), rate, distortion, elbo)
+
+
 def score_linear(pipeline, X, y=None):
-    """The same of PCA or FactorAnalysis, as the latent-variable models that they are.
+    """Metrics of PCA or FactorAnalysis as latent-variable models.
 
     Their posterior is exact, so that the elbo is the log-likelihood itself.
     """
@@ -89,13 +91,7 @@ def score_linear(pipeline, X, y=None):
     constant = np.trace(covariance) - len(loadings) + np.linalg.slogdet(precision)[1]
     rate = 0.5 * (np.square(Z).sum(axis=1) + constant)
     elbo = model.score_samples(X)
-    return {
-        "rate": rate.mean(),
-        "distortion": -(elbo + rate).mean(),
-        "elbo": elbo.mean(),
-        "explained_variance": explained_variance(X, Z @ loadings + model.mean_),
-        "active_latents": np.sum(Z.var(axis=0) > 0.01),
-    }
+    return metrics_of(X, Z, Z @ loadings + model.mean_, rate, -(elbo + rate), elbo)
 
 
 def search(X, n_components, n_jobs):

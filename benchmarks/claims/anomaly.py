@@ -1,5 +1,8 @@
 """Anomaly scores at the defaults against what people use: `pages/anomaly.md`."""
 
+import importlib
+from functools import partial
+
 import numpy as np
 from sklearn.decomposition import PCA
 from sklearn.ensemble import IsolationForest
@@ -40,33 +43,24 @@ def pca_scores(train, test, seed):
     return {"PCA error": np.square(error).sum(axis=1)}
 
 
-def ecod_scores(train, test, seed):
-    from pyod.models.ecod import ECOD
-
-    return {"ECOD": ECOD().fit(train).decision_function(test)}
-
-
-def pyod_vae_scores(train, test, seed):
-    from pyod.models.vae import VAE
-
-    detector = VAE(random_state=seed, verbose=0).fit(train)
-    return {"PyOD VAE": detector.decision_function(test)}
+def pyod_scores(label, path, train, test, seed):
+    """Scores of a detector of PyOD, found by its path in the package."""
+    module, name = path.split(".")
+    detector = getattr(importlib.import_module(f"pyod.models.{module}"), name)
+    params = {} if name == "ECOD" else {"random_state": seed, "verbose": 0}
+    return {label: detector(**params).fit(train).decision_function(test)}
 
 
-def autoencoder_scores(train, test, seed):
-    from pyod.models.auto_encoder import AutoEncoder
-
-    detector = AutoEncoder(random_state=seed, verbose=0).fit(train)
-    return {"PyOD AutoEncoder": detector.decision_function(test)}
-
-
+PYOD = {
+    "ECOD": "ecod.ECOD",
+    "PyOD VAE": "vae.VAE",
+    "PyOD AutoEncoder": "auto_encoder.AutoEncoder",
+}
 MODELS = {
     OURS: skvae_scores,
     "IsolationForest": forest_scores,
     "PCA error": pca_scores,
-    "ECOD": ecod_scores,
-    "PyOD VAE": pyod_vae_scores,
-    "PyOD AutoEncoder": autoencoder_scores,
+    **{label: partial(pyod_scores, label, path) for label, path in PYOD.items()},
 }
 
 
@@ -159,12 +153,8 @@ def slots(results):
         goals.append(verdict(rank, protocol))
         tables[protocol] = score_table(scores, rank)
     n_models = str(len(groups(runs, "model")))
-    return {
-        "n_models": n_models,
-        "goals": "\n".join(goals),
-        **tables,
-        "times": times(runs),
-    }
+    found = {"n_models": n_models, "goals": "\n".join(goals), "times": times(runs)}
+    return {**found, **tables}
 
 
 BENCHMARK = Benchmark("anomaly", "anomaly", SETTINGS, QUICK, keys, measure, slots)

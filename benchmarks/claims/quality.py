@@ -195,7 +195,7 @@ def row_of(runs):
     """Medians over the seeds of a table."""
 
     def median(value):
-        return statistics.median(value(run) for run in runs)
+        return statistics.median(map(value, runs))
 
     reached = [run["skvae_seconds"] for run in runs if run["skvae_seconds"] is not None]
     time_ratio = median(relative)
