@@ -1,4 +1,4 @@
-"""What a fitted model does with many rows, and what an import costs."""
+"""Scores and latents of many rows, and the import of the package."""
 
 import warnings
 

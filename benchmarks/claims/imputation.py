@@ -160,7 +160,7 @@ def measure(settings, table, mechanism, model, seed):
 
 
 def short(scores, is_error):
-    """How much worse skvae is than the best of the others, relative to that."""
+    """Relative distance of skvae to the best of the others; above 0, it is worse."""
     others = [score for name, score in scores.items() if name != OURS]
     if is_error:
         return scores[OURS] / min(others) - 1

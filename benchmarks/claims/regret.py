@@ -52,7 +52,7 @@ QUICK = {
 
 
 def record(model, name, valid, test, seconds, settings):
-    """What is kept of a fitted estimator, scored in the precision it trained in."""
+    """Scores of a fitted estimator, in the precision it trained in."""
     valid, test = valid.astype(np.float32), test.astype(np.float32)
     nats = model.log_likelihood(test, settings["n_samples"])
     return {

@@ -161,11 +161,11 @@ def growth(curve):
     """
     points = [point for point in curve if point[0] >= LINEAR_FROM]
     rows, seconds = np.array(points, dtype=float).T
-    share = rows / rows[-1]
+    relative = rows / rows[-1]
 
     def residuals(parameters):
         log_overhead, log_cost, exponent = parameters
-        model = np.exp(log_overhead) + np.exp(log_cost) * share**exponent
+        model = np.exp(log_overhead) + np.exp(log_cost) * relative**exponent
         return np.log(model / seconds)
 
     start = [np.log(seconds[0] / 2), np.log(seconds[-1]), 1.0]

@@ -1,4 +1,4 @@
-"""How close drawn rows are to real ones: measures on frames of mixed columns."""
+"""Fidelity of drawn rows: measures on frames of mixed columns."""
 
 import numpy as np
 import pandas as pd
@@ -31,7 +31,7 @@ def classifier_auc(rows, real, seed):
 
 
 def usefulness(rows, real, target, given_away, seed):
-    """What real rows say of a model that was trained on these to predict a column.
+    """Score on real rows of a model trained on these rows to predict a column.
 
     AUROC for a category of two levels, R² for a number.
     """
@@ -84,7 +84,7 @@ def _cramer(a, b):
 
 
 def _ratio(codes, values):
-    """Correlation ratio: the share of the spread that lies between categories."""
+    """Correlation ratio: the root of the variance between categories over the total."""
     groups = values.groupby(codes, observed=True)
     between = (groups.size() * (groups.mean() - values.mean()) ** 2).sum()
     within = ((values - values.mean()) ** 2).sum()
