@@ -201,7 +201,7 @@ def test_noise_may_be_the_same_for_all_rows():
     noise = noise_of(3, n_rows=1)
     one = terms_of(module, *arguments, noise)
     other = terms_of(module, *arguments, noise.expand(-1, N_ROWS, -1))
-    assert torch.equal(one.distortion, other.distortion)
+    assert_close(one.distortion, other.distortion)
 
 
 @every_likelihood

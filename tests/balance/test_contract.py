@@ -135,13 +135,17 @@ def parts_of(state, prefix=""):
     return parts
 
 
-def assert_same(states, expected):
+def assert_same(states, expected, rtol=0.0):
+    """Compare states, bitwise unless a tolerance is given."""
     assert len(states) == len(expected)
     for step, (left, right) in enumerate(zip(states, expected, strict=True)):
         left, right = parts_of(left), parts_of(right)
         assert left.keys() == right.keys()
         for name, one in left.items():
-            assert torch.equal(one, right[name]), f"{name} differs after step {step}"
+            message = f"{name} differs after step {step}"
+            torch.testing.assert_close(
+                one, right[name], rtol=rtol, atol=0.0, msg=message
+            )
 
 
 def tensors_of(state, parameters, error, terms, floor):
@@ -266,11 +270,19 @@ def test_replicas_together_equal_each_alone(policy, make_sizes):
             for error, terms, progress in script()
         ]
         alone = walk(policy, state, policy.init_parameters(sizes), steps, floor())
-        assert_same(alone, [part_of_state(state, r) for state in together])
+        # A kernel may round the cells that do not fill a vector register in another
+        # way, and which cells those are depends on the replicas beside them.
+        of_r = [part_of_state(state, r) for state in together]
+        assert_same(alone, of_r, rtol=1e-13)
         for (_, terms, _), state, objective in zip(
             steps, alone, objectives, strict=True
         ):
-            assert torch.equal(policy.objective(terms, state), objective[r : r + 1])
+            torch.testing.assert_close(
+                policy.objective(terms, state),
+                objective[r : r + 1],
+                rtol=1e-13,
+                atol=0.0,
+            )
 
 
 @every_policy
@@ -361,7 +373,7 @@ def test_variance_stays_above_the_floor(policy, size, make_sizes):
         error = torch.full((N_REPLICAS, N_FEATURES), size, dtype=torch.float64)
         state = policy.move_variance(state, error, parameters, floor())
         assert torch.isfinite(state.variance).all()
-        assert (state.variance >= lowest * (1.0 - 1e-15)).all()
+        assert (state.variance >= lowest * (1.0 - 1e-14)).all()
 
 
 @variance_policies

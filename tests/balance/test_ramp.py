@@ -76,11 +76,10 @@ def test_end_point_is_exact(target, n_steps, states_of):
 def test_objective_sees_the_set_point_in_force(states_of, make_terms):
     terms = make_terms([3.0, 3.0], [1.0, 1.0])
     policy = Ramp(Distance(), warmup=0.5)
-    objectives = [
-        policy.objective(terms, state).tolist()
-        for state in states_of(policy, [0.25, 0.5])
-    ]
-    assert objectives == [[4.0, 7.0], [6.0, 15.0], [10.0, 31.0]]
+    expected = [[4.0, 7.0], [6.0, 15.0], [10.0, 31.0]]
+    for state, values in zip(states_of(policy, [0.25, 0.5]), expected, strict=True):
+        found = policy.objective(terms, state).tolist()
+        assert found == pytest.approx(values, rel=1e-14)
 
 
 def test_within_a_schedule_of_beta(states_of):

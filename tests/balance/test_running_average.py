@@ -65,7 +65,7 @@ def test_ends_at_the_mean_error_and_not_at_its_infimum(feed):
 def test_starts_at_the_first_batch_whatever_its_size(feed):
     # Started at 1, or at the variance of the data, it could not get to 400.
     states = feed(RunningAverage(), [400.0, 400.0])
-    assert variances(states) == [400.0, 400.0]
+    assert variances(states) == pytest.approx([400.0, 400.0], rel=1e-14)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -80,8 +80,8 @@ def test_variance_never_rises_but_with_ema(variant, feed):
 
 def test_decay_zero_keeps_the_lowest_batch(feed):
     states = feed(RunningAverage(decay=0.0), [0.5, 0.7, 0.2, 0.4])
-    assert variances(states) == [0.5, 0.5, 0.2, 0.2]
-    assert averages(states) == [0.5, 0.7, 0.2, 0.4]
+    assert variances(states) == pytest.approx([0.5, 0.5, 0.2, 0.2], rel=1e-14)
+    assert averages(states) == pytest.approx([0.5, 0.7, 0.2, 0.4], rel=1e-14)
 
 
 def test_floor_is_of_the_variance_alone(feed):
@@ -91,7 +91,8 @@ def test_floor_is_of_the_variance_alone(feed):
 
 
 def test_floor_does_not_shift_values_above_it(feed):
-    assert variances(feed(RunningAverage(), [0.26], floor=0.25)) == [0.26]
+    states = feed(RunningAverage(), [0.26], floor=0.25)
+    assert variances(states) == pytest.approx([0.26], rel=1e-14)
 
 
 def test_each_feature_has_its_own(feed):

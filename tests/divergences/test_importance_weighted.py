@@ -137,7 +137,7 @@ def test_better_reconstructions_are_a_better_objective(make, n_samples):
         ImportanceWeighted(n_samples), draws._replace(log_likelihood=log_likelihood)
     )
     value.sum().backward()
-    assert (log_likelihood.grad < 1e-15).all()
+    assert (log_likelihood.grad < 1e-14).all()
     # Draws share a row's weight by their importance.
     total = log_likelihood.grad.sum(dim=1)
     torch.testing.assert_close(total, -WEIGHT.expand(2, -1))

@@ -17,7 +17,7 @@ def test_distortion_is_the_summed_cross_entropy():
         logits[0], x, reduction="sum"
     )
     distortion = Bernoulli().distortion(x, {"logits": logits}, weight)
-    assert float(distortion) == pytest.approx(float(expected) / 5, rel=1e-13)
+    assert float(distortion) == pytest.approx(float(expected) / 5, rel=1e-12)
 
 
 @pytest.mark.parametrize("logit", [-80.0, -1.0, 0.0, 3.0, 80.0])
@@ -26,10 +26,10 @@ def test_exchanging_zero_and_one_is_the_opposite_logit(logit):
     x = torch.tensor([[0.0, 1.0]], dtype=torch.float64)
     there = Bernoulli().log_prob(x, {"logits": logits}, NO_VARIANCE)
     back = Bernoulli().log_prob(1.0 - x, {"logits": -logits}, NO_VARIANCE)
-    torch.testing.assert_close(there, back, rtol=1e-14, atol=1e-15)
+    torch.testing.assert_close(there, back, rtol=1e-13, atol=1e-14)
     # The impossible value costs as many nats as its logit: nothing saturates.
     worst = float(there.min())
-    assert worst == pytest.approx(-np.logaddexp(0.0, abs(logit)), rel=1e-14)
+    assert worst == pytest.approx(-np.logaddexp(0.0, abs(logit)), rel=1e-12)
 
 
 def test_gradient_is_value_minus_probability():
@@ -38,7 +38,7 @@ def test_gradient_is_value_minus_probability():
     x = torch.tensor([[0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0]]).double()
     Bernoulli().log_prob(x, {"logits": logits}, NO_VARIANCE).sum().backward()
     expected = (x - logits.sigmoid()).detach()
-    torch.testing.assert_close(logits.grad, expected, rtol=1e-12, atol=1e-15)
+    torch.testing.assert_close(logits.grad, expected, rtol=1e-12, atol=1e-14)
 
 
 def test_distortion_of_the_null_model_is_the_entropy():
@@ -48,7 +48,7 @@ def test_distortion_of_the_null_model_is_the_entropy():
     logits = torch.logit(share).expand(1, 4, -1)
     entropy = -(share * share.log() + (1 - share) * (1 - share).log()).sum()
     distortion = Bernoulli().distortion(x, {"logits": logits}, weight)
-    assert float(distortion) == pytest.approx(float(entropy), rel=1e-14)
+    assert float(distortion) == pytest.approx(float(entropy), rel=1e-12)
 
 
 @pytest.mark.parametrize(

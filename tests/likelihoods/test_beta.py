@@ -19,7 +19,7 @@ def log_prob(x, logit, log_concentration, dtype=torch.float64):
 
 def test_two_ones_are_uniform():
     x = np.linspace(0.01, 0.99, 9)
-    np.testing.assert_allclose(log_prob(x, 0.0, np.log(2.0)), 0.0, atol=1e-14)
+    np.testing.assert_allclose(log_prob(x, 0.0, np.log(2.0)), 0.0, atol=1e-13)
 
 
 @pytest.mark.parametrize("concentration", [1e-3, 1.0, 300.0, 1e5])
@@ -47,7 +47,7 @@ def test_squeeze_is_undone():
     likelihood = Beta().fit(X)
     x = likelihood.to_model(X)
     np.testing.assert_allclose(x[:, 0], [1 / 6, 5 / 6, 1 / 2])
-    np.testing.assert_allclose(likelihood.to_user(x), X, atol=1e-15)
+    np.testing.assert_allclose(likelihood.to_user(x), X, atol=1e-14)
     # What a distribution draws beyond the squeezed ends are the ends.
     np.testing.assert_array_equal(
         likelihood.to_user(np.array([[0.01, 0.99]])), [[0, 1]]

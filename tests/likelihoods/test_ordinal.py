@@ -39,7 +39,7 @@ def test_common_shift_of_location_and_thresholds_changes_nothing():
         probabilities(location + 5.0, shifted),
         probabilities(location, thresholds),
         rtol=1e-11,
-        atol=1e-15,
+        atol=1e-13,
     )
 
 

@@ -188,7 +188,7 @@ def test_importance_of_columns(fitted, X):
 
 
 @may_collapse
-def test_workers_find_the_same(vae, X):
+def test_workers_find_the_same(vae, X, one_thread):
     for scoring, refit in [(elbo_scorer, True), (SCORERS, "log_likelihood")]:
         searches = [
             GridSearchCV(

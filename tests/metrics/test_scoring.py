@@ -81,7 +81,7 @@ def test_copies_and_repr(fitted, X):
     assert isinstance(scoring, RateDistortionScoring)
 
 
-def test_workers_find_the_same(vae, X):
+def test_workers_find_the_same(vae, X, one_thread):
     one, two = (
         cross_validate(vae, X, cv=CV, scoring=rate_distortion_scoring(), n_jobs=n_jobs)
         for n_jobs in (1, 2)

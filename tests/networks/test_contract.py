@@ -159,8 +159,8 @@ def test_rows_without_replicas_are_the_same_for_all(name, side):
     torch.testing.assert_close(
         function(weights, x),
         function(weights, x.repeat(N_REPLICAS, 1, 1)),
-        rtol=1e-13,
-        atol=1e-14,
+        rtol=1e-12,
+        atol=1e-13,
     )
 
 
@@ -170,7 +170,7 @@ def test_rows_do_not_see_each_other(name, side):
     function, n_inputs, _ = build(NETWORKS[name](), side)
     weights, x = trained(function), draw(N_REPLICAS, N_ROWS, n_inputs)
     alone = torch.cat([function(weights, row) for row in x.split(1, dim=1)], dim=1)
-    torch.testing.assert_close(function(weights, x), alone, rtol=1e-13, atol=1e-14)
+    torch.testing.assert_close(function(weights, x), alone, rtol=1e-12, atol=1e-13)
 
 
 @every_network

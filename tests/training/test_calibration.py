@@ -43,7 +43,7 @@ def test_without_held_out_rows_it_is_maximum_likelihood(scope):
     assert torch.equal(variance, pooled(ERROR, scope))
     log_variance = variance.log().requires_grad_()
     Gaussian().distortion_from_error(ERROR, log_variance.exp()).sum().backward()
-    assert log_variance.grad.abs().max() < 1e-14
+    assert log_variance.grad.abs().max() < 1e-13
 
 
 @pytest.mark.parametrize("is_judged", [False, True])
@@ -142,7 +142,7 @@ def test_replicas_are_calibrated_apart(scope):
     for r in range(2):
         one = slice(r, r + 1)
         alone = whole._replace(prior=prior[one])(ERROR[one], HELD_OUT[one])
-        assert torch.equal(alone, together[one])
+        torch.testing.assert_close(alone, together[one], rtol=1e-12, atol=0.0)
 
 
 # How much held-out rows say of a column.
