@@ -254,7 +254,7 @@ def test_what_counts_is_the_number_of_groups(count):
 @pytest.mark.filterwarnings(
     "ignore:Training ended after", "ignore::skvae.exceptions.PosteriorCollapseWarning"
 )
-def test_500_categorical_columns_cost_about_what_one_wide_one_costs():
+def test_500_categorical_columns_cost_about_what_one_wide_one_costs(one_thread):
     """As many levels in all, and so as large a network."""
     random = np.random.RandomState(0)
     narrow = random.randint(0, 4, size=(200, 500)).astype(float)
