@@ -9,9 +9,9 @@ import torch
 from numpy.typing import NDArray
 
 from skvae import training
-from skvae._columns import Columns
 from skvae._parts import Parts
-from skvae._table import Table
+from skvae.data._columns import Columns
+from skvae.data._scaling import Table
 
 
 def attributes_of(

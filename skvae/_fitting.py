@@ -13,15 +13,12 @@ from torch import Tensor
 
 from skvae import training
 from skvae._attributes import attributes_of, number
-from skvae._columns import Columns
 from skvae._history import in_units_of_x, joined
 from skvae._linear_model import LinearWeights
 from skvae._null_model import NullModel
 from skvae._parts import Parts, fixed_variance, torch_device
 from skvae._planning import held_out, plan
-from skvae._rows import canonical_rows
 from skvae._start import LinearStarts
-from skvae._table import Table, has_gaps
 from skvae._training_rows import (
     columns_with_gaps,
     linear_rows,
@@ -29,6 +26,9 @@ from skvae._training_rows import (
     training_rows,
 )
 from skvae.balance._base import Sizes
+from skvae.data._canonical import canonical_rows
+from skvae.data._columns import Columns
+from skvae.data._scaling import Table, has_gaps
 
 # Rows decoded to report on the training rows, so that a large table gets fewer nodes.
 _REPORTED_ROWS = 2**16

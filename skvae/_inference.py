@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from skvae._module import Module, Sample
-from skvae._table import Table
+from skvae.data._scaling import Table
 from skvae.divergences._posterior import FullPosterior, Posterior, log_prior
 from skvae.training._evaluate import chunks, quadrature
 from skvae.training._flat import views

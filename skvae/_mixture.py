@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
 
-from skvae._columns import Columns
 from skvae._sklearn_compat import column_indices
-from skvae._table import slices
+from skvae.data._columns import Columns
+from skvae.data._scaling import slices
 from skvae.likelihoods import (
     LIKELIHOODS,
     Bernoulli,

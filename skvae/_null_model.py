@@ -11,7 +11,7 @@ from torch import Tensor
 
 from skvae._inference import Floats, Model
 from skvae._parts import fixed_variance
-from skvae._table import Table, slices
+from skvae.data._scaling import Table, slices
 from skvae.likelihoods import Likelihood
 
 

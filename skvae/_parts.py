@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
 
-from skvae._columns import Columns
 from skvae._mixture import likelihood_of
 from skvae._sklearn_compat import validate_parameter_constraints
 from skvae.balance import (
@@ -21,6 +20,7 @@ from skvae.balance import (
     Normalized,
     Wrapper,
 )
+from skvae.data._columns import Columns
 from skvae.divergences import DIVERGENCES, KL, Divergence
 from skvae.likelihoods import Likelihood
 from skvae.networks import MLP, NETWORKS, Network

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from skvae._linear_columns import LinearColumns
-from skvae._table import Table, slices
+from skvae.data._scaling import Table, slices
 from skvae.likelihoods import Likelihood
 from skvae.training import Rows
 

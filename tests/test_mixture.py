@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from skvae import BalancedVAE
-from skvae._columns import Columns
 from skvae._mixture import likelihood_of, located
+from skvae.data._columns import Columns
 from skvae.likelihoods import Bernoulli, ByColumns, Categorical, Gaussian, Poisson
 
 FRAME = pd.DataFrame(

@@ -14,7 +14,6 @@ from sklearn.utils import check_random_state
 
 from skvae import BalancedVAE, _planning
 from skvae._report import Report
-from skvae._rows import canonical_rows
 from skvae.balance import (
     POLICIES,
     Constant,
@@ -23,6 +22,7 @@ from skvae.balance import (
     OptimalVariance,
     RunningAverage,
 )
+from skvae.data._canonical import canonical_rows
 from skvae.divergences import KL
 from skvae.exceptions import PosteriorCollapseWarning
 from skvae.likelihoods import Bernoulli, Gaussian

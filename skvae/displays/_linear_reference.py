@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_array
 
 from skvae._linear_model import LinearModel
-from skvae._table import Table
+from skvae.data._scaling import Table
 
 Floats = NDArray[np.floating]
 

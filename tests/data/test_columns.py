@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 from numpy.testing import assert_array_equal
 
-from skvae._columns import UNKNOWN, Columns, holds_numbers_alone
+from skvae.data._columns import UNKNOWN, Columns, holds_numbers_alone
 
 FRAMES = {
     "numpy types": pd.DataFrame(

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skvae._table import Table, slices
+from skvae.data._scaling import Table, slices
 
 
 def table_of(X, weight=None, *, standardize=True):
@@ -153,7 +153,7 @@ def test_table_is_frozen(X):
 def test_slices_make_no_difference(X, size, monkeypatch):
     whole = table_of(X, np.arange(len(X)) % 4 + 1.0)
     monkeypatch.setattr(
-        "skvae._table.slices",
+        "skvae.data._scaling.slices",
         lambda n_rows, n_features: [
             slice(start, start + size) for start in range(0, n_rows, size)
         ],

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skvae._rows import canonical_rows
+from skvae.data._canonical import canonical_rows
 
 
 def brute_force(X, weight):

@@ -1,0 +1,1 @@
+"""Between the user's table and tensors."""
