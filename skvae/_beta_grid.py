@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 
-from skvae._linear_model import LinearModel
+from skvae.linear._model import LinearModel
 
 Floats = NDArray[np.float64]
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from skvae._linear_model import LinearModel
 from skvae._sklearn_compat import check_sample_weight, rows_of
 from skvae.balance import (
     BalancePolicy,
@@ -27,6 +26,7 @@ from skvae.balance import (
 from skvae.divergences import KL, MonteCarloKL
 from skvae.exceptions import PosteriorCollapseWarning
 from skvae.likelihoods import Gaussian
+from skvae.linear._model import LinearModel
 
 if TYPE_CHECKING:
     from skvae._parts import Parts

@@ -14,11 +14,9 @@ from torch import Tensor
 from skvae import training
 from skvae._attributes import attributes_of, number
 from skvae._history import in_units_of_x, joined
-from skvae._linear_model import LinearWeights
 from skvae._null_model import NullModel
 from skvae._parts import Parts, fixed_variance, torch_device
 from skvae._planning import held_out, plan
-from skvae._start import LinearStarts
 from skvae._training_rows import (
     columns_with_gaps,
     linear_rows,
@@ -29,6 +27,8 @@ from skvae.balance._base import Sizes
 from skvae.data._canonical import canonical_rows
 from skvae.data._columns import Columns
 from skvae.data._scaling import Table, has_gaps
+from skvae.linear._model import LinearWeights
+from skvae.linear._start import LinearStarts
 
 # Rows decoded to report on the training rows, so that a large table gets fewer nodes.
 _REPORTED_ROWS = 2**16

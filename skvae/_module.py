@@ -9,12 +9,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from skvae._linear_model import LinearWeights
 from skvae._positions import columns_of
 from skvae.balance._base import Terms
 from skvae.divergences._base import Divergence, Draws
 from skvae.divergences._posterior import POSTERIORS, FullPosterior, Posterior
 from skvae.likelihoods._base import Likelihood
+from skvae.linear._model import LinearWeights
 from skvae.networks._base import Network, Weights
 
 Floats = NDArray[np.floating]

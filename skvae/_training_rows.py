@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from skvae._linear_columns import LinearColumns
 from skvae.data._scaling import Table, slices
 from skvae.likelihoods import Likelihood
+from skvae.linear._columns import LinearColumns
 from skvae.training import Rows
 
 # Rows from which on linear models are computed from means and covariances.

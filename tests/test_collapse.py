@@ -10,7 +10,6 @@ from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, loa
 
 from skvae import BalancedVAE
 from skvae._collapse import collapsed, linear_bound, subsample
-from skvae._linear_model import LinearModel
 from skvae.balance import (
     POLICIES,
     BalancePolicy,
@@ -29,6 +28,7 @@ from skvae.balance import (
 from skvae.divergences import MMD
 from skvae.exceptions import PosteriorCollapseWarning
 from skvae.likelihoods import Gaussian
+from skvae.linear._model import LinearModel
 
 WINE = load_wine().data
 CANCER = load_breast_cancer().data

@@ -16,12 +16,12 @@ from sklearn.model_selection import (
 )
 
 from skvae import BalancedVAE, beta_path
-from skvae._linear_model import LinearModel
 from skvae._path import BetaPath
 from skvae._runs import fit_betas
 from skvae.balance import LearnedVariance, RunningAverage
 from skvae.displays import RateDistortionDisplay
 from skvae.likelihoods import Gaussian
+from skvae.linear._model import LinearModel
 from skvae.metrics import rate_distortion_scoring
 from skvae.networks import MLP
 

@@ -7,9 +7,9 @@ import pytest
 from numpy.testing import assert_allclose
 
 from skvae import BalancedVAE
-from skvae._linear_model import LinearModel
 from skvae._runs import fit_betas
 from skvae.likelihoods import Gaussian
+from skvae.linear._model import LinearModel
 from skvae.networks import MLP
 
 SPECTRA = {

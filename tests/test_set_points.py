@@ -9,10 +9,10 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.datasets import load_wine
 
 from skvae import BalancedVAE
-from skvae._linear_model import LinearModel
 from skvae.balance import Capacity, Constant, Control, Dynamic, FreeBits, Geco
 from skvae.divergences import KL, Divergence
 from skvae.likelihoods import Gaussian
+from skvae.linear._model import LinearModel
 from skvae.networks import MLP
 
 SPECTRA = {

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from skvae._linear_model import LinearModel
+    from skvae.linear._model import LinearModel
 
 
 class Sizes(NamedTuple):

@@ -12,7 +12,7 @@ from skvae.balance._set_point import SetPoint, rate_at
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from skvae._linear_model import LinearModel
+    from skvae.linear._model import LinearModel
 
 
 class CapacityState(NamedTuple):

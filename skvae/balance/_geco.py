@@ -14,7 +14,7 @@ from skvae.balance._set_point import SetPoint
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from skvae._linear_model import LinearModel
+    from skvae.linear._model import LinearModel
 
 # Limits of beta, and of the factor by which one step changes it: the error of an
 # untrained decoder says nothing of the one to come.

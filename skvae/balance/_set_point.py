@@ -12,7 +12,7 @@ from skvae.balance._base import BalancePolicy, Sizes
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from skvae._linear_model import LinearModel
+    from skvae.linear._model import LinearModel
 
 # The least water level of "auto", relative to the mean eigenvalue. Where there are as
 # many latents as features, no noise is left and the rate would have no end.

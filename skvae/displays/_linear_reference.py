@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_array
 
-from skvae._linear_model import LinearModel
 from skvae.data._scaling import Table
+from skvae.linear._model import LinearModel
 
 Floats = NDArray[np.floating]
 

@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from skvae._linear_columns import LinearColumns
+from skvae.linear._columns import LinearColumns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from skvae._linear_columns import LinearColumns
 from skvae.likelihoods._base import Likelihood
 from skvae.likelihoods._weighted import mean_and_spread
+from skvae.linear._columns import LinearColumns
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

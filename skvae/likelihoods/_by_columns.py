@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from skvae._linear_columns import LinearColumns
 from skvae._positions import columns_of
 from skvae.likelihoods._base import Likelihood
 from skvae.likelihoods._groups import Group, at, key, own_parameters, picked
+from skvae.linear._columns import LinearColumns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

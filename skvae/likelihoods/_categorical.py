@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from skvae._linear_columns import LinearColumns
 from skvae.likelihoods._blocks import blocks_of
 from skvae.likelihoods._levels import Levels
+from skvae.linear._columns import LinearColumns
 
 if TYPE_CHECKING:
     from torch import Tensor

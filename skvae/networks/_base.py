@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from skvae._linear_model import LinearWeights
+    from skvae.linear._model import LinearWeights
 
 #: Named weights of a network, replica axis first.
 Weights = dict[str, "Tensor"]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from skvae._linear_model import LinearWeights
+    from skvae.linear._model import LinearWeights
 
 
 class MLP(Network):

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from skvae._linear_model import LinearModel
 from skvae.balance import Geco
+from skvae.linear._model import LinearModel
 
 # Three latents and no linear model: half a nat each for a unit of log beta.
 SLOPE = 1.5

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from skvae._linear_model import LinearModel
 from skvae.balance import Capacity, Control, Dynamic, Geco, Sizes
+from skvae.linear._model import LinearModel
 
 EIGENVALUES = np.array([4.0, 2.0, 1.0, 0.5, 0.25, 0.25])
 CONSTANT = 3.0 * math.log(2.0 * math.pi)

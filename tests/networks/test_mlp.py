@@ -7,7 +7,7 @@ import torch
 from numpy.polynomial.hermite_e import hermegauss
 from torch import nn
 
-from skvae._linear_model import LinearWeights
+from skvae.linear._model import LinearWeights
 from skvae.networks import ACTIVATIONS, MLP
 
 MODULES = {"silu": nn.SiLU(), "relu": nn.ReLU(), "gelu": nn.GELU(), "tanh": nn.Tanh()}

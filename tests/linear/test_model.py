@@ -7,7 +7,7 @@ from sklearn.datasets import load_breast_cancer, load_wine
 from sklearn.decomposition import PCA, FactorAnalysis
 
 from skvae import _linear_model
-from skvae._linear_model import LinearModel, factor_analysis
+from skvae.linear._model import LinearModel, factor_analysis
 
 EIGENVALUES = np.array([4.0, 2.0, 1.0, 0.5, 0.25, 0.25])
 

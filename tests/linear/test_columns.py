@@ -10,9 +10,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.exceptions import ConvergenceWarning
 
 from skvae import BalancedVAE
-from skvae._linear_columns import LinearColumns
-from skvae._linear_model import LinearModel
 from skvae.likelihoods import Bernoulli, ByColumns, Categorical, Gaussian, Poisson
+from skvae.linear._columns import LinearColumns
+from skvae.linear._model import LinearModel
 
 
 def started(likelihood, X, n_components=2, **params):

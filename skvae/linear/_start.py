@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from skvae._linear_columns import LinearColumns
-from skvae._linear_model import LinearModel, LinearWeights, factor_analysis
+from skvae.linear._columns import LinearColumns
+from skvae.linear._model import LinearModel, LinearWeights, factor_analysis
 
 Floats = NDArray[np.float64]
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from skvae._linear_model import LinearWeights
+from skvae.linear._model import LinearWeights
 
 Floats = NDArray[np.float64]
 Places = NDArray[np.intp]

@@ -10,7 +10,7 @@ from sklearn.decomposition import PCA, FactorAnalysis
 from sklearn.exceptions import ConvergenceWarning
 
 from skvae import BalancedVAE
-from skvae._start import linear_start
+from skvae.linear._start import linear_start
 
 
 def standardized(load):
