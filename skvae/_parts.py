@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
 
-from skvae._mixture import likelihood_of
 from skvae._sklearn_compat import validate_parameter_constraints
 from skvae.balance import (
     POLICIES,
@@ -23,6 +22,7 @@ from skvae.balance import (
 from skvae.data._columns import Columns
 from skvae.divergences import DIVERGENCES, KL, Divergence
 from skvae.likelihoods import Likelihood
+from skvae.likelihoods._resolve import likelihood_of
 from skvae.networks import MLP, NETWORKS, Network
 
 if TYPE_CHECKING:

@@ -16,7 +16,6 @@ from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skvae._collapse import warn_after_fit, warn_before_fit
-from skvae._mixture import located
 from skvae._parts import torch_device
 from skvae._report import Report
 from skvae._sklearn_compat import (
@@ -32,6 +31,7 @@ from skvae.balance import POLICIES, BalancePolicy
 from skvae.data._columns import UNKNOWN, Columns, container_of, holds_numbers_alone
 from skvae.divergences import DIVERGENCES, Divergence
 from skvae.likelihoods import LIKELIHOODS, Likelihood
+from skvae.likelihoods._resolve import located
 from skvae.networks import ACTIVATIONS, Network
 
 

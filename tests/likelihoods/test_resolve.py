@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 
 from skvae import BalancedVAE
-from skvae._mixture import likelihood_of, located
 from skvae.data._columns import Columns
 from skvae.likelihoods import Bernoulli, ByColumns, Categorical, Gaussian, Poisson
+from skvae.likelihoods._resolve import likelihood_of, located
 
 FRAME = pd.DataFrame(
     {
