@@ -9,9 +9,9 @@ import torch
 from numpy.typing import NDArray
 
 from skvae import training
-from skvae._parts import Parts
 from skvae.data._columns import Columns
 from skvae.data._scaling import Table
+from skvae.model._spec import Parts
 
 
 def attributes_of(

@@ -29,8 +29,8 @@ from skvae.likelihoods import Gaussian
 from skvae.linear._model import LinearModel
 
 if TYPE_CHECKING:
-    from skvae._parts import Parts
     from skvae.balance import Sizes
+    from skvae.model._spec import Parts
 
 Floats = NDArray[np.floating]
 

@@ -15,7 +15,6 @@ from skvae import training
 from skvae._attributes import attributes_of, number
 from skvae._history import in_units_of_x, joined
 from skvae._null_model import NullModel
-from skvae._parts import Parts, fixed_variance, torch_device
 from skvae._planning import held_out, plan
 from skvae._training_rows import (
     columns_with_gaps,
@@ -29,6 +28,7 @@ from skvae.data._columns import Columns
 from skvae.data._scaling import Table, has_gaps
 from skvae.linear._model import LinearWeights
 from skvae.linear._start import LinearStarts
+from skvae.model._spec import Parts, fixed_variance, torch_device
 
 # Rows decoded to report on the training rows, so that a large table gets fewer nodes.
 _REPORTED_ROWS = 2**16

@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 
 from skvae._inference import Floats, Model
-from skvae._module import Sample
-from skvae.training._evaluate import chunks
+from skvae.model._evaluate import chunks
+from skvae.model._module import Sample
 
 
 @torch.no_grad()

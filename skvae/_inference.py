@@ -12,10 +12,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from skvae._module import Module, Sample
 from skvae.data._scaling import Table
 from skvae.divergences._posterior import FullPosterior, Posterior, log_prior
-from skvae.training._evaluate import chunks, quadrature
+from skvae.model._evaluate import chunks, quadrature
+from skvae.model._module import Module, Sample
 from skvae.training._flat import views
 
 Floats = NDArray[np.floating]

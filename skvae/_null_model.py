@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from skvae._inference import Floats, Model
-from skvae._parts import fixed_variance
 from skvae.data._scaling import Table, slices
 from skvae.likelihoods import Likelihood
+from skvae.model._spec import fixed_variance
 
 
 @dataclass(frozen=True)

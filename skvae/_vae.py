@@ -16,7 +16,6 @@ from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skvae._collapse import warn_after_fit, warn_before_fit
-from skvae._parts import torch_device
 from skvae._report import Report
 from skvae._sklearn_compat import (
     CallbackSupportMixin,
@@ -32,6 +31,7 @@ from skvae.data._columns import UNKNOWN, Columns, container_of, holds_numbers_al
 from skvae.divergences import DIVERGENCES, Divergence
 from skvae.likelihoods import LIKELIHOODS, Likelihood
 from skvae.likelihoods._resolve import located
+from skvae.model._spec import torch_device
 from skvae.networks import ACTIVATIONS, Network
 
 

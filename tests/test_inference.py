@@ -309,7 +309,7 @@ def test_chunks_of_the_evaluation_do_not_matter(monkeypatch, early_stopping):
     def tiny(n_rows, cells_per_row):
         return [slice(start, start + 7) for start in range(0, n_rows, 7)]
 
-    monkeypatch.setattr("skvae.training._evaluate.chunks", tiny)
+    monkeypatch.setattr("skvae.model._evaluate.chunks", tiny)
     pieces = np.hstack([getattr(vae.fit(X), name) for name in names])
     assert_allclose(pieces, whole, rtol=1e-12)
 
@@ -455,7 +455,7 @@ def test_quadrature_integrates_a_quadratic_form():
 @pytest.mark.filterwarnings("ignore::skvae.exceptions.PosteriorCollapseWarning")
 @pytest.mark.parametrize("method", ["score_samples", "log_likelihood", "transform"])
 def test_memory_is_bounded_by_the_widest_layer(method, monkeypatch):
-    from skvae._module import Module
+    from skvae.model._module import Module
 
     X = np.random.RandomState(0).standard_normal((3000, 2))
     vae = BalancedVAE(1, hidden_layer_sizes=(256,), max_iter=2, tol=1e3).fit(X[:60])

@@ -198,8 +198,8 @@ def test_beta_lowers_the_rate_and_raises_the_error():
 def test_beta_changes_the_gradient_of_the_encoder():
     import torch
 
-    from skvae._module import Module
     from skvae.balance import Sizes
+    from skvae.model._module import Module
     from skvae.training import Batch, Differentiator, init
 
     module = Module(MLP((4,)), Gaussian(), KL(), N_FEATURES, 2)

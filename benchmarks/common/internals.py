@@ -6,10 +6,10 @@ import numpy as np
 import torch
 
 from skvae import training
-from skvae._module import Module
 from skvae.balance import RunningAverage, Sizes
 from skvae.divergences import KL
 from skvae.likelihoods import Gaussian
+from skvae.model._module import Module
 from skvae.networks import MLP
 
 

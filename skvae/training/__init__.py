@@ -1,7 +1,7 @@
 """Training: plain functions on tensors, and the only epoch loop of the package."""
 
-from skvae.training._calibration import Calibration
-from skvae.training._evaluate import Evaluation, Rows, evaluate, quadrature
+from skvae.model._calibration import Calibration
+from skvae.model._evaluate import Evaluation, Rows, evaluate, quadrature
 from skvae.training._flat import flatten, views
 from skvae.training._plan import Plan
 from skvae.training._schedules import SCHEDULES

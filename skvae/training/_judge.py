@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from skvae._module import Module
 from skvae.balance._base import BalancePolicy
-from skvae.training._evaluate import Rows, evaluate, quadrature
+from skvae.model._evaluate import Rows, evaluate, quadrature
+from skvae.model._module import Module
 from skvae.training._flat import Flat
 from skvae.training._plan import Plan, noise_of
 from skvae.training._replicas import Reached

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from skvae._module import Module
 from skvae.balance._base import BalancePolicy, Sizes, map_state
 from skvae.linear._model import LinearWeights
+from skvae.model._module import Module
 from skvae.training._flat import flatten, views
 
 

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from skvae._module import Module
 from skvae.balance._base import BalancePolicy, Terms, map_state
 from skvae.divergences._posterior import POSTERIORS, Reparameterised
+from skvae.model._module import Module
 from skvae.networks._base import Weights
 
 

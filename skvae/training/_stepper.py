@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from skvae._module import Module
 from skvae.balance._base import BalancePolicy
-from skvae.training._evaluate import Rows
+from skvae.model._evaluate import Rows
+from skvae.model._module import Module
 from skvae.training._flat import Flat
 from skvae.training._plan import Plan
 from skvae.training._state import TrainingState

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skvae._module import Module
 from skvae.balance._base import BalancePolicy, pool
+from skvae.model._module import Module
 from skvae.training._captured import CapturedStepper
 from skvae.training._judge import Judge
 from skvae.training._plan import Plan, steps_of

@@ -1,10 +1,10 @@
 import pytest
 import torch
 
-from skvae._module import Module
 from skvae.balance import Sizes, Terms
 from skvae.divergences import KL
 from skvae.likelihoods import Gaussian
+from skvae.model._module import Module
 from skvae.networks import MLP
 from skvae.training import Batch, Differentiator
 

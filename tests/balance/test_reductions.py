@@ -6,10 +6,10 @@ import torch
 from torch.nn import functional
 
 from skvae import BalancedVAE
-from skvae._module import Module
 from skvae.balance import Constant, beta_from_loss, loss_from_beta
 from skvae.divergences import KL
 from skvae.likelihoods import Bernoulli
+from skvae.model._module import Module
 from skvae.networks import MLP
 from skvae.training import views
 

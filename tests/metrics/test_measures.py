@@ -93,7 +93,7 @@ def test_weights_that_are_all_zero(fitted, X, name):
 
 
 def test_rows_are_encoded_when_needed_and_once(fitted, X, monkeypatch):
-    from skvae._module import Module
+    from skvae.model._module import Module
 
     n_calls, encode = [0], Module.encode
 

@@ -3,11 +3,11 @@ from dataclasses import dataclass
 import pytest
 import torch
 
-from skvae._module import Module
 from skvae.balance import Sizes
 from skvae.divergences import KL
 from skvae.likelihoods import LIKELIHOODS
 from skvae.linear._model import LinearModel
+from skvae.model._module import Module
 from skvae.networks import MLP
 from skvae.training import Calibration, Plan, Rows, Task, init, train
 

@@ -2,11 +2,11 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from skvae._module import Module
 from skvae.balance import POLICIES, Constant, Linear, RunningAverage
 from skvae.balance._base import Sizes, tensors_of
 from skvae.divergences import KL
 from skvae.likelihoods import Bernoulli, ByColumns, Categorical, Gaussian
+from skvae.model._module import Module
 from skvae.networks import MLP
 from skvae.training import Rows, init
 from skvae.training._captured import CapturedStepper

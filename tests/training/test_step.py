@@ -1,10 +1,10 @@
 import pytest
 import torch
 
-from skvae._module import Module
 from skvae.balance import POLICIES, Linear, Sizes
 from skvae.divergences import DIVERGENCES, KL
 from skvae.likelihoods import LIKELIHOODS
+from skvae.model._module import Module
 from skvae.networks import MLP
 from skvae.training import Batch, Differentiator
 from skvae.training._flat import Flat, flatten

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from skvae.balance._base import pool
-from skvae.training._drawing import drawn_together
-from skvae.training._evaluate import Rows, chunks
+from skvae.model._evaluate import Rows, chunks
+from skvae.model._shrinkage import drawn_together
 
 # The held-out error of a feature counts against its share of the common level as so
 # many rows: few enough to see a feature that fails on new rows, enough not to believe

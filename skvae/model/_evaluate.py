@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skvae._module import Module
+from skvae.model._module import Module
 from skvae.networks._base import Weights
 
 

@@ -15,7 +15,7 @@ FLOOR = torch.full((N_FEATURES,), 1e-6, dtype=torch.float64)
 @pytest.fixture(autouse=True)
 def are_not_drawn_together(monkeypatch):
     """That has its own tests, in test_drawing.py."""
-    monkeypatch.setattr("skvae.training._drawing._POWERS", (0.0,))
+    monkeypatch.setattr("skvae.model._shrinkage._POWERS", (0.0,))
 
 
 scopes = pytest.mark.parametrize("scope", ["shared", "feature"])

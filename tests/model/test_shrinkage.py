@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from skvae.training._drawing import drawn_together
+from skvae.model._shrinkage import drawn_together
 
 TOTAL = torch.tensor([1.0, 4.0, 0.25, 1.0, 1.0, 9.0], dtype=torch.float64)
 KNOWN = TOTAL * torch.tensor([0.9, 0.5, 0.2, 0.01, 0.003, 0.0005], dtype=torch.float64)

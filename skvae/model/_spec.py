@@ -28,7 +28,7 @@ from skvae.networks import MLP, NETWORKS, Network
 if TYPE_CHECKING:
     import torch
 
-    from skvae._module import Module
+    from skvae.model._module import Module
 
 
 # The default policy moves a variance where there is one, and otherwise weighs by beta.
@@ -95,7 +95,7 @@ class Parts(NamedTuple):
 
     def module(self, n_features: int, n_components: int) -> Module:
         """Module that the parts make up."""
-        from skvae._module import Module
+        from skvae.model._module import Module
 
         return Module(
             self.network,

@@ -3,10 +3,10 @@ import pickle
 import pytest
 import torch
 
-from skvae._module import Module
 from skvae.balance import POLICIES, Constant, LearnedVariance, OptimalVariance, Sizes
 from skvae.divergences import DIVERGENCES, KL, Draws, ImportanceWeighted
 from skvae.likelihoods import LIKELIHOODS, Gaussian
+from skvae.model._module import Module
 from skvae.networks import MLP
 from skvae.training import Batch, Differentiator
 

@@ -1,0 +1,1 @@
+"""Encoder, decoder and prior as functions of weights."""
