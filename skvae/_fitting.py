@@ -12,9 +12,7 @@ from sklearn.utils import check_random_state
 from torch import Tensor
 
 from skvae import training
-from skvae._attributes import attributes_of, number
 from skvae._history import in_units_of_x, joined
-from skvae._null_model import NullModel
 from skvae._planning import held_out, plan
 from skvae._training_rows import (
     columns_with_gaps,
@@ -26,6 +24,8 @@ from skvae.balance._base import Sizes
 from skvae.data._canonical import canonical_rows
 from skvae.data._columns import Columns
 from skvae.data._scaling import Table, has_gaps
+from skvae.fitted._fitted import attributes_of, number
+from skvae.fitted._null_model import NullModel
 from skvae.linear._model import LinearWeights
 from skvae.linear._start import LinearStarts
 from skvae.model._spec import Parts, fixed_variance, torch_device

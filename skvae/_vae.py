@@ -15,7 +15,6 @@ from sklearn.utils import check_array, check_random_state
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skvae._collapse import warn_after_fit, warn_before_fit
 from skvae._report import Report
 from skvae._sklearn_compat import (
     CallbackSupportMixin,
@@ -29,6 +28,7 @@ from skvae._sklearn_compat import (
 from skvae.balance import POLICIES, BalancePolicy
 from skvae.data._columns import UNKNOWN, Columns, container_of, holds_numbers_alone
 from skvae.divergences import DIVERGENCES, Divergence
+from skvae.fitted._collapse import warn_after_fit, warn_before_fit
 from skvae.likelihoods import LIKELIHOODS, Likelihood
 from skvae.likelihoods._resolve import located
 from skvae.model._spec import torch_device
@@ -511,7 +511,7 @@ class BalancedVAE(
         """The trained model in a precision."""
         import torch
 
-        from skvae._inference import Model
+        from skvae.fitted._inference import Model
 
         return Model(
             module=self._parts.module(self.n_features_in_, self.n_components_),
@@ -743,7 +743,7 @@ class BalancedVAE(
         >>> bool(np.isfinite(vae.impute(X)).all())
         True
         """
-        from skvae import _imputation
+        from skvae.fitted import _imputation
 
         index = X.index if container_of(X) == "pandas" else None
         X = self._rows(X)

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from skvae._pipeline import model_and_rows
 from skvae._vae import BalancedVAE
+from skvae.fitted._pipeline import model_and_rows
 
 
 class Seen(NamedTuple):

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from skvae._collapse import collapsed, subsample
-from skvae._pipeline import model_and_rows
 from skvae._sklearn_compat import check_sample_weight
+from skvae.fitted._collapse import collapsed, subsample
+from skvae.fitted._pipeline import model_and_rows
 from skvae.likelihoods import Gaussian
 from skvae.linear._model import LinearModel
 from skvae.metrics._diagnostics import (

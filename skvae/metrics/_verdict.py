@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from skvae._collapse import has_collapsed, remedy
+from skvae.fitted._collapse import has_collapsed, remedy
 
 # Deviation from the variance law that hints at a fit that is not done.
 _MAX_DEVIATION = 0.2

@@ -14,7 +14,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skvae._inference import Scored
+from skvae.fitted._inference import Scored
 from skvae.metrics import _measures as measures
 from skvae.metrics._measures import Seen, seen_by
 

@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from skvae._inference import Floats, Model
 from skvae.data._scaling import Table, slices
+from skvae.fitted._inference import Floats, Model
 from skvae.likelihoods import Likelihood
 from skvae.model._spec import fixed_variance
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from skvae._inference import Floats, Model
+from skvae.fitted._inference import Floats, Model
 from skvae.model._evaluate import chunks
 from skvae.model._module import Sample
 

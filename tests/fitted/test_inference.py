@@ -293,7 +293,7 @@ def test_chunks_do_not_matter(vae, method, monkeypatch):
         n_chunks[0] += -(-n_rows // 7)
         return [slice(start, start + 7) for start in range(0, n_rows, 7)]
 
-    monkeypatch.setattr("skvae._inference.chunks", tiny)
+    monkeypatch.setattr("skvae.fitted._inference.chunks", tiny)
     found = ROW_METHODS[method](vae, X)
     assert n_chunks[0] >= 26
     assert_allclose(found, whole, rtol=1e-12, atol=1e-12)
@@ -417,7 +417,7 @@ def test_seed_of_sample(vae):
 
 def test_chunks_of_a_sample_have_noise_of_their_own(vae, monkeypatch):
     monkeypatch.setattr(
-        "skvae._inference.chunks",
+        "skvae.fitted._inference.chunks",
         lambda n_rows, _: [slice(start, start + 1) for start in range(n_rows)],
     )
     sample = vae.sample(200, random_state=0)

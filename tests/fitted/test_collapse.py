@@ -9,7 +9,6 @@ from numpy.testing import assert_array_equal
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_wine
 
 from skvae import BalancedVAE
-from skvae._collapse import collapsed, linear_bound, subsample
 from skvae.balance import (
     POLICIES,
     BalancePolicy,
@@ -27,6 +26,7 @@ from skvae.balance import (
 )
 from skvae.divergences import MMD
 from skvae.exceptions import PosteriorCollapseWarning
+from skvae.fitted._collapse import collapsed, linear_bound, subsample
 from skvae.likelihoods import Gaussian
 from skvae.linear._model import LinearModel
 
