@@ -65,7 +65,7 @@ def _collapse(vae: Any, X: ArrayLike, sample_weight: ArrayLike | None) -> float:
     :math:`\theta = \beta \sigma^2`. A variance that is moved ends, without latents, at
     that of the columns.
     """
-    from skvae._training_rows import linear_rows
+    from skvae.fit._rows import linear_rows
 
     if getattr(vae.balance, "source", "auto") != "validation":
         # All rows count.

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import clone
 
-from skvae._report import Report
 from skvae._sklearn_compat import with_callbacks, without_callbacks
+from skvae.fit._progress import Report
 
 
 def fit_betas(

@@ -15,7 +15,6 @@ from sklearn.utils import check_array, check_random_state
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skvae._report import Report
 from skvae._sklearn_compat import (
     CallbackSupportMixin,
     Interval,
@@ -28,6 +27,7 @@ from skvae._sklearn_compat import (
 from skvae.balance import POLICIES, BalancePolicy
 from skvae.data._columns import UNKNOWN, Columns, container_of, holds_numbers_alone
 from skvae.divergences import DIVERGENCES, Divergence
+from skvae.fit._progress import Report
 from skvae.fitted._collapse import warn_after_fit, warn_before_fit
 from skvae.likelihoods import LIKELIHOODS, Likelihood
 from skvae.likelihoods._resolve import located
@@ -408,7 +408,7 @@ class BalancedVAE(
 
     def _fitting(self, X, sample_weight, goes_on, is_partial=False, betas=None):
         """Check a table and prepare to train on it."""
-        from skvae._fitting import Fitting
+        from skvae.fit._fit import Fitting
 
         goes_on = goes_on and hasattr(self, "_state")
         columns = self._columns if goes_on else None

@@ -193,8 +193,8 @@ def test_weights_are_repetition_and_order_is_nothing(batch_size):
 
 def test_betas_together_are_each_alone():
     """Replicas of several betas, each with two candidates."""
-    from skvae._fitting import Fitting
     from skvae.data._columns import Columns
+    from skvae.fit._fit import Fitting
 
     def fitted(betas):
         vae = BalancedVAE(3, precision="float64", **SHORT)

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-import skvae._fitting
+import skvae.fit._fit
 from skvae import BalancedVAE
 from skvae.divergences import ImportanceWeighted
 from skvae.likelihoods import Categorical
@@ -181,7 +181,7 @@ def test_mask_of_what_is_all_there_changes_nothing(table, monkeypatch):
     params = {**SMALL, "precision": "float64"}
     plain = BalancedVAE(2, **params).fit(frame)
     assert plain._model(np.float64).seen(plain._rows(frame))[1] is None
-    monkeypatch.setattr(skvae._fitting, "has_gaps", lambda X: True)
+    monkeypatch.setattr(skvae.fit._fit, "has_gaps", lambda X: True)
     masked = BalancedVAE(2, **params).fit(frame)
     # Sums of other shapes are rounded in another way.
     assert_allclose(masked.transform(frame), plain.transform(frame), atol=1e-8)

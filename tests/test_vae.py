@@ -13,7 +13,6 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
 from skvae import BalancedVAE, _planning
-from skvae._report import Report
 from skvae.balance import (
     POLICIES,
     Constant,
@@ -25,6 +24,7 @@ from skvae.balance import (
 from skvae.data._canonical import canonical_rows
 from skvae.divergences import KL
 from skvae.exceptions import PosteriorCollapseWarning
+from skvae.fit._progress import Report
 from skvae.likelihoods import Bernoulli, Gaussian
 from skvae.networks import MLP
 
@@ -79,7 +79,7 @@ def n_steps(monkeypatch):
 @pytest.fixture
 def one_step_an_epoch(monkeypatch):
     """Epochs that cost next to nothing, where their number is what matters."""
-    monkeypatch.setattr("skvae._planning._MIN_STEPS_PER_EPOCH", 1)
+    monkeypatch.setattr("skvae.fit._plan._MIN_STEPS_PER_EPOCH", 1)
 
 
 # --- fitted attributes ---------------------------------------------------------------

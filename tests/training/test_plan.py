@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from skvae import BalancedVAE
-from skvae._planning import plan
 from skvae.divergences import KL, ImportanceWeighted
+from skvae.fit._plan import plan
 from skvae.training._plan import noise_of
 
 

@@ -12,18 +12,18 @@ from sklearn.utils import check_random_state
 from torch import Tensor
 
 from skvae import training
-from skvae._history import in_units_of_x, joined
-from skvae._planning import held_out, plan
-from skvae._training_rows import (
+from skvae.balance._base import Sizes
+from skvae.data._canonical import canonical_rows
+from skvae.data._columns import Columns
+from skvae.data._scaling import Table, has_gaps
+from skvae.fit._history import in_units_of_x, joined
+from skvae.fit._plan import held_out, plan
+from skvae.fit._rows import (
     columns_with_gaps,
     linear_rows,
     of_columns,
     training_rows,
 )
-from skvae.balance._base import Sizes
-from skvae.data._canonical import canonical_rows
-from skvae.data._columns import Columns
-from skvae.data._scaling import Table, has_gaps
 from skvae.fitted._fitted import attributes_of, number
 from skvae.fitted._null_model import NullModel
 from skvae.linear._model import LinearWeights

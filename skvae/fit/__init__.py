@@ -1,0 +1,1 @@
+"""One fit: from a table to a fitted model."""
