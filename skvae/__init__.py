@@ -1,8 +1,8 @@
 """Variational autoencoders for tables, as scikit-learn estimators."""
 
-from skvae._path import beta_path
 from skvae._vae import BalancedVAE
 from skvae._vae_cv import BalancedVAECV
+from skvae.path._path import beta_path
 
 __version__ = "0.1.0.dev0"
 

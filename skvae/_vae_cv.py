@@ -5,9 +5,6 @@ from numbers import Integral
 
 from sklearn.utils import indexable
 
-from skvae._cv_results import chosen, results_of
-from skvae._cv_routing import CVRouting
-from skvae._path import beta_path
 from skvae._sklearn_compat import (
     Interval,
     StrOptions,
@@ -18,6 +15,9 @@ from skvae._sklearn_compat import (
 )
 from skvae._vae import BalancedVAE, _all_or_nothing
 from skvae.exceptions import PosteriorCollapseWarning
+from skvae.path._cv_results import chosen, results_of
+from skvae.path._cv_routing import CVRouting
+from skvae.path._path import beta_path
 
 
 class BalancedVAECV(CVRouting, BalancedVAE):

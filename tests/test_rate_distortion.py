@@ -7,10 +7,10 @@ import pytest
 from numpy.testing import assert_allclose
 
 from skvae import BalancedVAE
-from skvae._runs import fit_betas
 from skvae.likelihoods import Gaussian
 from skvae.linear._model import LinearModel
 from skvae.networks import MLP
+from skvae.path._runs import fit_betas
 
 SPECTRA = {
     "six": ([4.0, 2.0, 1.0, 0.5, 0.25, 0.25], [0.1, 0.3, 0.6, 0.8, 1.5, 3.0]),

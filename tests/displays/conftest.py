@@ -31,7 +31,7 @@ def vae(frame):
 @pytest.fixture(scope="module")
 def models(frame):
     """Linear models at four betas."""
-    from skvae._runs import fit_betas
+    from skvae.path._runs import fit_betas
 
     settings = {"balance": "constant", "hidden_layer_sizes": (), "max_iter": 10}
     base = BalancedVAE(13, early_stopping=False, random_state=0, tol=1e3, **settings)

@@ -9,8 +9,8 @@ from sklearn.utils.metadata_routing import (
 )
 from sklearn.utils.parallel import Parallel, delayed
 
-from skvae._cv_results import scores_of, takes_weights
 from skvae._sklearn_compat import _check_method_params, _routing_enabled, rows_of
+from skvae.path._cv_results import scores_of, takes_weights
 
 
 class CVRouting:

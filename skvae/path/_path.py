@@ -13,8 +13,6 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import indexable
 from sklearn.utils.parallel import Parallel, delayed
 
-from skvae._beta_grid import beta_grid
-from skvae._runs import fit_betas
 from skvae._sklearn_compat import (
     Interval,
     check_sample_weight,
@@ -22,6 +20,8 @@ from skvae._sklearn_compat import (
     validate_parameter_constraints,
 )
 from skvae._vae import BalancedVAE
+from skvae.path._beta_grid import beta_grid
+from skvae.path._runs import fit_betas
 
 Floats = NDArray[np.float64]
 

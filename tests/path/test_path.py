@@ -16,14 +16,14 @@ from sklearn.model_selection import (
 )
 
 from skvae import BalancedVAE, beta_path
-from skvae._path import BetaPath
-from skvae._runs import fit_betas
 from skvae.balance import LearnedVariance, RunningAverage
 from skvae.displays import RateDistortionDisplay
 from skvae.likelihoods import Gaussian
 from skvae.linear._model import LinearModel
 from skvae.metrics import rate_distortion_scoring
 from skvae.networks import MLP
+from skvae.path._path import BetaPath
+from skvae.path._runs import fit_betas
 
 X = load_breast_cancer().data[:, :8]
 FOLDS = KFold(3, shuffle=True, random_state=0)
@@ -226,7 +226,7 @@ def first_of_grid(rows, sample_weight=None, **params):
 
 def grid_of(rows, sample_weight=None, **params):
     """Betas that a path takes by default."""
-    from skvae._beta_grid import beta_grid
+    from skvae.path._beta_grid import beta_grid
 
     return beta_grid(BalancedVAE(**params), rows, sample_weight, 20)
 

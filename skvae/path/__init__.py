@@ -1,0 +1,1 @@
+"""Many fits: a path of betas, and folds."""
