@@ -8,8 +8,8 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
-from skvae._sklearn_scorer import BaseScorer
 from skvae.metrics import _measures as measures
+from skvae.metrics._base_scorer import BaseScorer
 from skvae.metrics._measures import seen_by
 
 
