@@ -19,7 +19,7 @@ from skvae.displays._axes import (
 from skvae.displays._linear_reference import linear_models
 from skvae.displays._model import seen_by_model
 from skvae.displays._search_results import scores_of, settings_over_beta
-from skvae.model_selection import knee_of
+from skvae.model_selection._rules import knee_of
 
 Floats = NDArray[np.floating]
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from skvae._candidates import Candidates
+from skvae.model_selection._candidates import Candidates
 
 RESULTS = {
     "mean_test_elbo": np.array([-3.0, -2.0]),

@@ -12,17 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skvae._candidates import Candidates
+from skvae.model_selection._candidates import Candidates
 
 Floats = NDArray[np.float64]
-
-__all__ = [
-    "RefitRule",
-    "knee",
-    "one_standard_error",
-    "target_distortion",
-    "target_rate",
-]
 
 
 @dataclass(frozen=True, repr=False)
