@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skvae._optional import import_optional_dependency
+from skvae.displays._optional import import_optional_dependency
 
 # Seen on white and on black, unlike a colour of the style that is in force.
 NEUTRAL = "0.5"

@@ -30,7 +30,7 @@ def import_optional_dependency(name: str, *, needed_by: str) -> ModuleType:
 
     Examples
     --------
-    >>> from skvae._optional import import_optional_dependency
+    >>> from skvae.displays._optional import import_optional_dependency
     >>> import_optional_dependency("json.decoder", needed_by="This example").__name__
     'json.decoder'
     """
