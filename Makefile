@@ -35,7 +35,7 @@ test-matrix: ## run the scikit-learn contract on every supported version
 	@$(MAKE) --keep-going $(MATRIX:%=test-sklearn-%)
 
 test-sklearn-%: .venvs/sklearn-%/.installed
-	$(PYTEST_ENV) .venvs/sklearn-$*/bin/$(PYTEST) tests/test_common.py tests/test_native.py
+	$(PYTEST_ENV) .venvs/sklearn-$*/bin/$(PYTEST) tests/promises/test_common.py tests/promises/test_native.py
 
 test-lowest: .venvs/lowest/.installed ## run the tests on the lower bound of every dependency
 	$(PYTEST_ENV) .venvs/lowest/bin/$(PYTEST)

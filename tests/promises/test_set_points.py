@@ -16,7 +16,7 @@ from skvae.linear._model import LinearModel
 from skvae.networks import MLP
 
 SPECTRA = {
-    # With the numbers that tests/test_exact.py has.
+    # With the numbers that tests/promises/test_exact.py has.
     "six": np.array([4.0, 2.0, 1.0, 0.5, 0.25, 0.25]),
     "eight": np.array([3.0, 1.5, 0.9, 0.6, 0.3, 0.2, 0.1, 0.05]),
 }
