@@ -1,8 +1,7 @@
-"""The architecture, read from the imports: who may know whom."""
+"""The architecture, read from the imports: who may import whom."""
 
 import ast
 import functools
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,9 +9,51 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1] / "skvae"
 FAMILIES = ("balance", "divergences", "likelihoods", "networks")
-MAX_LINES = 400
+MAX_LINES, MAX_ROOT_FILES = 400, 7
 # Most of it are docstrings.
 LONGER_FILES = {"skvae._vae", "skvae.likelihoods._base"}
+
+# Who may import whom, from the bottom to the top. A kind is a folder, or a file of the
+# root; the files that everybody may import are the "ground".
+GROUND = ("exceptions", "_sklearn_compat", "_tensors", "_torch_compat")
+CLOSED_FORM = ("ground", "data", "linear")
+FORMULA = (*CLOSED_FORM, "base", "member", "family")
+MAY_IMPORT = {
+    "ground": (),
+    "data": ("ground", "data"),
+    "linear": ("ground", "linear"),
+    "base": (*CLOSED_FORM, "base"),
+    "member": (*CLOSED_FORM, "base", "member"),
+    "family": ("base", "member"),
+    "model": (*FORMULA, "model"),
+    "training": (*CLOSED_FORM, "base", "model", "training"),
+    "fitted": (*FORMULA, "model", "fitted"),
+    "fit": (*FORMULA, "model", "training", "fitted", "fit"),
+    "_vae": (*FORMULA, "model", "fitted", "fit"),
+    "path": (*FORMULA, "model", "fitted", "fit", "_vae", "path"),
+    "_vae_cv": ("ground", "data", "path", "_vae"),
+    "model_selection": ("ground", "model_selection"),
+    "metrics": (*FORMULA, "model", "fitted", "path", "metrics"),
+    "displays": (
+        *("ground", "data", "linear", "fitted", "_vae", "path"),
+        *("model_selection", "metrics", "displays"),
+    ),
+    "package": ("_vae", "_vae_cv", "path"),
+}
+
+
+def kind_of(module):
+    """Kind of a module in the table above, and its folder or file in the package."""
+    _, *parts = module.split(".")
+    if not parts:
+        return "package", ""
+    place = parts[0]
+    if place in GROUND:
+        return "ground", place
+    if place not in FAMILIES:
+        return (place if place in MAY_IMPORT else None), place
+    member = "base" if parts[-1] in {"_base", "_posterior"} else "member"
+    return "family" if len(parts) == 1 else member, place
 
 
 @dataclass
@@ -30,14 +71,19 @@ class Import:
         return f"{self.module}.{self.name}" if self.name else self.module
 
 
-def modules_of(root):
-    """Syntax tree of each module by its dotted name; a package has its own name."""
-    trees = {}
-    for path in sorted(root.rglob("*.py")):
-        parts = path.relative_to(root.parent).with_suffix("").parts
-        name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-        trees[name] = path, ast.parse(path.read_text(encoding="utf-8"))
-    return trees
+@dataclass(frozen=True)
+class Module:
+    """A module's syntax tree and its imports."""
+
+    tree: ast.Module
+    n_lines: int
+    imports: tuple[Import, ...]
+
+    @classmethod
+    def of(cls, code, name, is_package):
+        tree = ast.parse(code)
+        imports = tuple(imports_of(tree, name, is_package))
+        return cls(tree, len(code.splitlines()), imports)
 
 
 def imports_of(tree, module, is_package):
@@ -68,143 +114,75 @@ def imports_of(tree, module, is_package):
             for child in ast.iter_child_nodes(node):
                 yield from visit(child, inside, for_types)
 
-    return list(visit(tree, True, False))
+    return visit(tree, True, False)
 
 
-# Who may import whom, from the bottom to the top.
-FAMILY_KINDS = ("base", "member", "family")
-MAY_IMPORT = {
-    "compat": (),
-    "leaf": ("compat",),
-    "theory": ("theory",),
-    "base": ("compat", "theory", "base"),
-    "member": ("compat", "theory", "base", "member"),
-    "family": ("base", "member"),
-    "module": ("theory", "base"),
-    "training": ("theory", "base", "module", "training"),
-    "inference": ("base", "module", "training", "leaf"),
-    "start": ("theory",),
-    "mixture": ("compat", "leaf", "family"),
-    "parts": ("compat", "leaf", "family", "module", "mixture"),
-    "training_rows": ("leaf", "theory", "family", "training"),
-    "null_model": ("leaf", "family", "parts", "inference"),
-    "imputation": ("inference", "module", "training"),
-    "planning": ("base", "training"),
-    "attributes": ("leaf", "parts", "training"),
-    "fitting": (
-        *("leaf", "theory", "start", "base", "parts", "planning", "training"),
-        *("attributes", "training_rows", "null_model"),
-    ),
-    "collapse": ("compat", "leaf", "theory", "family", "parts"),
-    "estimator": (
-        *("compat", "leaf", "family", "parts", "fitting", "collapse"),
-        *("inference", "imputation", "mixture"),
-    ),
-    "path": (
-        *("compat", "leaf", "theory", "family", "training_rows", "tools"),
-        *("estimator", "path"),
-    ),
-    "cv": ("compat", "leaf", "estimator", "path", "cv"),
-    "tools": ("compat", "leaf", "theory", "base", "family", "collapse", "tools"),
-    "displays": (
-        "compat",
-        "leaf",
-        "theory",
-        "tools",
-        "estimator",
-        "path",
-        "cv",
-        "displays",
-    ),
-    "package": ("estimator", "path", "cv"),
-}
-KINDS = {
-    "_sklearn_compat": "compat",
-    "_sklearn_scorer": "compat",
-    "_optional": "leaf",
-    "_candidates": "leaf",
-    "exceptions": "leaf",
-    "_collapse": "collapse",
-    "_cv_results": "leaf",
-    "_cv_routing": "cv",
-    "_linear_columns": "theory",
-    "_linear_model": "theory",
-    "_positions": "theory",
-    "_rows": "leaf",
-    "_columns": "leaf",
-    "_history": "leaf",
-    "_pipeline": "leaf",
-    "_mixture": "mixture",
-    "_training_rows": "training_rows",
-    "_null_model": "null_model",
-    "_imputation": "imputation",
-    "_table": "leaf",
-    "_module": "module",
-    "training": "training",
-    "_inference": "inference",
-    "_parts": "parts",
-    "_planning": "planning",
-    "_attributes": "attributes",
-    "_fitting": "fitting",
-    "_report": "leaf",
-    "_start": "start",
-    "_vae": "estimator",
-    "_beta_grid": "path",
-    "_runs": "path",
-    "_path": "path",
-    "_vae_cv": "cv",
-    "metrics": "tools",
-    "model_selection": "tools",
-    "displays": "displays",
-}
+@functools.cache
+def package():
+    """Module of each file of the package, by its path below the root."""
+    return {
+        path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
+        for path in sorted(ROOT.rglob("*.py"))
+    }
 
 
-def kind_of(module):
-    """What a module is in the table above, and its folder or file in the package."""
-    _, *parts = module.split(".")
-    if not parts:
-        return "package", ""
-    if parts[0] not in FAMILIES:
-        return KINDS.get(parts[0]), parts[0]
-    member = "base" if parts[-1] in {"_base", "_posterior"} else "member"
-    return "family" if len(parts) == 1 else member, parts[0]
+def name_of(file):
+    """Dotted name of a file's module; a package has its own name."""
+    parts = ["skvae", *file.removesuffix(".py").split("/")]
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def import_violations(root=ROOT):
+@functools.cache
+def parsed(file, code):
+    return Module.of(code, name_of(file), file.endswith("__init__.py"))
+
+
+def modules(file=None, code=""):
+    """All modules by their names; with `code` at the end of one file, or in a new one.
+
+    Files are parsed once in the whole run.
+    """
+    files = dict(package())
+    if file is not None:
+        files[file] = f"{files.get(file, '')}\n{code}\n"
+    return {name_of(name): parsed(name, text) for name, text in files.items()}
+
+
+def import_violations(modules):
     """Broken rules on who imports whom, as `module:line: message`."""
-    modules = modules_of(root)
-    for module, (path, tree) in modules.items():
-        kind, folder = kind_of(module)
+    family_kinds = {"base", "member", "family"}
+    for name, module in modules.items():
+        kind, folder = kind_of(name)
         if kind is None:
-            yield f"{module}: is of no kind; name one in KINDS"
+            yield f"{name}: is in no folder or file that MAY_IMPORT names"
             continue
-        for found in imports_of(tree, module, path.name == "__init__.py"):
-            where = f"{module}:{found.line}"
-            package, *_ = found.module.split(".")
-            if package == "sklearn":
+        for found in module.imports:
+            where = f"{name}:{found.line}"
+            origin, *_ = found.module.split(".")
+            if origin == "sklearn":
                 is_private = any(part[0] == "_" for part in found.target.split("."))
-                if is_private and kind != "compat":
+                if is_private and not name.endswith(("_compat", "._base_scorer")):
                     yield f"{where}: {found.target} is private to scikit-learn"
                 if kind == "training":
-                    yield f"{where}: training knows no scikit-learn"
-            if package != "skvae":
+                    yield f"{where}: training imports scikit-learn"
+            if origin != "skvae":
                 continue
             target = found.target if found.target in modules else found.module
             other_kind, other_folder = kind_of(target)
-            if f"{module}.".startswith(f"{target}."):
+            if f"{name}.".startswith(f"{target}."):
                 yield f"{where}: imports {target}, which it is in"
             elif other_kind not in MAY_IMPORT[kind]:
-                yield f"{where}: a {kind} imports {target}, a {other_kind}"
-            elif {kind, other_kind} <= {*FAMILY_KINDS} and folder != other_folder:
+                yield f"{where}: {kind} imports {target}, of {other_kind}"
+            elif {kind, other_kind} <= family_kinds and folder != other_folder:
                 yield f"{where}: a {kind} of {folder} imports {target}"
 
 
-def loop_violations(root=ROOT):
+def loop_violations(modules):
     """Loops over epochs outside the training folder."""
-    for module, (_, tree) in modules_of(root).items():
-        if module.startswith("skvae.training"):
+    for name, module in modules.items():
+        if name.startswith("skvae.training"):
             continue
-        for node in ast.walk(tree):
+        for node in ast.walk(module.tree):
             if isinstance(node, (ast.For, ast.AsyncFor, ast.comprehension)):
                 head = f"{ast.unparse(node.target)} in {ast.unparse(node.iter)}"
             elif isinstance(node, ast.While):
@@ -212,7 +190,7 @@ def loop_violations(root=ROOT):
             else:
                 continue
             if "epoch" in head or "max_iter" in head:
-                yield f"{module}: loops over epochs: {head}"
+                yield f"{name}: loops over epochs: {head}"
 
 
 FOR_TRAINING_ONLY = (
@@ -224,36 +202,36 @@ FOR_TRAINING_ONLY = (
 )
 
 
-def torch_violations(root=ROOT):
-    """CUDA graphs and distributed training outside the training folder."""
-    for module, (path, tree) in modules_of(root).items():
-        if module.startswith("skvae.training"):
-            continue
-        used = [
-            (found.line, found.target)
-            for found in imports_of(tree, module, path.name == "__init__.py")
-        ]
+def torch_violations(modules):
+    """CUDA graphs and distributed training outside training, private names anywhere."""
+    for name, module in modules.items():
+        used = [(found.line, found.target) for found in module.imports]
         used += [
             (node.lineno, ast.unparse(node))
-            for node in ast.walk(tree)
+            for node in ast.walk(module.tree)
             if isinstance(node, ast.Attribute)
         ]
-        for line, name in used:
-            if any(f"{name}.".startswith(f"{part}.") for part in FOR_TRAINING_ONLY):
-                yield f"{module}:{line}: {name} belongs into training"
+        for line, target in used:
+            is_fenced = any(
+                f"{target}.".startswith(f"{part}.") for part in FOR_TRAINING_ONLY
+            )
+            if is_fenced and not name.startswith("skvae.training"):
+                yield f"{name}:{line}: {target} belongs into training"
+            origin, *parts = target.split(".")
+            is_private = any(part[:1] == "_" for part in parts) or parts[:1] == ["ops"]
+            if origin == "torch" and is_private and name != "skvae._torch_compat":
+                yield f"{name}:{line}: {target} is private to torch"
 
 
-def loaded_by_the_package(root=ROOT):
+def loaded_by_the_package(modules):
     """Modules that `import skvae` loads, found by following module-level imports."""
-    modules = modules_of(root)
     loaded, waiting = set(), ["skvae"]
     while waiting:
-        module = waiting.pop()
-        if module in loaded or module not in modules:
+        name = waiting.pop()
+        if name in loaded or name not in modules:
             continue
-        loaded.add(module)
-        path, tree = modules[module]
-        for found in imports_of(tree, module, path.name == "__init__.py"):
+        loaded.add(name)
+        for found in modules[name].imports:
             if found.at_module_level and not found.for_types:
                 parts = found.target.split(".")
                 # A module is loaded after the packages that it is in.
@@ -261,24 +239,32 @@ def loaded_by_the_package(root=ROOT):
     return loaded
 
 
-def lightness_violations(root=ROOT):
+def lightness_violations(modules):
     """Module-level imports by which `import skvae` loads torch or what is optional."""
     heavy = {"torch", "pandas", "polars", "matplotlib"}
-    modules = modules_of(root)
-    for module in sorted(loaded_by_the_package(root)):
-        path, tree = modules[module]
-        for found in imports_of(tree, module, path.name == "__init__.py"):
+    for name in sorted(loaded_by_the_package(modules)):
+        for found in modules[name].imports:
             is_heavy = found.module.split(".")[0] in heavy
             if is_heavy and found.at_module_level and not found.for_types:
-                yield f"{module}:{found.line}: import skvae loads {found.module}"
+                yield f"{name}:{found.line}: import skvae loads {found.module}"
 
 
-def length_violations(root=ROOT):
+def length_violations(modules):
     """Files that have grown too long."""
-    for module, (path, _) in modules_of(root).items():
-        n_lines = len(path.read_text(encoding="utf-8").splitlines())
-        if n_lines >= MAX_LINES and module not in LONGER_FILES:
-            yield f"{module}: has {n_lines} lines, at most {MAX_LINES - 1} are allowed"
+    for name, module in modules.items():
+        if module.n_lines >= MAX_LINES and name not in LONGER_FILES:
+            yield f"{name}: {module.n_lines} lines, at most {MAX_LINES - 1} are allowed"
+
+
+def root_violations(modules):
+    """More files in the root of the package than a reader takes in at a glance."""
+    files = [name for name in modules if name.count(".") == 1]
+    single = [
+        name for name in files if not any(m.startswith(f"{name}.") for m in modules)
+    ]
+    # With the package's own file.
+    if len(single) + 1 > MAX_ROOT_FILES:
+        yield f"skvae: {len(single) + 1} files, at most {MAX_ROOT_FILES} are allowed"
 
 
 RULES = [
@@ -287,52 +273,52 @@ RULES = [
     torch_violations,
     lightness_violations,
     length_violations,
+    root_violations,
 ]
 
 
 @pytest.mark.parametrize("rule", RULES)
 def test_package_keeps_the_rule(rule):
-    assert list(rule()) == []
+    assert list(rule(modules())) == []
 
 
 def test_import_of_the_package_is_followed():
-    loaded = loaded_by_the_package()
+    loaded = loaded_by_the_package(modules())
     assert {"skvae._vae", "skvae.balance._linear", "skvae.networks._mlp"} <= loaded
     assert "skvae.training._train" not in loaded
 
 
 BREACHES = [
     # Upwards.
-    (import_violations, "_module.py", "import skvae._vae"),
-    (import_violations, "_module.py", "from skvae import training"),
-    (import_violations, "_module.py", "from skvae.training import Plan"),
-    (import_violations, "_module.py", "from skvae.balance import Constant"),
-    (import_violations, "_module.py", "from .networks._mlp import MLP"),
-    (import_violations, "_inference.py", "def f():\n    from . import _vae"),
-    (import_violations, "_rows.py", "from skvae.data._scaling import Table"),
+    (import_violations, "model/_module.py", "import skvae._vae"),
+    (import_violations, "model/_module.py", "from skvae import training"),
+    (import_violations, "model/_module.py", "from skvae.training import Plan"),
+    (import_violations, "fitted/_inference.py", "def f():\n    from skvae import _vae"),
+    (import_violations, "fitted/_inference.py", "from skvae.training import Plan"),
+    (import_violations, "fit/_fit.py", "from skvae.path._path import beta_path"),
+    (import_violations, "data/_canonical.py", "from skvae.linear._model import x"),
+    (import_violations, "linear/_model.py", "from skvae.balance._base import pool"),
     (import_violations, "balance/_base.py", "from skvae.model._module import Module"),
     (import_violations, "balance/_base.py", "from skvae.balance._linear import Linear"),
     (import_violations, "balance/_linear.py", "from skvae.balance import Constant"),
-    (import_violations, "networks/_mlp.py", "from skvae.data._scaling import Table"),
-    (
-        import_violations,
-        "training/_flat.py",
-        "from skvae.fitted._inference import Model",
-    ),
+    (import_violations, "networks/_mlp.py", "from skvae.model._spec import ModelSpec"),
+    (import_violations, "training/_flat.py", "from skvae.fitted._inference import M"),
     (import_violations, "training/_flat.py", "from skvae.networks._mlp import MLP"),
     (import_violations, "training/_flat.py", "from skvae.training import train"),
+    (import_violations, "path/_path.py", "from skvae.metrics import latent_report"),
     (import_violations, "_vae.py", "import skvae"),
+    (import_violations, "_vae.py", "from skvae.training import train"),
     (
         import_violations,
         "_sklearn_compat.py",
-        "from skvae.data._canonical import canonical_rows",
+        "from skvae.data._columns import Columns",
     ),
     (import_violations, "_new.py", "import numpy"),
     # Sideways.
     (import_violations, "balance/_linear.py", "from ..networks import MLP"),
     (import_violations, "balance/_linear.py", "import skvae.likelihoods._base"),
     (import_violations, "likelihoods/_base.py", "from skvae.balance._base import pool"),
-    # Private to scikit-learn, and scikit-learn where nobody should know it.
+    # Private to scikit-learn, and scikit-learn where it has no place.
     (import_violations, "_vae.py", "from sklearn.base import _fit_context"),
     (import_violations, "_vae.py", "from sklearn.utils._set_output import get_output"),
     (import_violations, "_vae.py", "def f():\n    import sklearn.utils._tags"),
@@ -340,18 +326,20 @@ BREACHES = [
     # Loops.
     (loop_violations, "_vae.py", "for epoch in range(3):\n    pass"),
     (loop_violations, "_vae.py", "def f(n_epochs):\n    [i for i in range(n_epochs)]"),
-    (loop_violations, "_module.py", "for step in range(self.max_iter):\n    pass"),
+    (loop_violations, "fit/_fit.py", "for step in range(self.max_iter):\n    pass"),
     (loop_violations, "balance/_linear.py", "while epoch < 3:\n    pass"),
     # Torch.
-    (torch_violations, "_module.py", "torch.cuda.graphs.graph()"),
-    (torch_violations, "_module.py", "torch.cuda.CUDAGraph()"),
+    (torch_violations, "model/_module.py", "torch.cuda.graphs.graph()"),
+    (torch_violations, "model/_module.py", "torch.cuda.CUDAGraph()"),
     (torch_violations, "_vae.py", "import torch.distributed as dist"),
     (torch_violations, "_vae.py", "from torch import distributed"),
-    (torch_violations, "_inference.py", "from torch.cuda import graphs"),
+    (torch_violations, "fitted/_inference.py", "from torch.cuda import graphs"),
+    (torch_violations, "training/_flat.py", "torch._fused_adamw_([])"),
+    (torch_violations, "networks/_mlp.py", "torch.ops.aten.silu_backward(x)"),
     # Weight.
     (lightness_violations, "_vae.py", "import torch"),
     (lightness_violations, "_vae.py", "import skvae.training"),
-    (lightness_violations, "_table.py", "import pandas as pd"),
+    (lightness_violations, "data/_columns.py", "import pandas as pd"),
     (
         lightness_violations,
         "balance/_base.py",
@@ -359,26 +347,29 @@ BREACHES = [
     ),
     (lightness_violations, "networks/_mlp.py", "class A:\n    import torch.nn"),
     # Length.
-    (length_violations, "_rows.py", "#\n" * MAX_LINES),
+    (length_violations, "data/_canonical.py", "#\n" * MAX_LINES),
+    (root_violations, "_utils.py", "import numpy"),
 ]
 
 
 @functools.cache
 def as_it_stands(rule):
-    return set(rule())
+    return set(rule(modules()))
 
 
-@pytest.mark.parametrize(("rule", "file", "code"), BREACHES)
-def test_rule_can_be_broken(rule, file, code, tmp_path):
-    copy = shutil.copytree(ROOT, tmp_path / "skvae")
-    with (copy / file).open("a", encoding="utf-8") as stream:
-        stream.write(f"\n{code}\n")
-    broken = set(rule(copy)) - as_it_stands(rule)
-    module = file.removesuffix(".py").replace("/", ".")
-    assert broken, "nobody noticed"
-    # Whose fault it is; what loads torch may do so through another module.
-    named = {message.split(":")[0] for message in broken}
-    assert named == {f"skvae.{module}"} or rule is lightness_violations
+@pytest.mark.parametrize("rule", RULES)
+def test_rule_can_be_broken(rule):
+    for broken_rule, file, code in BREACHES:
+        if broken_rule is not rule:
+            continue
+        broken = set(rule(modules(file, code))) - as_it_stands(rule)
+        assert broken, f"{rule.__name__} misses {code!r} in {file}"
+        # The module at fault; a breach that loads torch may do so through another one.
+        named = {message.split(":")[0] for message in broken}
+        assert named == {name_of(file)} or rule in {
+            lightness_violations,
+            root_violations,
+        }
 
 
 @pytest.mark.parametrize(
@@ -388,13 +379,9 @@ def test_rule_can_be_broken(rule, file, code, tmp_path):
         ("_vae.py", "from sklearn.utils import check_array"),
         ("balance/_linear.py", "if TYPE_CHECKING:\n    import torch"),
         ("balance/_linear.py", "from . import _base"),
-        ("likelihoods/_gaussian.py", "def f():\n    import torch.distributions"),
-        ("training/_train.py", "for epoch in range(3):\n    torch.cuda.graphs"),
-        ("_rows.py", "#\n" * 100),
+        ("training/_train.py", "for epoch in range(3):\n    pass"),
+        ("training/_train.py", "torch.cuda.graphs.graph()"),
     ],
 )
-def test_rules_allow_what_is_right(file, code, tmp_path):
-    copy = shutil.copytree(ROOT, tmp_path / "skvae")
-    with (copy / file).open("a", encoding="utf-8") as stream:
-        stream.write(f"\n{code}\n")
-    assert [message for rule in RULES for message in rule(copy)] == []
+def test_rules_let_good_code_pass(file, code):
+    assert [message for rule in RULES for message in rule(modules(file, code))] == []

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from skvae.data._rows import chunks
+
 # Interquartile range of the standard normal distribution.
 _NORMAL_RANGE = 1.3489795003921634
 
@@ -71,7 +73,7 @@ class Table:
         columns : ndarray of shape (n_features,) or bool, default=True
             Which columns, if any.
         """
-        parts = slices(len(index), X.shape[1])
+        parts = chunks(len(index), X.shape[1])
         first = X[index[0]]
         if has_gaps(X):
             # A column that is missing altogether is one that holds zeros.
@@ -157,19 +159,9 @@ def quartiles(
     return np.array(found)
 
 
-def slices(n_rows: int, n_features: int) -> list[slice]:
-    """Slices of rows that hold about a million cells each.
-
-    What is computed of a table is computed slice by slice, so that a large one is not
-    in memory twice.
-    """
-    size = max(1, 2**20 // n_features)
-    return [slice(start, start + size) for start in range(0, n_rows, size)]
-
-
 def has_gaps(X: NDArray[np.floating]) -> bool:
     """Whether a table has missing cells."""
-    return any(np.isnan(X[part]).any() for part in slices(*X.shape))
+    return any(np.isnan(X[part]).any() for part in chunks(*X.shape))
 
 
 def _weighted(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
+from skvae._torch_compat import clamp_backward
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -122,7 +124,7 @@ class Reparameterised(NamedTuple):
         to_mean = torch.addcmul(to_mean, to_kl, self.posterior.mean)
         to_raw = (to_scale * self.scale).addcmul_(to_kl, self.excess).mul_(0.5)
         # Beyond the bound the variance does not follow what the encoder gives.
-        to_raw = torch.ops.aten.hardtanh_backward(
+        to_raw = clamp_backward(
             to_raw, self.raw, -_LOG_VARIANCE_BOUND, _LOG_VARIANCE_BOUND
         )
         return torch.cat([to_mean, to_raw], dim=-1)

@@ -15,6 +15,7 @@ from skvae import training
 from skvae.balance._base import Sizes
 from skvae.data._canonical import canonical_rows
 from skvae.data._columns import Columns
+from skvae.data._rows import Rows
 from skvae.data._scaling import Table, has_gaps
 from skvae.fit._history import in_units_of_x, joined
 from skvae.fit._plan import held_out, plan
@@ -28,7 +29,10 @@ from skvae.fitted._fitted import attributes_of, number
 from skvae.fitted._null_model import NullModel
 from skvae.linear._model import LinearWeights
 from skvae.linear._start import LinearStarts
+from skvae.model._calibration import Calibration
+from skvae.model._evaluate import evaluate, quadrature
 from skvae.model._spec import Parts, fixed_variance, torch_device
+from skvae.model._weights import views
 
 # Rows decoded to report on the training rows, so that a large table gets fewer nodes.
 _REPORTED_ROWS = 2**16
@@ -153,7 +157,7 @@ class Fitting:
             if self.resumes and vae._variance.shape[1] > 1:
                 # No rows are held out now, but they once chose one for each feature.
                 scope = "feature"
-            self.calibration = training.Calibration.of(
+            self.calibration = Calibration.of(
                 scope,
                 self.state.floor,
                 self.state.prior,
@@ -169,7 +173,7 @@ class Fitting:
         X: NDArray[np.floating],
         index: NDArray[np.intp],
         weight: NDArray[np.float64],
-    ) -> tuple[training.Rows, float]:
+    ) -> tuple[Rows, float]:
         """Some of the rows as the model sees them, and what their units are worth."""
         return training_rows(
             X,
@@ -346,14 +350,14 @@ class Fitting:
         if calibration is not None:
             prior = calibration.prior[r : r + 1]
             calibration = calibration._replace(prior=prior)
-        weights = training.views(values, self.state.shapes)
+        weights = views(values, self.state.shapes)
         n_nodes = int(np.clip(_REPORTED_ROWS // len(self.rows.x), 2, 32))
-        nodes = training.quadrature(self.n_components, n_nodes)
+        nodes = quadrature(self.n_components, n_nodes)
         noise = self._tensor(nodes)[:, None]
-        seen = training.evaluate(self.module, weights, self.rows, noise)
+        seen = evaluate(self.module, weights, self.rows, noise)
         held_out = None
         if self.held_out is not None:
-            held_out = training.evaluate(self.module, weights, self.held_out, noise)
+            held_out = evaluate(self.module, weights, self.held_out, noise)
         return attributes_of(
             self.parts,
             self.table,

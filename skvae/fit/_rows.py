@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from skvae.data._scaling import Table, slices
+from skvae.data._rows import Rows, chunks
+from skvae.data._scaling import Table
 from skvae.likelihoods import Likelihood
 from skvae.linear._columns import LinearColumns
-from skvae.training import Rows
 
 # Rows from which on linear models are computed from means and covariances.
 _LINEAR_ROWS = 20_000
@@ -55,7 +55,7 @@ def training_rows(
     x = like.new_empty(shape)
     observed = like.new_empty(shape, dtype=torch.bool) if has_gaps else None
     jacobian = 0.0
-    for part in slices(*shape):
+    for part in chunks(*shape):
         rows = X[index[part]]
         seen = table.to_model(likelihood.to_model(rows))
         nats = table.log_jacobian + likelihood.log_jacobian(rows)
@@ -81,7 +81,7 @@ def of_columns(rows: Any, columns: NDArray[np.bool_]) -> Any:
 def columns_with_gaps(X: NDArray[np.floating]) -> tuple[int, ...]:
     """Positions of columns that have missing cells."""
     found = np.zeros(X.shape[1], dtype=bool)
-    for part in slices(*X.shape):
+    for part in chunks(*X.shape):
         found |= np.isnan(X[part]).any(axis=0)
     return tuple(int(column) for column in np.flatnonzero(found))
 
@@ -111,7 +111,7 @@ def linear_rows(
         observed = None if rows.observed is None else rows.observed[part].cpu().numpy()
         return columns.rows(inputs, observed)
 
-    parts = slices(n_rows, widest)
+    parts = chunks(n_rows, widest)
     n_columns = n_features if columns is None else len(columns.inputs)
     if n_rows <= max(_LINEAR_ROWS, 2 * n_columns):
         return np.concatenate([seen(part) for part in parts]), weight

@@ -8,9 +8,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from skvae import training
 from skvae.data._columns import Columns
 from skvae.data._scaling import Table
+from skvae.model._calibration import Calibration
+from skvae.model._evaluate import Evaluation
 from skvae.model._spec import Parts
 
 
@@ -20,9 +21,9 @@ def attributes_of(
     values: NDArray[np.floating],
     shapes: dict[str, tuple[int, ...]],
     n_components: int,
-    seen: training.Evaluation,
-    held_out: training.Evaluation | None,
-    calibration: training.Calibration | None,
+    seen: Evaluation,
+    held_out: Evaluation | None,
+    calibration: Calibration | None,
     variance: torch.Tensor,
     jacobian: float,
     columns: Columns,

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from skvae.data._rows import chunks
 from skvae.fitted._inference import Floats, Model
-from skvae.model._evaluate import chunks
 from skvae.model._module import Sample
 
 

@@ -12,11 +12,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from skvae.data._rows import chunks
 from skvae.data._scaling import Table
 from skvae.divergences._posterior import FullPosterior, Posterior, log_prior
-from skvae.model._evaluate import chunks, quadrature
+from skvae.model._evaluate import quadrature
 from skvae.model._module import Module, Sample
-from skvae.training._flat import views
+from skvae.model._weights import views
 
 Floats = NDArray[np.floating]
 

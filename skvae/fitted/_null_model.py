@@ -9,7 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from skvae.data._scaling import Table, slices
+from skvae.data._rows import chunks
+from skvae.data._scaling import Table
 from skvae.fitted._inference import Floats, Model
 from skvae.likelihoods import Likelihood
 from skvae.model._spec import fixed_variance
@@ -73,7 +74,7 @@ class NullModel:
         if not likelihood.has_free_variance:
             return null
         error, total = np.zeros(columns.sum()), np.zeros(columns.sum())
-        for part in slices(len(index), n_features):
+        for part in chunks(len(index), n_features):
             x = table.to_model(likelihood.to_model(X[index[part]]))
             cells = weight[part, None] * ~np.isnan(x)
             seen = torch.from_numpy(np.nan_to_num(x, copy=False))

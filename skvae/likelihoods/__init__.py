@@ -12,25 +12,11 @@ from skvae.likelihoods._log_normal import LogNormal
 from skvae.likelihoods._negative_binomial import NegativeBinomial
 from skvae.likelihoods._ordinal import Ordinal
 from skvae.likelihoods._poisson import Poisson
+from skvae.likelihoods._resolve import LIKELIHOODS
 from skvae.likelihoods._student_t import StudentT
 from skvae.likelihoods._zero_inflated_negative_binomial import (
     ZeroInflatedNegativeBinomial,
 )
-
-LIKELIHOODS: dict[str, type[Likelihood]] = {
-    "gaussian": Gaussian,
-    "student_t": StudentT,
-    "laplace": Laplace,
-    "log_normal": LogNormal,
-    "bernoulli": Bernoulli,
-    "continuous_bernoulli": ContinuousBernoulli,
-    "beta": Beta,
-    "categorical": Categorical,
-    "ordinal": Ordinal,
-    "poisson": Poisson,
-    "negative_binomial": NegativeBinomial,
-    "zero_inflated_negative_binomial": ZeroInflatedNegativeBinomial,
-}
 
 __all__ = [
     "LIKELIHOODS",

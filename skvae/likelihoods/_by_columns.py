@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from skvae._positions import columns_of
+from skvae._tensors import columns_of
 from skvae.likelihoods._base import Likelihood
 from skvae.likelihoods._groups import Group, at, key, own_parameters, picked
 from skvae.linear._columns import LinearColumns

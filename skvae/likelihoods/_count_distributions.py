@@ -8,13 +8,17 @@ are wrong by a nat in single precision.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
 from torch.distributions import Distribution
 from torch.nn.functional import logsigmoid
-from torch.types import _size
 
 from skvae.likelihoods._log_gamma import log_gamma_rest
+
+if TYPE_CHECKING:
+    from skvae._torch_compat import Size
 
 # Beyond this mean a draw is no more exact than the mean is.
 MAX_SAMPLED_MEAN = 1e15
@@ -43,7 +47,7 @@ class Poisson(Distribution):
     def mode(self) -> Tensor:
         return self.log_mean.exp().floor()
 
-    def sample(self, sample_shape: _size = ()) -> Tensor:
+    def sample(self, sample_shape: Size = ()) -> Tensor:
         mean = self.mean.expand(self._extended_shape(sample_shape))
         return torch.poisson(mean.clamp_max(MAX_SAMPLED_MEAN))
 
@@ -94,7 +98,7 @@ class NegativeBinomial(Distribution):
         share = 1.0 - torch.exp(-self.log_inverse_dispersion)
         return (self.log_mean.exp() * share.clamp_min(0.0)).floor()
 
-    def sample(self, sample_shape: _size = ()) -> Tensor:
+    def sample(self, sample_shape: Size = ()) -> Tensor:
         # A Poisson distribution whose mean is drawn from a gamma distribution.
         shape = self._extended_shape(sample_shape)
         h = self.log_inverse_dispersion.exp().expand(shape)
@@ -133,7 +137,7 @@ class ZeroInflatedNegativeBinomial(NegativeBinomial):
         counted = self.log_prob(mode) > self.log_prob(torch.zeros_like(mode))
         return torch.where(counted, mode, 0.0)
 
-    def sample(self, sample_shape: _size = ()) -> Tensor:
+    def sample(self, sample_shape: Size = ()) -> Tensor:
         count = super().sample(sample_shape)
         share = self.zero_logits.sigmoid().expand(count.shape)
         return torch.where(torch.rand_like(share) < share, 0.0, count)

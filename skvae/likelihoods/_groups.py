@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from skvae._positions import columns_of
+from skvae._tensors import columns_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

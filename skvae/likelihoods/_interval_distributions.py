@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
 from torch.distributions import Beta as TorchBeta
 from torch.distributions import Distribution
 from torch.nn.functional import logsigmoid
-from torch.types import _size
 
 from skvae.likelihoods._log_gamma import log_gamma_rest
+
+if TYPE_CHECKING:
+    from skvae._torch_compat import Size
 
 
 class ContinuousBernoulli(Distribution):
@@ -40,7 +44,7 @@ class ContinuousBernoulli(Distribution):
     def mode(self) -> Tensor:
         return (self.logits > 0.0).to(self.logits.dtype)
 
-    def sample(self, sample_shape: _size = ()) -> Tensor:
+    def sample(self, sample_shape: Size = ()) -> Tensor:
         shape = self._extended_shape(sample_shape)
         uniform = torch.rand(shape, dtype=self.logits.dtype, device=self.logits.device)
         # The inverse of the distribution function at -|logit|, where nothing
@@ -112,7 +116,7 @@ class Beta(Distribution):
         at_end = (a > b).to(a.dtype)
         return torch.where((a > 1.0) & (b > 1.0), inside, at_end)
 
-    def sample(self, sample_shape: _size = ()) -> Tensor:
+    def sample(self, sample_shape: Size = ()) -> Tensor:
         a, b, _ = self._shapes()
         return _inside(TorchBeta(a, b, validate_args=False).sample(sample_shape))
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.distributions import Distribution
 from torch.nn.functional import logsigmoid, softplus
-from torch.types import _size
 
 from skvae.likelihoods._blocks import Block
+
+if TYPE_CHECKING:
+    from skvae._torch_compat import Size
 
 
 class _Few(NamedTuple):
@@ -120,7 +122,7 @@ class SegmentedCategorical(Distribution):
     def mode(self) -> Tensor:
         return self.highest(self.logits)
 
-    def sample(self, sample_shape: _size = ()) -> Tensor:
+    def sample(self, sample_shape: Size = ()) -> Tensor:
         # Logits with Gumbel noise are largest as often as their probability says.
         noise = torch.empty(
             (*sample_shape, *self.logits.shape),
@@ -200,7 +202,7 @@ class CumulativeLogit(Distribution):
         log_prob = log_prob.masked_fill(code >= self.n_levels[:, None], -torch.inf)
         return log_prob.argmax(dim=-1).to(self.location.dtype)
 
-    def sample(self, sample_shape: _size = ()) -> Tensor:
+    def sample(self, sample_shape: Size = ()) -> Tensor:
         shape = self._extended_shape(sample_shape)
         uniform = torch.rand(
             shape, dtype=self.location.dtype, device=self.location.device

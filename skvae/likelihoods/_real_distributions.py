@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from torch.distributions import Distribution
-from torch.types import _size
 
 from skvae.likelihoods._log_gamma import log_gamma_rest
+
+if TYPE_CHECKING:
+    from skvae._torch_compat import Size
 
 
 class StudentT(Distribution):
@@ -49,7 +52,7 @@ class StudentT(Distribution):
         variance = self.scale.square() * self.df / (self.df - 2.0)
         return torch.where(self.df > 2.0, variance, torch.inf)
 
-    def sample(self, sample_shape: _size = ()) -> Tensor:
+    def sample(self, sample_shape: Size = ()) -> Tensor:
         shape = self._extended_shape(sample_shape)
         normal = torch.randn(shape, dtype=self.scale.dtype, device=self.scale.device)
         half = (0.5 * self.df).expand(shape)

@@ -11,16 +11,38 @@ from sklearn.base import clone
 
 from skvae._sklearn_compat import column_indices
 from skvae.data._columns import Columns
-from skvae.data._scaling import slices
-from skvae.likelihoods import (
-    LIKELIHOODS,
-    Bernoulli,
-    ByColumns,
-    Categorical,
-    Gaussian,
-    Likelihood,
-    Ordinal,
+from skvae.data._rows import chunks
+from skvae.likelihoods._base import Likelihood
+from skvae.likelihoods._bernoulli import Bernoulli
+from skvae.likelihoods._beta import Beta
+from skvae.likelihoods._by_columns import ByColumns
+from skvae.likelihoods._categorical import Categorical
+from skvae.likelihoods._continuous_bernoulli import ContinuousBernoulli
+from skvae.likelihoods._gaussian import Gaussian
+from skvae.likelihoods._laplace import Laplace
+from skvae.likelihoods._log_normal import LogNormal
+from skvae.likelihoods._negative_binomial import NegativeBinomial
+from skvae.likelihoods._ordinal import Ordinal
+from skvae.likelihoods._poisson import Poisson
+from skvae.likelihoods._student_t import StudentT
+from skvae.likelihoods._zero_inflated_negative_binomial import (
+    ZeroInflatedNegativeBinomial,
 )
+
+LIKELIHOODS: dict[str, type[Likelihood]] = {
+    "gaussian": Gaussian,
+    "student_t": StudentT,
+    "laplace": Laplace,
+    "log_normal": LogNormal,
+    "bernoulli": Bernoulli,
+    "continuous_bernoulli": ContinuousBernoulli,
+    "beta": Beta,
+    "categorical": Categorical,
+    "ordinal": Ordinal,
+    "poisson": Poisson,
+    "negative_binomial": NegativeBinomial,
+    "zero_inflated_negative_binomial": ZeroInflatedNegativeBinomial,
+}
 
 
 def located(likelihood: Any, X: Any) -> Any:
@@ -140,7 +162,7 @@ def _groups_by_content(
     """Categorical for categories, Bernoulli for what is 0 or 1, else Gaussian."""
     is_binary = np.ones(X.shape[1], dtype=bool)
     holds = np.zeros((2, X.shape[1]), dtype=bool)
-    for part in slices(*X.shape):
+    for part in chunks(*X.shape):
         x = X[part]
         is_zero, is_one = x == 0, x == 1
         is_binary &= (is_zero | is_one | np.isnan(x)).all(axis=0)

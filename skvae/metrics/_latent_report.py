@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from skvae._sklearn_compat import check_sample_weight
 from skvae.fitted._collapse import collapsed, subsample
+from skvae.fitted._measures import MIN_ACTIVITY
 from skvae.fitted._pipeline import model_and_rows
 from skvae.likelihoods import Gaussian
 from skvae.linear._model import LinearModel
@@ -17,7 +18,6 @@ from skvae.metrics._diagnostics import (
     aggregate_variance,
     mutual_information,
 )
-from skvae.metrics._measures import MIN_ACTIVITY
 from skvae.metrics._report import LatentReport, PCABaseline
 from skvae.metrics._verdict import verdict_on
 

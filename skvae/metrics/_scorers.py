@@ -8,9 +8,9 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
-from skvae.metrics import _measures as measures
+from skvae.fitted import _measures as measures
+from skvae.fitted._measures import seen_by
 from skvae.metrics._base_scorer import BaseScorer
-from skvae.metrics._measures import seen_by
 
 
 class Scorer(BaseScorer):

@@ -8,8 +8,8 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.utils.metadata_routing import UNUSED
 
-from skvae.metrics import _measures as measures
-from skvae.metrics._measures import seen_by
+from skvae.fitted import _measures as measures
+from skvae.fitted._measures import seen_by
 
 
 class RateDistortionScoring(BaseEstimator):
@@ -71,15 +71,7 @@ class RateDistortionScoring(BaseEstimator):
             "log_likelihood" in nats per row, and "active_units"; greater is better.
         """
         seen = seen_by(estimator, X)
-        scores = {
-            measure.__name__: measure(seen, sample_weight)
-            for measure in (
-                measures.elbo,
-                measures.neg_rate,
-                measures.neg_distortion,
-                measures.active_units,
-            )
-        }
+        scores = measures.measures_of(seen, sample_weight)
         if self.n_importance_samples is not None:
             scores["log_likelihood"] = measures.log_likelihood(
                 seen, sample_weight, self.n_importance_samples

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from skvae.balance._base import pool
-from skvae.model._evaluate import Rows, chunks
+from skvae.data._rows import Rows, chunks
 from skvae.model._shrinkage import drawn_together
 
 # The held-out error of a feature counts against its share of the common level as so

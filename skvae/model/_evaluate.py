@@ -1,4 +1,4 @@
-"""What a model makes of rows that it is not trained on."""
+"""Means over rows under a model: rate, errors and distortion."""
 
 from __future__ import annotations
 
@@ -8,29 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from skvae.data._rows import Rows, chunks
 from skvae.model._module import Module
 from skvae.networks._base import Weights
-
-
-class Rows(NamedTuple):
-    """Rows as the model sees them, on the device."""
-
-    x: Tensor
-    """Of shape (n_rows, n_features)."""
-    weight: Tensor
-    """Of shape (n_rows,); sums to 1."""
-    observed: Tensor | None = None
-    """Cells that are not missing, of the shape of x; None where none are."""
-
-    def batch_weight(self, batch_size: int) -> Tensor:
-        """Weight of each row in a batch; they sum to 1 in the mean over batches."""
-        return self.weight * (len(self.x) / batch_size)
-
-    def take(self, rows: slice | Tensor) -> Rows:
-        """Some of the rows, with weights that sum to 1."""
-        weight = self.weight[rows]
-        observed = None if self.observed is None else self.observed[rows]
-        return Rows(self.x[rows], weight / weight.sum(), observed)
 
 
 class Evaluation(NamedTuple):
@@ -77,12 +57,6 @@ def quadrature(n_components: int, n_nodes: int = 32) -> np.ndarray:
     draws = random.standard_normal((n_pairs, n_components))
     basis = np.linalg.qr(draws)[0] * np.sqrt(n_pairs)
     return np.concatenate([basis, -basis])
-
-
-def chunks(n_rows: int, cells_per_row: int) -> list[slice]:
-    """Slices of rows that hold about a million cells each, which fit the caches."""
-    size = max(1, 1_000_000 // max(1, cells_per_row))
-    return [slice(start, start + size) for start in range(0, n_rows, size)]
 
 
 @torch.no_grad()

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from skvae._positions import columns_of
+from skvae._tensors import columns_of
 from skvae.balance._base import Terms
 from skvae.divergences._base import Divergence, Draws
 from skvae.divergences._posterior import POSTERIORS, FullPosterior, Posterior

@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
+from skvae._torch_compat import gelu_backward
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -57,7 +59,7 @@ def _gelu(x: Tensor) -> Tensor:
 def _gelu_with_slope(x: Tensor) -> tuple[Tensor, Tensor]:
     import torch
 
-    return _gelu(x), torch.ops.aten.gelu_backward(torch.ones_like(x), x)
+    return _gelu(x), gelu_backward(torch.ones_like(x), x)
 
 
 def _tanh(x: Tensor) -> Tensor:

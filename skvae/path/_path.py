@@ -20,6 +20,7 @@ from skvae._sklearn_compat import (
     validate_parameter_constraints,
 )
 from skvae._vae import BalancedVAE
+from skvae.fitted._measures import Seen, measures_of
 from skvae.path._beta_grid import beta_grid
 from skvae.path._runs import fit_betas
 
@@ -224,8 +225,7 @@ def beta_path(
         seconds = time.perf_counter() - start
         scores = [_own_scores(model) for model in models]
         return BetaPath.of(found, [_Fold(models, scores, seconds, 0.0)]).fold(0)
-    # Folds and scorers bring all of scikit-learn's metrics, which `import skvae` does
-    # without.
+    # Folds import all of scikit-learn's metrics, which `import skvae` does without.
     from sklearn.model_selection import check_cv
 
     weight = None
@@ -256,14 +256,12 @@ def _fold(
     test: NDArray[np.intp],
 ) -> _Fold:
     """Train on some rows and score on others."""
-    from skvae.metrics import rate_distortion_scoring
-
     weights = [None if weight is None else weight[part] for part in (train, test)]
     start = time.perf_counter()
     models = fit_betas(vae, rows_of(X, train), betas, weights[0])
     trained = time.perf_counter()
-    rows, score = rows_of(X, test), rate_distortion_scoring()
-    scores = [score(model, rows, sample_weight=weights[1]) for model in models]
+    rows = rows_of(X, test)
+    scores = [measures_of(Seen(model, rows), weights[1]) for model in models]
     return _Fold(models, scores, trained - start, time.perf_counter() - trained)
 
 

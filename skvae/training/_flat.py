@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
-from torch.nn import functional
+
+from skvae._torch_compat import adam_step
+from skvae.model._weights import views
 
 # The second moment must forget within the last part of a schedule, or the final
 # steps are scaled by gradients of long ago: with 0.999 a full-batch linear model ends
 # a thousand times further from its optimum than with 0.99.
 _DECAY_MEAN, _DECAY_SQUARE = 0.9, 0.99
-
-# Elementwise kernels round what is left over after full vector registers differently,
-# so each replica fills whole registers: then it does not depend on those beside it.
-_ALIGNMENT = 16
 
 
 class Flat:
@@ -59,36 +55,13 @@ class Flat:
         if weight_decay:
             self.decayed.mul_(1.0 - learning_rate * weight_decay)
         self.n_steps.add_(1.0)
-        # The kernel itself: the optimiser classes import torch's compiler stack, which
-        # takes longer than a small fit.
-        torch._fused_adamw_(
-            [self.values],
-            [self.gradient],
-            [self.mean],
-            [self.square],
-            [],
-            [self.n_steps],
-            lr=learning_rate,
-            beta1=_DECAY_MEAN,
-            beta2=_DECAY_SQUARE,
-            weight_decay=0.0,
-            eps=1e-8,
-            amsgrad=False,
-            maximize=False,
+        adam_step(
+            self.values,
+            self.gradient,
+            self.mean,
+            self.square,
+            self.n_steps,
+            learning_rate=learning_rate,
+            decay_mean=_DECAY_MEAN,
+            decay_square=_DECAY_SQUARE,
         )
-
-
-def views(values: Tensor, shapes: dict[str, tuple[int, ...]]) -> dict[str, Tensor]:
-    """Named views into a tensor of shape (n_replicas, n_weights)."""
-    sizes = [math.prod(shape) for shape in shapes.values()]
-    parts = values[:, : sum(sizes)].split(sizes, dim=1)
-    return {
-        name: part.detach().unflatten(1, shape)
-        for (name, shape), part in zip(shapes.items(), parts, strict=True)
-    }
-
-
-def flatten(weights: dict[str, Tensor]) -> Tensor:
-    """Inverse of `views`, as a new tensor, padded with zeros."""
-    values = torch.cat([weight.flatten(1) for weight in weights.values()], dim=1)
-    return functional.pad(values, (0, -values.shape[1] % _ALIGNMENT))

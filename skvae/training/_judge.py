@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from skvae.balance._base import BalancePolicy
-from skvae.model._evaluate import Rows, evaluate, quadrature
+from skvae.data._rows import Rows
+from skvae.model._evaluate import evaluate, quadrature
 from skvae.model._module import Module
 from skvae.training._flat import Flat
 from skvae.training._plan import Plan, noise_of

@@ -12,7 +12,7 @@ from torch import Tensor
 from skvae.balance._base import BalancePolicy, Sizes, map_state
 from skvae.linear._model import LinearWeights
 from skvae.model._module import Module
-from skvae.training._flat import flatten, views
+from skvae.model._weights import flatten, views
 
 
 @dataclass

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from skvae.balance._base import BalancePolicy
-from skvae.model._evaluate import Rows
+from skvae.data._rows import Rows
 from skvae.model._module import Module
 from skvae.training._flat import Flat
 from skvae.training._plan import Plan

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from skvae.data._rows import Rows
 from skvae.model._calibration import Calibration
-from skvae.model._evaluate import Rows
 from skvae.training._state import TrainingState
 
 

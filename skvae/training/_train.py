@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from skvae._torch_compat import add_each
 from skvae.balance._base import BalancePolicy, pool
 from skvae.model._module import Module
 from skvae.training._captured import CapturedStepper
@@ -206,7 +207,7 @@ class _Totals:
             self.sums = [None if value is None else value.clone() for value in values]
             return
         sums = [total for total in self.sums if total is not None]
-        torch._foreach_add_(sums, [value for value in values if value is not None])
+        add_each(sums, [value for value in values if value is not None])
 
     def over(self, n_steps: int) -> list[Any]:
         """Means over the steps."""

@@ -10,8 +10,8 @@ from skvae.balance import Constant, beta_from_loss, loss_from_beta
 from skvae.divergences import KL
 from skvae.likelihoods import Bernoulli
 from skvae.model._module import Module
+from skvae.model._weights import views
 from skvae.networks import MLP
-from skvae.training import views
 
 # These ask for more weight than latents can bear.
 may_collapse = pytest.mark.filterwarnings(

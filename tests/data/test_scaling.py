@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skvae.data._scaling import Table, slices
+from skvae.data._rows import chunks
+from skvae.data._scaling import Table
 
 
 def table_of(X, weight=None, *, standardize=True):
@@ -164,13 +165,13 @@ def test_slices_make_no_difference(X, size, monkeypatch):
 
 
 def test_slices_cover_the_rows_with_about_a_million_cells_each():
-    found = slices(300_000, 30)
+    found = chunks(300_000, 30)
     assert_array_equal(
         np.concatenate([np.arange(300_000)[part] for part in found]),
         np.arange(300_000),
     )
     assert max(part.stop - part.start for part in found) * 30 <= 2**20
-    assert len(slices(3, 2**21)) == 3
+    assert len(chunks(3, 2**21)) == 3
 
 
 def heavy_tailed(n_rows=101):

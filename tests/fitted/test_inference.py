@@ -16,7 +16,7 @@ from sklearn.datasets import load_wine
 from skvae import BalancedVAE
 from skvae.balance import LearnedVariance
 from skvae.likelihoods import Gaussian
-from skvae.training import quadrature
+from skvae.model._evaluate import quadrature
 
 X = load_wine().data
 

@@ -119,7 +119,7 @@ def test_activity_is_that_of_the_codes(vae, report):
 
 def test_explained_nats_are_a_distortion_without_the_latent(vae, report):
     """Recomputed from the decoder: a Gaussian's distortion is a mean squared error."""
-    from skvae.training import quadrature
+    from skvae.model._evaluate import quadrature
 
     posterior = vae._model(np.float64).posterior(X)
     mean, deviation = posterior.mean[0].numpy(), (0.5 * posterior.log_variance[0]).exp()

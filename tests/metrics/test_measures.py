@@ -14,9 +14,9 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from skvae.fitted import _measures as measures
 from skvae.fitted._inference import Scored
-from skvae.metrics import _measures as measures
-from skvae.metrics._measures import Seen, seen_by
+from skvae.fitted._measures import Seen, seen_by
 
 # These ask for more weight than latents can bear.
 may_collapse = pytest.mark.filterwarnings(

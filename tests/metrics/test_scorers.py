@@ -57,7 +57,7 @@ def by_hand(vae, X, scorer, weight=None):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_scorer_is_its_measure(fitted, X, name):
-    from skvae.metrics import _measures as measures
+    from skvae.fitted import _measures as measures
 
     weight = np.arange(len(X)) % 3
     seen = measures.Seen(fitted, X)

@@ -1,8 +1,9 @@
 import pytest
 import torch
 
+from skvae.data._rows import Rows
 from skvae.likelihoods import Gaussian
-from skvae.training import Calibration, Rows
+from skvae.model._calibration import Calibration
 
 N_FEATURES = 5
 ERROR = torch.tensor(

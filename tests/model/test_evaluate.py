@@ -3,7 +3,9 @@ import pytest
 import torch
 
 from skvae.balance import Constant
-from skvae.training import Rows, _evaluate, evaluate, quadrature
+from skvae.data._rows import Rows
+from skvae.model._evaluate import evaluate, quadrature
+from skvae.training import _evaluate
 
 # The others learn from a table first, which these models do not have.
 every_likelihood = pytest.mark.parametrize("likelihood", ["gaussian", "bernoulli"])

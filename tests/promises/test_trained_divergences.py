@@ -16,8 +16,8 @@ from skvae.divergences import (
     TotalCorrelation,
 )
 from skvae.likelihoods import Gaussian
+from skvae.model._weights import views
 from skvae.networks import MLP
-from skvae.training import views
 
 X = load_wine().data
 

@@ -4,12 +4,14 @@ import pytest
 import torch
 
 from skvae.balance import Sizes
+from skvae.data._rows import Rows
 from skvae.divergences import KL
 from skvae.likelihoods import LIKELIHOODS
 from skvae.linear._model import LinearModel
+from skvae.model._calibration import Calibration
 from skvae.model._module import Module
 from skvae.networks import MLP
-from skvae.training import Calibration, Plan, Rows, Task, init, train
+from skvae.training import Plan, Task, init, train
 
 
 @dataclass

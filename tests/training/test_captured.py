@@ -4,11 +4,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from skvae.balance import POLICIES, Constant, Linear, RunningAverage
 from skvae.balance._base import Sizes, tensors_of
+from skvae.data._rows import Rows
 from skvae.divergences import KL
 from skvae.likelihoods import Bernoulli, ByColumns, Categorical, Gaussian
 from skvae.model._module import Module
 from skvae.networks import MLP
-from skvae.training import Rows, init
+from skvae.training import init
 from skvae.training._captured import CapturedStepper
 from skvae.training._plan import steps_of
 from skvae.training._stepper import Stepper

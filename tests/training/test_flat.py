@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from skvae.training import views
+from skvae.model._weights import views
 from skvae.training._flat import Flat, flatten
 
 SHAPES = {"a.weight": (3, 4), "a.bias": (4,), "b": (2,)}

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from skvae.balance import Constant
-from skvae.training import Calibration, Task
+from skvae.model._calibration import Calibration
+from skvae.training import Task
 from skvae.training._judge import Judge
 from skvae.training._stepper import Stepper
 

@@ -5,9 +5,10 @@ from skvae.balance import POLICIES, Linear, Sizes
 from skvae.divergences import DIVERGENCES, KL
 from skvae.likelihoods import LIKELIHOODS
 from skvae.model._module import Module
+from skvae.model._weights import flatten
 from skvae.networks import MLP
 from skvae.training import Batch, Differentiator
-from skvae.training._flat import Flat, flatten
+from skvae.training._flat import Flat
 
 N_REPLICAS, N_ROWS, N_FEATURES, N_COMPONENTS = 2, 12, 4, 2
 

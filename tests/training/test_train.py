@@ -14,7 +14,10 @@ from skvae.balance import (
     RunningAverage,
     Sigmoid,
 )
-from skvae.training import SCHEDULES, Rows, evaluate, views
+from skvae.data._rows import Rows
+from skvae.model._evaluate import evaluate
+from skvae.model._weights import views
+from skvae.training import SCHEDULES
 from skvae.training._plan import batches_of, noise_of
 
 BETAS = [0.1, 1.0, 4.0]

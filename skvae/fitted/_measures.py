@@ -110,3 +110,9 @@ def active_units(seen: Seen, sample_weight: ArrayLike | None = None) -> float:
     deviation = mean - np.average(mean, axis=0, weights=weight)
     activity = np.average(deviation**2, axis=0, weights=weight)
     return float((activity > MIN_ACTIVITY).sum())
+
+
+def measures_of(seen: Seen, sample_weight: ArrayLike | None = None) -> dict[str, float]:
+    """All measures that come from one encoding, by their names; greater is better."""
+    measures = (elbo, neg_rate, neg_distortion, active_units)
+    return {measure.__name__: measure(seen, sample_weight) for measure in measures}

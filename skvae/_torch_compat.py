@@ -1,0 +1,72 @@
+"""Every private name of torch, in one place.
+
+All of it behaves the same in torch 2.6 to 2.13. Torch is imported by the functions, as
+`import skvae` does without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def add_each(totals: Sequence[Tensor], values: Sequence[Tensor]) -> None:
+    """Add tensors to others in place, in one call."""
+    import torch
+
+    torch._foreach_add_(list(totals), list(values))
+
+
+def adam_step(
+    values: Tensor,
+    gradient: Tensor,
+    mean: Tensor,
+    square: Tensor,
+    n_steps: Tensor,
+    *,
+    learning_rate: float | Tensor,
+    decay_mean: float,
+    decay_square: float,
+) -> None:
+    """Take one step of Adam in place, by one kernel.
+
+    The optimiser classes import torch's compiler stack, which takes longer than a small
+    fit.
+    """
+    import torch
+
+    torch._fused_adamw_(
+        [values],
+        [gradient],
+        [mean],
+        [square],
+        [],
+        [n_steps],
+        lr=learning_rate,
+        beta1=decay_mean,
+        beta2=decay_square,
+        weight_decay=0.0,
+        eps=1e-8,
+        amsgrad=False,
+        maximize=False,
+    )
+
+
+def clamp_backward(gradient: Tensor, x: Tensor, low: float, high: float) -> Tensor:
+    """Gradient of x where it lies between the bounds, 0 elsewhere."""
+    import torch
+
+    return torch.ops.aten.hardtanh_backward(gradient, x, low, high)
+
+
+def gelu_backward(gradient: Tensor, x: Tensor) -> Tensor:
+    """Gradient of x from that of its GELU."""
+    import torch
+
+    return torch.ops.aten.gelu_backward(gradient, x)
+
+
+__all__ = ["adam_step", "add_each", "clamp_backward", "gelu_backward"]

@@ -1,0 +1,54 @@
+"""Rows as tensors, and the chunks that long tables are processed in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+# Cells of a chunk: few enough to fit the caches.
+_CELLS = 1_000_000
+
+
+def chunks(n_rows: int, cells_per_row: int) -> list[slice]:
+    """Slices of rows that hold about a million cells each.
+
+    Whatever is computed from a long table is computed chunk by chunk, so that it is
+    not in memory twice.
+    """
+    size = max(1, _CELLS // max(1, cells_per_row))
+    return [slice(start, start + size) for start in range(0, n_rows, size)]
+
+
+class Rows(NamedTuple):
+    """Rows as the model sees them, on the device."""
+
+    x: Tensor
+    """Of shape (n_rows, n_features)."""
+    weight: Tensor
+    """Of shape (n_rows,); sums to 1."""
+    observed: Tensor | None = None
+    """Cells that are not missing, of the shape of x; None where none are."""
+
+    def batch_weight(self, batch_size: int) -> Tensor:
+        """Weight of each row in a batch; they sum to 1 in the mean over batches."""
+        return self.weight * (len(self.x) / batch_size)
+
+    def take(self, rows: slice | Tensor) -> Rows:
+        """Some of the rows, with weights that sum to 1."""
+        weight = self.weight[rows]
+        observed = None if self.observed is None else self.observed[rows]
+        return Rows(self.x[rows], weight / weight.sum(), observed)
+
+    def of_columns(self, columns: NDArray[np.bool_]) -> Rows:
+        """Rows with some of their columns, given as a mask."""
+        if columns.all():
+            return self
+        import torch
+
+        mask = torch.from_numpy(columns)
+        observed = None if self.observed is None else self.observed[:, mask]
+        return Rows(self.x[:, mask], self.weight, observed)
