@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from torch import Tensor
+    from torch.types import _size
+
+    Size = _size
 
 
 def add_each(totals: Sequence[Tensor], values: Sequence[Tensor]) -> None:

@@ -13,7 +13,6 @@ from sklearn.base import (
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils.metadata_routing import UNUSED
-from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skvae._sklearn_compat import (
     CallbackSupportMixin,
@@ -21,17 +20,16 @@ from skvae._sklearn_compat import (
     StrOptions,
     _fit_context,
     check_sample_weight,
-    rows_of,
     with_callbacks,
 )
 from skvae.balance import POLICIES, BalancePolicy
-from skvae.data._columns import UNKNOWN, Columns, container_of, holds_numbers_alone
+from skvae.data._columns import container_of
 from skvae.divergences import DIVERGENCES, Divergence
 from skvae.fit._progress import Report
+from skvae.fit._table import CheckedTable
+from skvae.fitted._access import admitted, fitted_of
 from skvae.fitted._collapse import warn_after_fit, warn_before_fit
 from skvae.likelihoods import LIKELIHOODS, Likelihood
-from skvae.likelihoods._resolve import located
-from skvae.model._spec import torch_device
 from skvae.networks import ACTIVATIONS, Network
 
 
@@ -74,15 +72,16 @@ class BalancedVAE(
     beta : float, default=1.0
         Weight of the rate, at least 0. What it does depends on `balance`.
 
-    balance : str or BalancePolicy, default="running_average"
-        What weighs the rate against the distortion: "constant", "normalized",
+    balance : str or BalancePolicy, default="auto"
+        Weighs the rate against the distortion: "constant", "normalized",
         "linear", "sigmoid", "cosine", "cyclical", "capacity", "free_bits", "geco",
         "control", "dynamic", "learned_variance", "optimal_variance",
         "running_average", or an instance from `skvae.balance` for settings other than
-        the defaults. Schedules of beta can be wrapped around another policy. The
-        default is the one that loses least where beta is not tuned. It trains two
-        models side by side and keeps the better one on held-out rows, which takes up
-        to twice the time of one; `RunningAverage(scope="feature")` trains one.
+        the defaults. Schedules of beta can be wrapped around another policy. "auto" is
+        "running_average", which loses least where beta is not tuned, or "constant"
+        where the likelihood has no variance that is free. The former trains two models
+        side by side and keeps the better one on held-out rows, which takes up to twice
+        the time of one; `RunningAverage(scope="feature")` trains one.
 
     likelihood : str, Likelihood or list, default="auto"
         Distribution of the columns: "gaussian", "student_t", "laplace", "log_normal",
@@ -262,7 +261,7 @@ class BalancedVAE(
             StrOptions({"auto"}),
         ],
         "beta": [Interval(Real, 0, None, closed="left")],
-        "balance": [StrOptions(set(POLICIES)), BalancePolicy],
+        "balance": [StrOptions({"auto", *POLICIES}), BalancePolicy],
         "likelihood": [StrOptions({"auto", *LIKELIHOODS}), Likelihood, list],
         "divergence": [StrOptions(set(DIVERGENCES)), Divergence],
         "hidden_layer_sizes": ["array-like"],
@@ -296,7 +295,7 @@ class BalancedVAE(
         n_components="auto",
         *,
         beta=1.0,
-        balance="running_average",
+        balance="auto",
         likelihood="auto",
         divergence="kl",
         hidden_layer_sizes=(128, 128),
@@ -365,14 +364,24 @@ class BalancedVAE(
         self : BalancedVAE
             The fitted estimator.
         """
-        fitting = self._fitting(X, sample_weight, goes_on=self.warm_start)
-        warn_before_fit(fitting.parts, self.beta, fitting.sizes)
-        report = Report(self, X, fitting.attributes)
-        vars(self).update(*fitting.train(report))
+        from skvae.fit._fit import Fit
+
+        if self.warm_start and hasattr(self, "_fitted"):
+            last = self._fitted
+            table = CheckedTable.of(self, X, sample_weight, last.view.columns)
+            fit = Fit.warm(self, table, last)
+        else:
+            table = CheckedTable.of(self, X, sample_weight)
+            fit = Fit.fresh(self, table, [self.beta])
+        warn_before_fit(fit.spec, self.beta, fit.sizes)
+        report = Report(self, X, fit.attributes)
+        vars(self).update(*fit.train(report))
         report.close()
         if self.n_iter_ == self.max_iter:
             self._warn_if_rising()
-        warn_after_fit(self, X, sample_weight)
+        if 2 * self.active_units_.sum() < self.n_components_:
+            X, index, weight, _ = fit.prepared.admitted
+            warn_after_fit(self._fitted, self.device, X[index], weight)
         return self
 
     @_all_or_nothing
@@ -402,75 +411,16 @@ class BalancedVAE(
         self : BalancedVAE
             The fitted estimator.
         """
-        fitting = self._fitting(X, sample_weight, goes_on=True, is_partial=True)
-        vars(self).update(*fitting.train(None))
+        from skvae.fit._fit import Fit
+
+        if hasattr(self, "_fitted"):
+            last = self._fitted
+            table = CheckedTable.of(self, X, sample_weight, last.view.columns)
+            fit = Fit.resumed(self, table, last, self.history_)
+        else:
+            fit = Fit.first_pass(self, CheckedTable.of(self, X, sample_weight))
+        vars(self).update(*fit.train(None))
         return self
-
-    def _fitting(self, X, sample_weight, goes_on, is_partial=False, betas=None):
-        """Check a table and prepare to train on it."""
-        from skvae.fit._fit import Fitting
-
-        goes_on = goes_on and hasattr(self, "_state")
-        columns = self._columns if goes_on else None
-        rows, columns = self._numbers(X, columns)
-        weight = check_sample_weight(sample_weight, rows)
-        if not weight.all():
-            # A row of weight zero is not there, nor is a category of it alone, nor does
-            # it say what "auto" means.
-            there = np.flatnonzero(weight)
-            rows, weight = rows[there], weight[there]
-            if columns.is_category.any():
-                X = rows_of(X, there)
-                rows, columns = self._numbers(X, columns if goes_on else None)
-        return Fitting(
-            self,
-            rows,
-            weight,
-            columns=columns,
-            likelihood=located(self.likelihood, X),
-            goes_on=goes_on,
-            is_partial=is_partial,
-            betas=betas,
-        )
-
-    def _numbers(self, X, columns=None):
-        """Check a table, and return it as numbers with what its columns hold.
-
-        NaN is a missing cell. `columns` is that of the table of fit, if that is past.
-        """
-        reset = columns is None
-        is_coded = columns is not None and columns.is_category.any()
-        if not is_coded and holds_numbers_alone(X):
-            rows = validate_data(
-                self,
-                X,
-                dtype=[np.float64, np.float32],
-                ensure_all_finite="allow-nan",
-                reset=reset,
-            )
-            if reset and container_of(X) == "array":
-                return rows, Columns.of_numbers(rows.shape[1])
-            return rows, Columns.of(X) if reset else columns
-        validate_data(self, X, skip_check_array=True, reset=reset)
-        columns = Columns.of(X) if reset else columns
-        rows = check_array(columns.to_numbers(X), ensure_all_finite="allow-nan")
-        if not reset:
-            rows = self._with_known_categories(rows, X, columns)
-        return rows, columns
-
-    def _with_known_categories(self, rows, X, columns):
-        """Rows with NaN for new categories where that is asked for, or ValueError."""
-        for d in np.flatnonzero((rows == UNKNOWN).any(axis=0) & columns.is_category):
-            member = self._parts.likelihood.member_at(d)
-            if member.handle_unknown == "error":
-                name = d if columns.names is None else columns.names[d]
-                raise ValueError(
-                    f"Column {name!r} holds the category {columns.unknown(X, d)!r}, "
-                    "which the table of fit did not. Use Categorical("
-                    "handle_unknown='missing') to take new categories for missing."
-                )
-            rows[rows[:, d] == UNKNOWN, d] = np.nan
-        return rows
 
     def _warn_if_rising(self):
         """Warn if the last tenth of the epochs still raised the elbo by much."""
@@ -495,39 +445,6 @@ class BalancedVAE(
                 stacklevel=2,
             )
 
-    def _rows(self, X):
-        """Check rows against the fitted model."""
-        check_is_fitted(self)
-        rows, columns = self._numbers(X, self._columns)
-        return self._parts.likelihood.admit(rows, columns.names)
-
-    def _seen(self, rows):
-        """Admitted rows as the model sees them, 0 where a cell is missing."""
-        return np.nan_to_num(
-            self._table.to_model(self._parts.likelihood.to_model(rows))
-        )
-
-    def _model(self, dtype):
-        """The trained model in a precision."""
-        import torch
-
-        from skvae.fitted._inference import Model
-
-        return Model(
-            module=self._parts.module(self.n_features_in_, self.n_components_),
-            shapes=self._shapes,
-            values=self._values,
-            variance=self._variance,
-            table=self._table,
-            dtype=getattr(torch, np.dtype(dtype).name),
-            device=torch_device(self.device, or_cpu=True),
-        )
-
-    def _scored(self, X):
-        """Rate, distortion and posterior mean of each row, from one encoding."""
-        X = self._rows(X)
-        return self._model(X.dtype).score(X)
-
     def transform(self, X):
         """Posterior mean of each row.
 
@@ -541,8 +458,8 @@ class BalancedVAE(
         Z : ndarray of shape (n_samples, n_components)
             Latents, in the precision of X.
         """
-        X = self._rows(X)
-        return self._model(X.dtype).encode(X)
+        fitted, X = admitted(self, X)
+        return fitted.on(self.device, X.dtype).encode(X)
 
     def inverse_transform(self, Z):
         """Decoder mean at latents.
@@ -557,14 +474,14 @@ class BalancedVAE(
         X : ndarray or DataFrame of shape (n_samples, n_features)
             Rows in the units of the X of fit, and a frame if that was one.
         """
-        check_is_fitted(self)
+        fitted = fitted_of(self)
         Z = check_array(Z, dtype=[np.float64, np.float32], input_name="Z")
         if Z.shape[1] != self.n_components_:
             raise ValueError(
                 f"Z has {Z.shape[1]} columns, but {type(self).__name__} is expecting "
                 f"{self.n_components_} latents as input."
             )
-        return self._columns.to_table(self._model(Z.dtype).decode(Z))
+        return fitted.view.to_table(fitted.on(self.device, Z.dtype).decode(Z))
 
     def sample(self, n_samples=1, random_state=None):
         """Draw new rows from the model.
@@ -583,15 +500,15 @@ class BalancedVAE(
             Rows from p(z) p(x given z) in the units and precision of the X of fit,
             and a frame if that was one.
         """
-        check_is_fitted(self)
+        fitted = fitted_of(self)
         if not isinstance(n_samples, Integral) or n_samples < 1:
             raise ValueError(
                 f"n_samples must be an integer of at least 1, got {n_samples!r}."
             )
-        drawn = self._model(self._values.dtype).draw(
-            n_samples, check_random_state(random_state)
-        )
-        return self._columns.to_table(drawn.astype(self._table.dtype, copy=False))
+        model = fitted.on(self.device, fitted.dtype)
+        drawn = model.draw(n_samples, check_random_state(random_state))
+        dtype = fitted.view.scaling.dtype
+        return fitted.view.to_table(drawn.astype(dtype, copy=False))
 
     def rate_distortion(self, X):
         """Rate and distortion of each row.
@@ -609,7 +526,8 @@ class BalancedVAE(
         distortion : ndarray of shape (n_samples,)
             E_q[-log p(x given z)] with all constants, in nats and in the units of X.
         """
-        scored = self._scored(X)
+        fitted, X = admitted(self, X)
+        scored = fitted.on(self.device, X.dtype).score(X)
         return scored.rate, scored.distortion
 
     def score_cells(self, X):
@@ -625,8 +543,8 @@ class BalancedVAE(
         cells : ndarray of shape (n_samples, n_features)
             E_q[-log p(x_d given z)], in nats; a row sums to its distortion.
         """
-        X = self._rows(X)
-        return self._model(X.dtype).score_cells(X)
+        fitted, X = admitted(self, X)
+        return fitted.on(self.device, X.dtype).score_cells(X)
 
     def score_samples(self, X):
         """Evidence lower bound of each row, a bound on its log-likelihood.
@@ -691,13 +609,14 @@ class BalancedVAE(
         .. [1] Y. Burda, R. Grosse and R. Salakhutdinov, "Importance weighted
            autoencoders", ICLR 2016, Eq. 8. https://arxiv.org/abs/1509.00519
         """
-        X = self._rows(X)
+        fitted, X = admitted(self, X)
         if not isinstance(n_importance_samples, Integral) or n_importance_samples < 1:
             raise ValueError(
                 "n_importance_samples must be an integer of at least 1, got "
                 f"{n_importance_samples!r}."
             )
-        return self._model(X.dtype).log_likelihood(X, n_importance_samples)
+        model = fitted.on(self.device, X.dtype)
+        return model.log_likelihood(X, n_importance_samples)
 
     def impute(self, X, n_importance_samples=100, n_draws=None, random_state=None):
         """Fill missing cells with what the model makes of the others.
@@ -746,7 +665,7 @@ class BalancedVAE(
         from skvae.fitted import _imputation
 
         index = X.index if container_of(X) == "pandas" else None
-        X = self._rows(X)
+        fitted, X = admitted(self, X)
         for name, value in (
             ("n_importance_samples", n_importance_samples),
             ("n_draws", 1 if n_draws is None else n_draws),
@@ -755,13 +674,13 @@ class BalancedVAE(
                 raise ValueError(
                     f"{name} must be an integer of at least 1, got {value!r}."
                 )
-        model = self._model(X.dtype)
+        model = fitted.on(self.device, X.dtype)
         if n_draws is None:
             filled = _imputation.expected(model, X, n_importance_samples)
-            return self._columns.to_table(filled, index)
+            return fitted.view.to_table(filled, index)
         random = check_random_state(random_state)
         tables = _imputation.drawn(model, X, n_draws, n_importance_samples, random)
-        return [self._columns.to_table(table, index) for table in tables]
+        return [fitted.view.to_table(table, index) for table in tables]
 
     @property
     def _n_features_out(self):

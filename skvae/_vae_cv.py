@@ -14,6 +14,7 @@ from skvae._sklearn_compat import (
     own_callbacks,
 )
 from skvae._vae import BalancedVAE, _all_or_nothing
+from skvae.data._checks import checked_numbers
 from skvae.exceptions import PosteriorCollapseWarning
 from skvae.path._cv_results import chosen, results_of
 from skvae.path._cv_routing import CVRouting
@@ -56,7 +57,7 @@ class BalancedVAECV(CVRouting, BalancedVAE):
         Number of latents. This and all that follow are settings of `BalancedVAE`,
         where more is said of them.
 
-    balance : str or BalancePolicy, default="running_average"
+    balance : str or BalancePolicy, default="auto"
         What beta weighs the rate in: a name or an instance from `skvae.balance`.
 
     likelihood : str or Likelihood, default="auto"
@@ -248,7 +249,7 @@ class BalancedVAECV(CVRouting, BalancedVAE):
         refit="best",
         n_jobs=None,
         n_components="auto",
-        balance="running_average",
+        balance="auto",
         likelihood="auto",
         divergence="kl",
         hidden_layer_sizes=(128, 128),
@@ -348,7 +349,7 @@ class BalancedVAECV(CVRouting, BalancedVAE):
             for name in BalancedVAE._get_param_names()
             if name != "beta"
         }
-        BalancedVAE(**settings)._numbers(X)
+        checked_numbers(self, X)
         X, y = indexable(X, y)
         if sample_weight is not None:
             sample_weight = check_sample_weight(sample_weight, X)

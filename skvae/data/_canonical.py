@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 
 def canonical_rows(
-    X: NDArray[np.floating], weight: NDArray[np.float64]
+    X: NDArray[np.floating], weight: NDArray[np.float64], *, has_gaps: bool = True
 ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
     """Order rows by value, merge equal ones and drop those of weight zero.
 
@@ -22,6 +22,8 @@ def canonical_rows(
         NaN where a cell is missing; otherwise finite.
     weight : ndarray of shape (n_samples,)
         Not negative.
+    has_gaps : bool, default=True
+        Whether any cell may be missing.
 
     Returns
     -------
@@ -30,8 +32,8 @@ def canonical_rows(
     weight : ndarray of shape (n_rows,)
         Summed weight of each.
     """
-    if np.isnan(X).any():
-        # What is missing equals what is missing, and no cell is infinite.
+    if has_gaps:
+        # A missing cell equals another one, and no cell is infinite.
         X = np.where(np.isnan(X), np.inf, X)
     order = np.flatnonzero(weight > 0)
     # A group holds the places in `order` whose rows are equal so far, and is named

@@ -1,4 +1,4 @@
-"""Between the user's table and the numbers that the model sees."""
+"""Centre and scale of columns, and the way back."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LEAST_RANGE = 1e-6
 
 
 @dataclass(frozen=True)
-class Table:
+class Scaling:
     """Centre and scale of each column.
 
     Attributes
@@ -55,7 +55,8 @@ class Table:
         *,
         standardize: bool | str,
         columns: NDArray[np.bool_] | bool = True,
-    ) -> Table:
+        has_gaps: bool = True,
+    ) -> Scaling:
         """Learn centre and scale from weighted rows, in float64.
 
         Parameters
@@ -71,11 +72,13 @@ class Table:
             distribution. A column with half of its weight in one value has no such
             range, or next to none, and gets its standard deviation.
         columns : ndarray of shape (n_features,) or bool, default=True
-            Which columns, if any.
+            Columns to centre and scale.
+        has_gaps : bool, default=True
+            Whether any cell may be missing.
         """
         parts = chunks(len(index), X.shape[1])
         first = X[index[0]]
-        if has_gaps(X):
+        if has_gaps:
             # A column that is missing altogether is one that holds zeros.
             first = np.nan_to_num(np.fmax.reduce(X, axis=0))
         _, mean = _weighted(weight, (X[index[part]] for part in parts), parts)
@@ -112,8 +115,8 @@ class Table:
             X.dtype.name,
         )
 
-    def after(self, X: NDArray[np.floating]) -> Table:
-        """Table when more rows have been seen; centre and scale stay as they are."""
+    def after(self, X: NDArray[np.floating]) -> Scaling:
+        """Scaling when more rows have been seen; only constant columns may change."""
         is_constant = self.is_constant & ((self.center == X) | np.isnan(X)).all(axis=0)
         return replace(self, is_constant=is_constant)
 
@@ -159,9 +162,12 @@ def quartiles(
     return np.array(found)
 
 
-def has_gaps(X: NDArray[np.floating]) -> bool:
-    """Whether a table has missing cells."""
-    return any(np.isnan(X[part]).any() for part in chunks(*X.shape))
+def columns_with_gaps(X: NDArray[np.floating]) -> tuple[int, ...]:
+    """Positions of the columns that have missing cells."""
+    found = np.zeros(X.shape[1], dtype=bool)
+    for part in chunks(*X.shape):
+        found |= np.isnan(X[part]).any(axis=0)
+    return tuple(int(column) for column in np.flatnonzero(found))
 
 
 def _weighted(

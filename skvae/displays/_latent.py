@@ -18,6 +18,7 @@ from skvae.displays._axes import (
 from skvae.displays._model import Seen, seen_by_model
 from skvae.displays._scatter import draw_line, draw_plane
 from skvae.displays._traversal import draw_moves, draw_pictures
+from skvae.fitted._access import admitted
 
 Floats = NDArray[np.floating]
 
@@ -319,6 +320,6 @@ class LatentDisplay:
 
 def _rate_of_each(seen: Seen) -> Floats:
     """Mean rate of each latent over rows, in nats."""
-    vae = seen.vae
-    X = vae._rows(seen.rows)
-    return vae._model(X.dtype).posterior(X).kl()[0].double().mean(dim=0).numpy()
+    fitted, X = admitted(seen.vae, seen.rows)
+    posterior = fitted.on(seen.vae.device, X.dtype).posterior(X)
+    return posterior.kl()[0].double().mean(dim=0).numpy()

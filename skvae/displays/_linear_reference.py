@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_array
 
-from skvae.data._scaling import Table
+from skvae.data._scaling import Scaling
 from skvae.linear._model import LinearModel
 
 Floats = NDArray[np.floating]
@@ -61,9 +61,11 @@ class LinearReference(NamedTuple):
         n_samples, n_features = rows.shape
         weight = np.full(n_samples, 1.0 / n_samples)
         every = np.arange(n_samples)
-        table = Table.from_rows(rows, every, weight, standardize=standardize)
+        scaling = Scaling.from_rows(
+            rows, every, weight, standardize=standardize, has_gaps=False
+        )
         n_latents = min(n_samples, n_features, _MAX_LATENTS)
-        x = table.to_model(rows)
+        x = scaling.to_model(rows)
         model = LinearModel.from_rows(x, weight, n_latents)
         values, share = model.eigenvalues, np.square(model.vectors)
         if values[0] <= 0.0:
@@ -73,7 +75,7 @@ class LinearReference(NamedTuple):
             )
         varies = np.ptp(rows, axis=0) > 0.0
         beyond = (x.var(axis=0) - values @ share).clip(min=0.0)
-        shift = float(table.log_jacobian.sum())
+        shift = float(scaling.log_jacobian.sum())
 
         def distortion(theta: float, n_used: int) -> float:
             left = np.where(np.arange(n_latents) < n_used, theta, values)

@@ -1,9 +1,10 @@
-"""What a fit plans before it starts: the rows to judge on, steps and batches."""
+"""The plan of a fit: held-out rows, epochs, steps and batches."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,13 +20,23 @@ _MIN_STEPS_PER_EPOCH = 20
 _MIN_ROWS_TO_HOLD_OUT = 50
 
 
-def held_out(vae: Any, n_rows: int, seed: int) -> NDArray[np.intp]:
-    """Indices of the rows to judge on."""
+class Course(NamedTuple):
+    """How the calls of `fit` and `partial_fit` differ."""
+
+    held_out: Callable[[Any, int, int], NDArray[np.bool_]]
+    """Mask of the rows to judge on, from estimator, number of rows and seed."""
+    plan: Callable[[Any, int, Divergence], training.Plan]
+    """Plan for an estimator, a number of training rows and a divergence."""
+
+
+def _held_out(vae: Any, n_rows: int, seed: int) -> NDArray[np.bool_]:
+    """Rows of `fit` to judge on."""
+    mask = np.zeros(n_rows, dtype=bool)
     wanted = vae.early_stopping
     if wanted == "auto":
         wanted = n_rows >= _MIN_ROWS_TO_HOLD_OUT
     if not wanted:
-        return np.empty(0, dtype=np.intp)
+        return mask
     if n_rows < 2:
         raise ValueError(
             "early_stopping=True needs at least 2 distinct rows of positive "
@@ -35,13 +46,17 @@ def held_out(vae: Any, n_rows: int, seed: int) -> NDArray[np.intp]:
     n_held_out = min(math.ceil(vae.validation_fraction * n_rows), n_rows - 1)
     # Not the global generator: a private one of the same seed.
     order = np.random.RandomState(seed).permutation(n_rows)
-    return np.sort(order[:n_held_out])
+    mask[order[:n_held_out]] = True
+    return mask
 
 
-def plan(
-    vae: Any, n_rows: int, divergence: Divergence, *, is_partial: bool
-) -> training.Plan:
-    """How long and how fast to train on `n_rows` rows."""
+def _none_held_out(vae: Any, n_rows: int, seed: int) -> NDArray[np.bool_]:
+    """Rows of `partial_fit` to judge on: none."""
+    return np.zeros(n_rows, dtype=bool)
+
+
+def _plan(vae: Any, n_rows: int, divergence: Divergence) -> training.Plan:
+    """Plan of `fit`: all epochs, none of them of few steps."""
     batch_size = vae.batch_size
     if batch_size == "auto":
         batch_size = int(np.clip(n_rows // 64, 128, 1024))
@@ -53,9 +68,7 @@ def plan(
             f"(distinct rows: {n_rows}, batch_size={vae.batch_size!r}). Use a larger "
             "batch_size, more rows, or divergence='kl'."
         )
-    n_steps = math.ceil(n_rows / batch_size)
-    if not is_partial:
-        n_steps = max(n_steps, _MIN_STEPS_PER_EPOCH)
+    n_steps = max(math.ceil(n_rows / batch_size), _MIN_STEPS_PER_EPOCH)
     # A small table in a single batch has time to spare for less noise.
     n_draws = 1
     if batch_size == n_rows:
@@ -63,15 +76,33 @@ def plan(
     # A divergence that takes several draws at a time takes them to be independent.
     n_draws = divergence.n_draws * math.ceil(n_draws / divergence.n_draws)
     return training.Plan(
-        n_epochs=1 if is_partial else vae.max_iter,
+        n_epochs=vae.max_iter,
         n_planned_epochs=vae.max_iter,
         steps_per_epoch=n_steps,
         batch_size=batch_size,
         n_draws=n_draws,
-        schedule="constant" if is_partial else vae.learning_rate,
+        schedule=vae.learning_rate,
         learning_rate=vae.learning_rate_init,
         weight_decay=vae.alpha,
-        patience=None if is_partial else vae.n_iter_no_change,
+        patience=vae.n_iter_no_change,
         tolerance=vae.tol,
         is_paired=divergence.n_draws == 1,
     )
+
+
+def _one_pass(vae: Any, n_rows: int, divergence: Divergence) -> training.Plan:
+    """Plan of `partial_fit`: one pass over the rows at a constant learning rate."""
+    plan = _plan(vae, n_rows, divergence)
+    return plan._replace(
+        n_epochs=1,
+        steps_per_epoch=math.ceil(n_rows / plan.batch_size),
+        schedule="constant",
+        patience=None,
+    )
+
+
+#: The course of `fit`.
+WHOLE = Course(_held_out, _plan)
+
+#: The course of `partial_fit`.
+ONE_PASS = Course(_none_held_out, _one_pass)

@@ -6,9 +6,8 @@ import warnings
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from skvae._sklearn_compat import check_sample_weight, rows_of
 from skvae.balance import (
     BalancePolicy,
     Capacity,
@@ -30,7 +29,8 @@ from skvae.linear._model import LinearModel
 
 if TYPE_CHECKING:
     from skvae.balance import Sizes
-    from skvae.model._spec import Parts
+    from skvae.fitted._fitted import Fitted
+    from skvae.model._spec import ModelSpec
 
 Floats = NDArray[np.floating]
 
@@ -158,11 +158,11 @@ def _is_one_variance(policy: BalancePolicy, sizes: Sizes) -> bool:
     return policy.scope == "shared" or np.allclose(data_variance, 1.0, rtol=1e-5)
 
 
-def warn_before_fit(parts: Parts, beta: float, sizes: Sizes) -> None:
+def warn_before_fit(spec: ModelSpec, beta: float, sizes: Sizes) -> None:
     """Warn if a linear model with this weight of the rate has no active latent."""
-    policy = parts.policy
-    has_closed_form = isinstance(parts.likelihood, Gaussian) and isinstance(
-        parts.divergence, KL | MonteCarloKL
+    policy = spec.policy
+    has_closed_form = isinstance(spec.likelihood, Gaussian) and isinstance(
+        spec.divergence, KL | MonteCarloKL
     )
     bound = linear_bound(policy, beta, sizes) if has_closed_form else None
     if bound is None or not bound.collapses:
@@ -192,53 +192,53 @@ def warn_before_fit(parts: Parts, beta: float, sizes: Sizes) -> None:
     )
 
 
-def warn_after_fit(vae: Any, X: ArrayLike, sample_weight: ArrayLike | None) -> None:
+def warn_after_fit(
+    fitted: Fitted, device: str, X: Floats, weight: NDArray[np.float64]
+) -> None:
     """Warn if a fitted model, or most of its latents, have collapsed.
 
     Parameters
     ----------
-    vae : BalancedVAE
-        Fitted to the rows.
-    X : array-like of shape (n_samples, n_features)
-    sample_weight : array-like of shape (n_samples,) or None
+    fitted : Fitted
+        The model.
+    device : str
+        Where to compute.
+    X : ndarray of shape (n_rows, n_features)
+        Rows that it was fitted to, as admitted numbers.
+    weight : ndarray of shape (n_rows,)
+        Above 0.
     """
-    if 2 * vae.active_units_.sum() >= vae.n_components_:
+    if len(X) < MIN_ROWS or ((X[0] == X) | np.isnan(X)).all():
         return
-    weight = check_sample_weight(sample_weight, X)
-    if not weight.all():
-        # Before they are looked at: they may hold categories that no other row does.
-        X, weight = rows_of(X, np.flatnonzero(weight)), weight[weight > 0]
-    rows = vae._rows(X)
-    if len(rows) < MIN_ROWS or ((rows == rows[0]) | np.isnan(rows)).all():
-        return
-    index = subsample(len(rows), MAX_ROWS, seed=0)
-    found = _found(vae, rows[index], weight[index] / weight[index].sum())
+    index = subsample(len(X), MAX_ROWS, seed=0)
+    found = _found(fitted, device, X[index], weight[index] / weight[index].sum())
     if found:
         warnings.warn(
-            f"{found} {remedy(vae)} skvae.metrics.latent_report shows each latent.",
+            f"{found} {remedy(fitted)} skvae.metrics.latent_report shows each latent.",
             PosteriorCollapseWarning,
             stacklevel=2,
         )
 
 
-def _found(vae: Any, rows: Floats, weight: Floats) -> str:
-    """What has collapsed, as a sentence; empty where nothing has."""
-    model = vae._model(np.float64)
-    kl = model.posterior(rows).kl()[0].numpy()
+def _found(fitted: Fitted, device: str, X: Floats, weight: Floats) -> str:
+    """Sentence on the latents that have collapsed; empty where none have."""
+    model, n_components = fitted.on(device), fitted.spec.n_components
+    kl = model.posterior(X).kl()[0].numpy()
     rate = float(weight @ kl.sum(axis=1))
-    if rate < MIN_RATE and has_collapsed(rate, _explained(model, rows, weight)):
+    if rate < MIN_RATE and has_collapsed(rate, _explained(model, X, weight)):
         return (
             f"The model has collapsed to the prior: its rate is below {MIN_RATE} nats "
             "per row, and transform gives next to the same for all rows."
         )
     is_collapsed = collapsed(kl, weight)
-    # Latents beyond the rank of the rows have nothing to say, and do no harm.
-    linear = LinearModel.from_rows(vae._seen(rows), weight, vae.n_components_)
+    # Latents beyond the rank of the rows cannot be active, and do no harm.
+    x, _ = fitted.view.seen(X)
+    linear = LinearModel.from_rows(x, weight, n_components)
     if 2 * (~is_collapsed).sum() >= _n_usable(linear.eigenvalues):
         return ""
     return (
         f"Most latents have collapsed to the prior, {is_collapsed.sum()} of "
-        f"{vae.n_components_}: their rate is below {MIN_RATE} nats on "
+        f"{n_components}: their rate is below {MIN_RATE} nats on "
         f"{1.0 - RARE:.0%} of the rows."
     )
 
@@ -278,9 +278,9 @@ def has_collapsed(rate: float, explained: float) -> bool:
     return rate < MIN_RATE and explained < MIN_EXPLAINED
 
 
-def remedy(vae: Any) -> str:
-    """What to change where latents have collapsed, as a sentence."""
-    return _remedy(vae._parts.policy, vae.beta)
+def remedy(fitted: Fitted) -> str:
+    """Sentence on what to change where latents have collapsed."""
+    return _remedy(fitted.spec.policy, fitted.beta)
 
 
 def _remedy(policy: BalancePolicy, beta: float) -> str:

@@ -1,98 +1,86 @@
-"""What a fitted estimator says of itself, from weights and what rows make of them."""
+"""A fitted model: what was learned, as arrays, and the torch model made of it."""
 
 from __future__ import annotations
 
-from typing import Any
+import weakref
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from skvae.data._columns import Columns
-from skvae.data._scaling import Table
-from skvae.model._calibration import Calibration
-from skvae.model._evaluate import Evaluation
-from skvae.model._spec import Parts
+from skvae.data._view import TableView
+from skvae.model._spec import ModelSpec
+
+if TYPE_CHECKING:
+    from skvae.fitted._inference import Model
+    from skvae.fitted._null_model import NullModel
+
+Floats = NDArray[np.floating]
 
 
-def attributes_of(
-    parts: Parts,
-    table: Table,
-    values: NDArray[np.floating],
-    shapes: dict[str, tuple[int, ...]],
-    n_components: int,
-    seen: Evaluation,
-    held_out: Evaluation | None,
-    calibration: Calibration | None,
-    variance: torch.Tensor,
-    jacobian: float,
-    columns: Columns,
-) -> dict[str, Any]:
-    """Fitted attributes of one model.
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """A fitted model, as arrays alone, so that it can be pickled anywhere.
 
-    Parameters
+    Attributes
     ----------
-    parts : Parts
-        What it is made of.
-    table : Table
-        Between X and what it sees.
-    values : ndarray of shape (1, n_weights)
-        Its weights.
+    spec : ModelSpec
+        The parts of the model.
+    view : TableView
+        Between the user's table and what the model sees.
     shapes : dict of str to tuple of int
-        Their shapes.
-    n_components : int
-        Number of latents.
-    seen, held_out : Evaluation
-        Of the training rows and, if there are any, the held-out rows.
-    calibration : Calibration or None
-        How the decoder variance follows from them; None where it is fixed.
-    variance : Tensor of shape (1, 1 or n_features)
-        The fixed one.
-    jacobian : float
-        Nats per row that the distortion of the judged rows gains in the units of X.
-    columns : Columns
-        What the columns of X hold.
+        Shapes of the weights.
+    values : ndarray of shape (1, n_weights)
+        The weights.
+    variance : ndarray of shape (1, 1) or (1, n_features)
+        The decoder variance to score with.
+    null_model : NullModel
+        The model without latents, of the same rows.
+    beta : float
+        Weight of the rate that was asked for.
+    state : TrainingState or None
+        To go on from, as arrays. None of a model that a callback looks at.
     """
-    judged = seen if held_out is None else held_out
-    if calibration is not None:
-        assert seen.error is not None
-        new_error = None if held_out is None else held_out.error
-        variance = calibration(seen.error, new_error)
-    module = parts.module(len(table.scale), n_components)
-    rate = float(judged.rate[0])
-    distortion = float(judged.distortion(module, variance)[0])
-    distortion += jacobian
-    scored = variance.cpu().numpy().astype(values.dtype, copy=False)
-    has_variance = parts.likelihood.has_variance
-    return {
-        "n_components_": n_components,
-        "variance_": None if not has_variance else _of_columns(parts, scored[0]),
-        "active_units_": (seen.spread[0] > 0.01).cpu().numpy(),
-        "rate_": rate,
-        "distortion_": distortion,
-        "elbo_": -(rate + distortion),
-        "_parts": parts,
-        "_table": table,
-        "_columns": columns,
-        "_shapes": shapes,
-        "_values": values,
-        "_variance": scored,
-    }
+
+    spec: ModelSpec
+    view: TableView
+    shapes: dict[str, tuple[int, ...]]
+    values: Floats
+    variance: Floats
+    null_model: NullModel
+    beta: float
+    state: Any = None
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Precision that the model was trained in."""
+        return self.values.dtype
+
+    def on(self, device: str, dtype: Any = np.float64) -> Model:
+        """The model on a device and in a precision, built at the first call.
+
+        Parameters
+        ----------
+        device : str
+            A torch device or "auto"; the CPU where it is not available.
+        dtype : numpy dtype, default=float64
+        """
+        key = device, np.dtype(dtype).name
+        models = _MODELS.setdefault(self, {})
+        if key not in models:
+            from skvae.fitted._inference import Model
+
+            models[key] = Model.of(self, *key)
+        return models[key]
+
+    def resumable(self, state: Any) -> Fitted:
+        """Copy with the state of a training to go on from."""
+        return replace(self, state=state)
 
 
-def _of_columns(parts: Parts, variance: NDArray[np.floating]) -> Any:
-    """Dispersion of each column, NaN where it has none; one number where shared."""
-    if len(variance) == 1 or not parts.likelihood.has_rest:
-        return number(variance)
-    columns = parts.likelihood.dispersed(-1)
-    found = np.full(len(columns), np.nan)
-    found[columns] = variance
-    return found
-
-
-def number(values: NDArray[np.floating]) -> Any:
-    """Float where there is one value, else the values in float64."""
-    if len(values) > 1:
-        return values.astype(np.float64)
-    # By way of its shortest decimal: 0.1 in float32 is 0.1, not 0.10000000149.
-    return float(str(values[0]))
+# Models built from fitted ones. They are no attributes of these, as tensors on a device
+# are not to be pickled.
+_MODELS: weakref.WeakKeyDictionary[Fitted, dict[tuple[str, str], Model]] = (
+    weakref.WeakKeyDictionary()
+)

@@ -1,4 +1,4 @@
-"""Missing cells, filled with what the model makes of the others."""
+"""Missing cells, filled with their expectation or draws given the others."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def expected(model: Model, X: Floats, n_importance_samples: int) -> Floats:
             sample.parameters,
             model.scored_variance,
             weight,
-            model.table.center,
-            model.table.user_scale,
+            model.view.scaling.center,
+            model.view.scaling.user_scale,
         )
         filled[rows] = np.where(np.isnan(X[rows]), values, X[rows])
     return filled

@@ -1,4 +1,4 @@
-"""What a trained model says of rows and of latents, from arrays to arrays."""
+"""The trained model: encodes, decodes, scores and draws, from arrays to arrays."""
 
 from __future__ import annotations
 
@@ -13,11 +13,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from skvae.data._rows import chunks
-from skvae.data._scaling import Table
+from skvae.data._view import TableView
 from skvae.divergences._posterior import FullPosterior, Posterior, log_prior
+from skvae.fitted._fitted import Fitted
+from skvae.model._device import torch_device
 from skvae.model._evaluate import quadrature
 from skvae.model._module import Module, Sample
 from skvae.model._weights import views
+from skvae.networks._base import Weights
 
 Floats = NDArray[np.floating]
 
@@ -40,40 +43,39 @@ class Model:
     Methods work through their rows in chunks, so that the memory they need beyond
     input and output is bounded by about a million cells.
 
-    Parameters
+    Attributes
     ----------
     module : Module
         The functions.
-    shapes : dict of str to tuple of int
-        Shapes of the weights.
-    values : ndarray of shape (1, n_weights)
-        The weights, of one replica.
-    variance : ndarray of shape (1, 1) or (1, n_features)
-        The decoder variance to score with.
-    table : Table
+    view : TableView
         Between X and what the model sees.
-    dtype : torch.dtype
-        To compute in.
-    device : torch.device
-        To compute on.
+    weights : dict of str to Tensor
+        The weights, with an axis of one replica.
+    scored_variance : Tensor of shape (1, 1) or (1, n_features)
+        The decoder variance to score with.
     """
 
     module: Module
-    shapes: dict[str, tuple[int, ...]]
-    values: Floats
-    variance: Floats
-    table: Table
-    dtype: torch.dtype
-    device: torch.device
+    view: TableView
+    weights: Weights
+    scored_variance: Tensor
 
-    def __post_init__(self) -> None:
-        """Build the tensors."""
-        self.weights = views(self.tensor(self.values), self.shapes)
-        self.scored_variance = self.tensor(self.variance)
+    @classmethod
+    def of(cls, fitted: Fitted, device: str, dtype: str) -> Model:
+        """Build the model of a fitted one on a device and in a precision."""
+        like = torch.zeros(
+            (), dtype=getattr(torch, dtype), device=torch_device(device, or_cpu=True)
+        )
+        return cls(
+            module=fitted.spec.module(),
+            view=fitted.view,
+            weights=views(_tensor(fitted.values, like), fitted.shapes),
+            scored_variance=_tensor(fitted.variance, like),
+        )
 
     def tensor(self, array: Floats) -> Tensor:
         """Array on the device and in the precision of the model."""
-        return torch.tensor(array, dtype=self.dtype, device=self.device)
+        return _tensor(array, self.scored_variance)
 
     def chunks(self, n_rows: int, n_draws: int = 1) -> list[slice]:
         """Slices of rows that fit into the memory bound."""
@@ -209,7 +211,7 @@ class Model:
                     for part in noise.split(per_pass)
                 ]
             )
-            jacobian = self._jacobian(X[rows])
+            jacobian = self.view.log_jacobian(X[rows])
             if observed is not None:
                 jacobian = np.where(observed.cpu().numpy(), jacobian, 0.0)
             bound[rows] = (
@@ -221,12 +223,11 @@ class Model:
 
     def seen(self, X: Floats) -> tuple[Tensor, Tensor | None]:
         """Rows as the model sees them, and which cells are not missing, if any are."""
-        x = self.table.to_model(self.module.likelihood.to_model(X))
-        is_there = ~np.isnan(x)
-        if is_there.all():
+        x, observed = self.view.seen(X)
+        if observed is None:
             return self.tensor(x), None
-        x = np.where(is_there, x, 0.0)
-        return self.tensor(x), torch.from_numpy(is_there).to(self.device)
+        device = self.scored_variance.device
+        return self.tensor(x), torch.from_numpy(observed).to(device)
 
     def sample(self, x: Tensor, observed: Tensor | None, noise: Tensor) -> Sample:
         """Encode rows, draw latents and decode them."""
@@ -236,25 +237,21 @@ class Model:
     def to_user(self, x: Tensor) -> Floats:
         """Drawn cells in the units of X."""
         # In float64, as X may be beyond the range of the model's own precision.
-        values = self.table.to_user(x.cpu().double().numpy())
-        return self.module.likelihood.to_user(values)
+        return self.view.to_user(x.cpu().double().numpy())
 
     def in_units_of_x(self, nats: Tensor, observed: Tensor | None, X: Floats) -> Floats:
         """Distortion of cells of X, from that of what the model sees of them."""
-        cells = nats.cpu().numpy() + self._jacobian(X)
+        cells = nats.cpu().numpy() + self.view.log_jacobian(X)
         if observed is None:
             return cells
-        # What is not there surprises nobody.
+        # Missing cells contribute no distortion.
         return np.where(observed.cpu().numpy(), cells, 0.0)
-
-    def _jacobian(self, X: Floats) -> Floats:
-        """Nats that each cell's distortion gains in the units of X."""
-        return self.table.log_jacobian + self.module.likelihood.log_jacobian(X)
 
     def _reconstructed(self, parameters: dict[str, Tensor]) -> Floats:
         """What stands for each cell in the units of X, replica axis first."""
+        scaling = self.view.scaling
         return self.module.likelihood.reconstruction(
-            parameters, self.scored_variance, self.table.center, self.table.user_scale
+            parameters, self.scored_variance, scaling.center, scaling.user_scale
         )
 
     def log_weights(self, sample: Sample) -> Tensor:
@@ -262,3 +259,8 @@ class Model:
         log_likelihood = self.module.log_likelihood(sample, self.scored_variance)
         log_ratio = log_prior(sample.z) - sample.posterior.log_prob(sample.noise)
         return (log_likelihood + log_ratio)[0]
+
+
+def _tensor(array: Floats, like: Tensor) -> Tensor:
+    """Copy of an array, which may be read-only, beside a tensor."""
+    return torch.tensor(array, dtype=like.dtype, device=like.device)

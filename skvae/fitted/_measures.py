@@ -12,11 +12,10 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from skvae._sklearn_compat import check_sample_weight
+from skvae.fitted._access import admitted
+from skvae.fitted._attributes import MIN_ACTIVITY
 
 Floats = NDArray[np.floating]
-
-# A latent whose posterior mean varies less over rows carries nothing (Burda et al.).
-MIN_ACTIVITY = 0.01
 
 
 @dataclass
@@ -31,7 +30,8 @@ class Seen:
     @cached_property
     def scored(self) -> Any:
         """Rate, distortion of each cell and posterior mean."""
-        return self.vae._scored(self.X)
+        fitted, X = admitted(self.vae, self.X)
+        return fitted.on(self.vae.device, X.dtype).score(X)
 
     @property
     def rate(self) -> Floats:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from skvae.data._rows import chunks
-from skvae.data._scaling import Table
+from skvae.data._view import TableView
 from skvae.fitted._inference import Floats, Model
 from skvae.likelihoods import Likelihood
 from skvae.model._spec import fixed_variance
@@ -47,7 +47,7 @@ class NullModel:
         index: NDArray[np.intp],
         weight: NDArray[np.float64],
         likelihood: Likelihood,
-        table: Table,
+        view: TableView,
     ) -> NullModel:
         """Learn the dispersions; all else the likelihood has learned from the rows.
 
@@ -60,14 +60,14 @@ class NullModel:
         weight : ndarray of shape (n_rows,)
         likelihood : Likelihood
             Fitted.
-        table : Table
-            Centres and scales rows.
+        view : TableView
+            Between these rows and what the model sees.
         """
-        n_features = X.shape[1]
-        output: Floats = table.mean
+        n_features, scaling = X.shape[1], view.scaling
+        output: Floats = scaling.mean
         if not likelihood.is_gaussian:
-            output = likelihood.start(n_features, table.center, table.scale)
-        shared = likelihood.feature_parameters(table.center, table.scale)
+            output = likelihood.start(n_features, scaling.center, scaling.scale)
+        shared = likelihood.feature_parameters(scaling.center, scaling.scale)
         columns = likelihood.dispersed(n_features)
         fixed = fixed_variance(likelihood, int(columns.sum()))
         null = cls(output, shared, fixed[None])
@@ -75,7 +75,7 @@ class NullModel:
             return null
         error, total = np.zeros(columns.sum()), np.zeros(columns.sum())
         for part in chunks(len(index), n_features):
-            x = table.to_model(likelihood.to_model(X[index[part]]))
+            x = view.to_model(X[index[part]])
             cells = weight[part, None] * ~np.isnan(x)
             seen = torch.from_numpy(np.nan_to_num(x, copy=False))
             found = likelihood.expected_error(
@@ -87,7 +87,7 @@ class NullModel:
             error += found[0].numpy()
             total += cells[:, columns].sum(axis=0)
         variance = error / np.where(total > 0.0, total, 1.0)
-        is_constant = variance <= likelihood.least_dispersion(table.variance)
+        is_constant = variance <= likelihood.least_dispersion(scaling.variance)
         return cls(output, shared, np.where(is_constant, np.nan, variance)[None])
 
     def _parameters(self, likelihood: Likelihood, x: Tensor) -> dict[str, Tensor]:
@@ -107,7 +107,7 @@ class NullModel:
         Parameters
         ----------
         model : Model
-            Whose likelihood, table and units these are.
+            Whose likelihood and units these are.
         X : ndarray of shape (n_samples, n_features)
             Admitted rows; a missing cell costs nothing.
         """

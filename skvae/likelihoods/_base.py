@@ -96,9 +96,12 @@ class Likelihood(BaseEstimator):
         self : Likelihood
             With what was learned in attributes that end in an underscore.
         """
-        self._tensors: dict[tuple, Tensor] = {}
+        self.find_levels(X)
         self.learn(self.admit(X, names), weight)
         return self
+
+    def find_levels(self, X: Floats) -> None:
+        """Set what `admit` goes by, from a table as it comes; by default nothing."""
 
     def learn(self, X: Floats, weight: Floats | None) -> None:
         """Set the attributes of `fit` from admitted rows; by default there are none."""
@@ -457,21 +460,23 @@ class Likelihood(BaseEstimator):
         """
         import torch
 
-        if "_tensors" not in vars(self):
+        if not hasattr(self, name):
             check_is_fitted(self)
         array = getattr(self, name)
         dtype = beside.dtype if array.dtype.kind == "f" else torch.int64
         key = name, beside.device, dtype
-        if key not in self._tensors:
-            self._tensors[key] = torch.as_tensor(
-                array, dtype=dtype, device=beside.device
-            )
-        return self._tensors[key]
+        copies = self.__dict__.setdefault("_tensors", {})
+        source, tensor = copies.get(key, (None, None))
+        if source is not array:
+            tensor = torch.as_tensor(array, dtype=dtype, device=beside.device)
+            copies[key] = array, tensor
+        return tensor
 
     def __getstate__(self) -> dict[str, Any]:
         # Tensors on a device that may not be there where the object goes.
         state = dict(super().__getstate__())
-        return {**state, "_tensors": {}} if "_tensors" in state else state
+        state.pop("_tensors", None)
+        return state
 
 
 def column_name(column: int, names: Sequence[str] | None) -> str:

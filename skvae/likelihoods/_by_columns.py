@@ -13,7 +13,7 @@ from skvae.linear._columns import LinearColumns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from typing import Any, Self
+    from typing import Any
 
     from numpy.typing import NDArray
     from torch import Tensor
@@ -118,16 +118,15 @@ class ByColumns(Likelihood):
         """Whether columns without a dispersion stand beside others that have one."""
         return self.has_variance and not self.dispersed(self._n_features).all()
 
-    def fit(
-        self,
-        X: Floats,
-        names: Sequence[str] | None = None,
-        weight: Floats | None = None,
-    ) -> Self:
-        """Learn what each group has to know of its columns."""
+    def find_levels(self, X: Floats) -> None:
+        """Find the levels of the columns of each group."""
         for likelihood, columns in self._groups:
-            likelihood.fit(X[:, columns], picked(names, columns), weight)
-        return self
+            likelihood.find_levels(X[:, columns])
+
+    def learn(self, X: Floats, weight: Floats | None) -> None:
+        """Learn the parameters of each group from its columns."""
+        for likelihood, columns in self._groups:
+            likelihood.learn(X[:, columns], weight)
 
     def admit(self, X: Floats, names: Sequence[str] | None = None) -> Floats:
         """Return X as each group sees its columns, or raise ValueError."""

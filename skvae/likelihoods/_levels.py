@@ -39,13 +39,8 @@ class Levels(Likelihood):
         self.n_levels = n_levels
         self.handle_unknown = handle_unknown
 
-    def fit(
-        self,
-        X: Floats,
-        names: Sequence[str] | None = None,
-        weight: Floats | None = None,
-    ) -> Levels:
-        """Learn the levels of each column, sorted, and their shares of the rows."""
+    def find_levels(self, X: Floats) -> None:
+        """Find the levels of each column, sorted."""
         if self.n_levels is None:
             # A column that is missing altogether has one level nevertheless.
             found = [np.unique(column[~np.isnan(column)]) for column in X.T]
@@ -63,8 +58,6 @@ class Levels(Likelihood):
         # Where each column's block begins, and which column each place belongs to.
         self.offset_ = np.cumsum(self.n_levels_) - self.n_levels_
         self.column_ = np.repeat(np.arange(len(self.n_levels_)), self.n_levels_)
-        super().fit(X, names, weight)
-        return self
 
     def learn(self, X: Floats, weight: Floats | None) -> None:
         """Learn the share of each level, half a row for one that no row holds."""

@@ -217,10 +217,10 @@ class LinearModel:
 
 
 def factor_analysis(
-    covariance: NDArray[np.float64],
+    covariance: NDArray[np.floating],
     n_components: int,
     floor: float,
-    fixed: NDArray[np.float64] | None = None,
+    fixed: NDArray[np.floating] | None = None,
     beta: float = 1.0,
 ) -> NDArray[np.float64]:
     """Noise variances of maximum-likelihood factor analysis.

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from skvae.linear._columns import LinearColumns
 from skvae.linear._model import LinearModel, LinearWeights, factor_analysis
 
-Floats = NDArray[np.float64]
+Floats = NDArray[np.floating]
 
 # Wider tables start at probabilistic PCA: factor analysis decomposes a matrix of this
 # size some tens of times.

@@ -8,8 +8,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from skvae._sklearn_compat import check_sample_weight
+from skvae.fitted._access import admitted
+from skvae.fitted._attributes import MIN_ACTIVITY
 from skvae.fitted._collapse import collapsed, subsample
-from skvae.fitted._measures import MIN_ACTIVITY
+from skvae.fitted._fitted import Fitted
 from skvae.fitted._pipeline import model_and_rows
 from skvae.likelihoods import Gaussian
 from skvae.linear._model import LinearModel
@@ -82,19 +84,20 @@ def latent_report(
     'x3'
     """
     vae, X = model_and_rows(est, X, "latent_report")
-    rows = vae._rows(X).astype(np.float64, copy=False)
+    fitted, rows = admitted(vae, X)
+    rows = rows.astype(np.float64, copy=False)
     weight = check_sample_weight(sample_weight, rows)
     rows, weight = rows[weight > 0], weight[weight > 0]
     if max_rows < 1:
         raise ValueError(f"max_rows must be at least 1, got {max_rows!r}.")
     weight = weight / weight.sum()
-    model = vae._model(np.float64)
+    model = fitted.on(vae.device)
     posterior = model.posterior(rows)
     kl = posterior.kl()[0].numpy()
     latent_rate = weight @ kl
     rate = float(latent_rate.sum())
     column_distortion = weight @ model.score_cells(rows)
-    column_null = weight @ vae._null_model.cells(model, rows)
+    column_null = weight @ fitted.null_model.cells(model, rows)
     distortion, null_distortion = column_distortion.sum(), column_null.sum()
     spread = activity(posterior.mean[0].numpy(), weight)
     variance = aggregate_variance(posterior, weight)
@@ -116,7 +119,7 @@ def latent_report(
         "latent_mutual_information": information.latent,
         "latent_mismatch": share @ marginal - information.latent,
         "latent_variance": variance,
-        "columns": _column_names(vae),
+        "columns": _column_names(fitted),
         "column_null_distortion": column_null,
         "column_distortion": column_distortion,
         "column_explained": column_null - column_distortion,
@@ -129,7 +132,7 @@ def latent_report(
         "mismatch": rate - information.joint,
         "max_information": float(-(share @ np.log(share))) + 0.0,
         "variance_deviation": float(variance.mean()) - 1.0,
-        "pca": _pca(vae, rows, weight),
+        "pca": _pca(fitted, rows, weight),
         "n_samples": len(rows),
         "n_mixture_rows": len(index),
     }
@@ -137,28 +140,29 @@ def latent_report(
     return LatentReport(**numbers, verdict=verdict_on(vae, numbers, n_effective))
 
 
-def _column_names(vae: Any) -> NDArray[np.str_]:
+def _column_names(fitted: Fitted) -> NDArray[np.str_]:
     """Names of the columns of X, as text."""
-    names = vae._columns.names
+    names = fitted.view.columns.names
     if names is None:
-        names = [f"x{column}" for column in range(vae.n_features_in_)]
+        names = [f"x{column}" for column in range(fitted.spec.n_features)]
     return np.array([str(name) for name in names])
 
 
-def _pca(vae: Any, rows: Floats, weight: Floats) -> PCABaseline | None:
+def _pca(fitted: Fitted, rows: Floats, weight: Floats) -> PCABaseline | None:
     """Probabilistic PCA of as many latents, in the units of X."""
-    likelihood, table = vae._parts.likelihood, vae._table
+    likelihood, view = fitted.spec.likelihood, fitted.view
     if not isinstance(likelihood, Gaussian) or np.isnan(rows).any():
         return None
-    model = LinearModel.from_rows(vae._seen(rows), weight, vae.n_components_)
+    x, _ = view.seen(rows)
+    model = LinearModel.from_rows(x, weight, fitted.spec.n_components)
     # No variance below the one that the model itself may have at most.
-    least = float(likelihood.least_dispersion(table.variance).mean())
+    least = float(likelihood.least_dispersion(view.scaling.variance).mean())
     noise = max(model.noise_variance, least)
     rate = model.rate(noise)
     distortion = 0.5 * (
         model.n_features * np.log(2.0 * np.pi * noise)
         + model.squared_error(noise) / noise
     )
-    jacobian = table.log_jacobian + likelihood.log_jacobian(rows)
-    distortion = float(distortion + weight @ jacobian.sum(axis=1))
+    jacobian = view.log_jacobian(rows).sum(axis=1)
+    distortion = float(distortion + weight @ jacobian)
     return PCABaseline(rate, distortion, -(rate + distortion))

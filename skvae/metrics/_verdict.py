@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from skvae.fitted._access import fitted_of
 from skvae.fitted._collapse import has_collapsed, remedy
 
 # Deviation from the variance law that hints at a fit that is not done.
@@ -30,7 +31,7 @@ def verdict_on(vae: Any, found: dict[str, Any], n_effective: float) -> str:
     if has_collapsed(found["rate"], found["explained"]):
         return (
             f"Collapsed: the latents say next to nothing, {found['rate']:.2g} nats per "
-            f"row. {remedy(vae)}"
+            f"row. {remedy(fitted_of(vae))}"
         )
     said = [
         _on_latents(vae, found),
@@ -56,7 +57,7 @@ def _on_latents(vae: Any, found: dict[str, Any]) -> str:
         return ""
     count = f"{n_collapsed} of {n_latents} latents"
     if 2 * n_collapsed > n_latents:
-        return f"Mostly collapsed: {count} say nothing. {remedy(vae)}"
+        return f"Mostly collapsed: {count} say nothing. {remedy(fitted_of(vae))}"
     names = ", ".join(found["names"][is_collapsed])
     return (
         f"{count} ({names}) say nothing: n_components={n_latents - n_collapsed} "

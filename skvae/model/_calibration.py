@@ -74,6 +74,10 @@ class Calibration(NamedTuple):
         total = second.where(second > floor, torch.zeros_like(second))
         return cls(scope, floor, prior, n_held_out * effective, n_held_out, total)
 
+    def select(self, replicas: slice | Tensor) -> Calibration:
+        """Calibration of some replicas."""
+        return self._replace(prior=self.prior[replicas])
+
     def __call__(self, error: Tensor, held_out_error: Tensor | None) -> Tensor:
         """Decoder variance for the mean errors of each feature.
 

@@ -1,8 +1,8 @@
-"""From parameters to the parts of a model: names looked up, settings checked."""
+"""The specification of a model: parts looked up by name and checked together."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -17,6 +17,7 @@ from skvae.balance import (
     Constant,
     Geco,
     Normalized,
+    RunningAverage,
     Wrapper,
 )
 from skvae.data._columns import Columns
@@ -26,30 +27,31 @@ from skvae.likelihoods._resolve import likelihood_of
 from skvae.networks import MLP, NETWORKS, Network
 
 if TYPE_CHECKING:
-    import torch
-
     from skvae.model._module import Module
 
 
-# The default policy moves a variance where there is one, and otherwise weighs by beta.
-_DEFAULT = "running_average"
-
-
-class Parts(NamedTuple):
-    """The parts of a model, as copies of what the user passed."""
+class ModelSpec(NamedTuple):
+    """The parts and sizes of a model; the parts are copies of what the user passed."""
 
     policy: BalancePolicy
     likelihood: Likelihood
     divergence: Divergence
     network: Network
-    masked: tuple[int, ...] = ()
-    """Columns that had missing cells, of which the encoder is told which are."""
+    n_features: int
+    n_components: int
+    indicator_columns: tuple[int, ...] = ()
+    """Columns that get a missingness indicator as an input of the encoder."""
 
     @classmethod
     def from_params(
-        cls, vae: Any, likelihood: Any, X: NDArray[np.floating], columns: Columns
-    ) -> Parts:
-        """Build the parts that an estimator's parameters ask for.
+        cls,
+        vae: Any,
+        likelihood: Any,
+        X: NDArray[np.floating],
+        columns: Columns,
+        betas: Sequence[float],
+    ) -> ModelSpec:
+        """Build the parts that an estimator's parameters ask for, and check them.
 
         Parameters
         ----------
@@ -58,34 +60,42 @@ class Parts(NamedTuple):
         likelihood : str, Likelihood or list
             The one asked for, as `located` returns it.
         X : ndarray of shape (n_samples, n_features)
-            What likelihood="auto" looks at.
+            The numbers that likelihood="auto" goes by.
         columns : Columns
-            What the columns of the user's table hold.
+            Contents of the columns of the user's table.
+        betas : sequence of float
+            Weights of the rate asked for.
         """
+        n_features = X.shape[1]
         network = vae.network
         if network is None:
             network = MLP(tuple(vae.hidden_layer_sizes), vae.activation)
-        policy = _resolved(vae.balance, POLICIES)
         likelihood = likelihood_of(likelihood, X, columns)
         for member in likelihood.members:
             _check_settings(member)
-        divergence = _resolved(vae.divergence, DIVERGENCES)
-        network = _resolved(network, NETWORKS)
-        if policy.moves_variance and not likelihood.has_free_variance:
-            is_asked_for = vae.likelihood != "auto" and vae.balance != _DEFAULT
-            if is_asked_for or likelihood.has_variance:
-                raise ValueError(
-                    f"balance={vae.balance!r} moves the variance of the decoder, but "
-                    f"likelihood={vae.likelihood!r} has none that is free to move. "
-                    "Use balance='constant', or likelihood='gaussian' for columns of "
-                    "real numbers."
-                )
-            policy = _without_variance(policy)
-        _check_divergence(vae, policy, divergence)
-        return cls(policy, likelihood, divergence, network)
+        n_components = vae.n_components
+        if n_components == "auto":
+            n_components = min(10, max(1, n_features // 2))
+        spec = cls(
+            policy=_policy_for(vae, likelihood),
+            likelihood=likelihood,
+            divergence=_resolved(vae.divergence, DIVERGENCES),
+            network=_resolved(network, NETWORKS),
+            n_features=n_features,
+            n_components=n_components,
+        )
+        _check_divergence(vae, spec, max(betas))
+        for beta in betas:
+            # Raises where a policy cannot work with it.
+            spec.weight_of(beta)
+        return spec
 
-    def with_shared_variance(self) -> Parts:
-        """Parts whose policy has one variance for all features, however wrapped."""
+    def weight_of(self, beta: float) -> float:
+        """Weight of the rate that a beta asks for."""
+        return self.policy.weight_of(beta, self.n_features, self.n_components)
+
+    def with_shared_variance(self) -> ModelSpec:
+        """Spec whose policy has one variance for all features, however wrapped."""
         policy = clone(self.policy)
         innermost = policy
         while isinstance(innermost, Wrapper):
@@ -93,22 +103,40 @@ class Parts(NamedTuple):
         innermost.set_params(scope="shared")
         return self._replace(policy=policy)
 
-    def module(self, n_features: int, n_components: int) -> Module:
-        """Module that the parts make up."""
+    def module(self) -> Module:
+        """Functions of the model."""
         from skvae.model._module import Module
 
         return Module(
             self.network,
             self.likelihood,
             self.divergence,
-            n_features,
-            n_components,
-            self.masked,
+            self.n_features,
+            self.n_components,
+            self.indicator_columns,
         )
 
 
-def _check_divergence(vae: Any, policy: BalancePolicy, divergence: Divergence) -> None:
+def _policy_for(vae: Any, likelihood: Likelihood) -> BalancePolicy:
+    """Policy of an estimator, without a variance where the likelihood has none."""
+    is_auto = isinstance(vae.balance, str) and vae.balance == "auto"
+    policy = RunningAverage() if is_auto else _resolved(vae.balance, POLICIES)
+    if not policy.moves_variance or likelihood.has_free_variance:
+        return policy
+    has_free_hand = isinstance(vae.likelihood, str) and vae.likelihood == "auto"
+    if not is_auto and (likelihood.has_variance or not has_free_hand):
+        raise ValueError(
+            f"balance={vae.balance!r} moves the variance of the decoder, but "
+            f"likelihood={vae.likelihood!r} has none that is free to move. "
+            "Use balance='constant', or likelihood='gaussian' for columns of "
+            "real numbers."
+        )
+    return _without_variance(policy)
+
+
+def _check_divergence(vae: Any, spec: ModelSpec, beta: float) -> None:
     """Raise ValueError where a policy and a divergence have no common minimum."""
+    policy, divergence = spec.policy, spec.divergence
     if policy.weighs_kl and not isinstance(divergence, KL):
         raise ValueError(
             f"balance={vae.balance!r} is built on the KL divergence itself, but "
@@ -119,9 +147,9 @@ def _check_divergence(vae: Any, policy: BalancePolicy, divergence: Divergence) -
     if not divergence.needs_log_likelihood or divergence.n_draws == 1:
         return
     bound = f"divergence={vae.divergence!r} bounds the log-likelihood by several draws"
-    if vae.beta > 1.0:
+    if beta > 1.0:
         raise ValueError(
-            f"{bound}, and with beta={vae.beta!r}, above 1, would reward a large "
+            f"{bound}, and with beta={beta!r}, above 1, would reward a large "
             "distortion. Use a beta of at most 1, or divergence='kl'."
         )
     reasons: dict[type, str] = {
@@ -170,27 +198,6 @@ def _check_settings(part: Any) -> None:
     for value in settings.values():
         if hasattr(value, "_parameter_constraints"):
             _check_settings(value)
-
-
-def torch_device(name: str, *, or_cpu: bool = False) -> torch.device:
-    """Return torch device of a name; if it is not there, the CPU or ValueError."""
-    import torch
-
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-        # There and back: the meta device takes tensors but holds no numbers.
-        torch.empty(0, device=device).cpu()
-    except (RuntimeError, AssertionError, ImportError) as error:
-        if or_cpu:
-            return torch.device("cpu")
-        n_gpus = torch.cuda.device_count()
-        raise ValueError(
-            f"device={name!r} is not available here: torch sees the CPU and {n_gpus} "
-            "CUDA devices. Use device='cpu' or device='auto'."
-        ) from error
-    return device
 
 
 def fixed_variance(likelihood: Likelihood, n_features: int) -> NDArray[np.float64]:

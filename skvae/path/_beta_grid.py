@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 
+from skvae.fit._table import CheckedTable
 from skvae.linear._model import LinearModel
+from skvae.model._spec import fixed_variance
 
 Floats = NDArray[np.float64]
 
@@ -65,21 +67,23 @@ def _collapse(vae: Any, X: ArrayLike, sample_weight: ArrayLike | None) -> float:
     :math:`\theta = \beta \sigma^2`. A variance that is moved ends, without latents, at
     that of the columns.
     """
-    from skvae.fit._rows import linear_rows
+    from skvae.fit._fit import prepare
+    from skvae.fit._linear_rows import linear_rows
 
     if getattr(vae.balance, "source", "auto") != "validation":
         # All rows count.
         vae.set_params(early_stopping=False)
-    fitting = vae._fitting(X, sample_weight, goes_on=False, betas=[1.0])
-    divergence, policy = fitting.parts.divergence, fitting.parts.policy
+    data = prepare(vae, CheckedTable.of(vae, X, sample_weight), [1.0])
+    spec, policy, likelihood = data.spec, data.spec.policy, data.spec.likelihood
     limit = np.inf
-    if divergence.needs_log_likelihood and divergence.n_draws > 1:
+    if spec.divergence.needs_log_likelihood and spec.divergence.n_draws > 1:
         # A bound by several draws has no beta above 1.
         limit = 1.0
-    if fitting.sizes.linear_model is None:
+    columns = likelihood.linear_columns(spec.n_features)
+    if columns is None or not likelihood.is_gaussian:
         return min(_TOP, limit)
-    x, weight = linear_rows(fitting.rows)
-    noises = [fitting.sizes.variance.double().cpu().numpy()]
+    x, weight = linear_rows(data.rows, likelihood, columns)
+    noises = [fixed_variance(likelihood, spec.n_features)]
     if policy.moves_variance:
         variance = weight @ np.square(x - weight @ x)
         shared = variance.mean(keepdims=True)
@@ -94,7 +98,6 @@ def _collapse(vae: Any, X: ArrayLike, sample_weight: ArrayLike | None) -> float:
         LinearModel.from_rows(x / np.sqrt(noise), weight, 1).eigenvalues[0]
         for noise in noises
     )
-    unit = policy.weight_of(1.0, x.shape[1], fitting.n_components)
     # A little above, or rounding to four digits could bring it below.
-    top = 1.0005 * float(largest) / unit
+    top = 1.0005 * float(largest) / spec.weight_of(1.0)
     return min(top if top > 0.0 else _TOP, limit)

@@ -11,6 +11,7 @@ from sklearn.base import clone
 
 from skvae._sklearn_compat import with_callbacks, without_callbacks
 from skvae.fit._progress import Report
+from skvae.fit._table import CheckedTable
 
 
 def fit_betas(
@@ -38,8 +39,7 @@ def fit_betas(
         One for each beta, as `fit` would have left it.
     """
     each = [float(beta) for beta in np.asarray(betas)]
-    # The parts check the beta they are given: the largest is the hardest to meet.
-    shared = clone(vae).set_params(beta=max(each))
+    shared = clone(vae)
     found = with_callbacks(_train)(shared, X, each, sample_weight)
     seen = {name: value for name, value in vars(shared).items() if name[-1] == "_"}
     models = []
@@ -54,8 +54,10 @@ def _train(
     estimator: Any, X: Any, betas: list[float], sample_weight: ArrayLike | None
 ) -> list[dict[str, Any]]:
     """Fitted attributes at each beta; callbacks are given the epochs of the run."""
-    fitting = estimator._fitting(X, sample_weight, goes_on=False, betas=betas)
-    report = Report(estimator, X, fitting.attributes)
-    found = fitting.train(report)
+    from skvae.fit._fit import Fit
+
+    fit = Fit.fresh(estimator, CheckedTable.of(estimator, X, sample_weight), betas)
+    report = Report(estimator, X, fit.attributes)
+    found = fit.train(report)
     report.close(max(found, key=operator.itemgetter("elbo_")))
     return found

@@ -116,8 +116,7 @@ class Judge:
         for name in _OF_EACH_REPLICA:
             setattr(self, name, getattr(self, name)[replicas])
         if self.calibration is not None:
-            prior = self.calibration.prior[replicas]
-            self.calibration = self.calibration._replace(prior=prior)
+            self.calibration = self.calibration.select(replicas)
 
     @torch.no_grad()
     def __call__(

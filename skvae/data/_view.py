@@ -1,0 +1,188 @@
+"""The table as the model sees it, and the way back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skvae.data._columns import Columns
+from skvae.data._rows import Rows, chunks
+from skvae.data._scaling import Scaling
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Floats = NDArray[np.floating]
+
+
+class Units(Protocol):
+    """The units of a likelihood's distribution, and which values it admits."""
+
+    def admit(self, X: Floats, names: Sequence[str] | None = None) -> Floats:
+        """Return X, or raise ValueError where a value is impossible."""
+
+    def to_model(self, X: Floats) -> Floats:
+        """Return admitted rows in the units of the distribution."""
+
+    def to_user(self, x: Floats) -> Floats:
+        """Return rows in the units of X."""
+
+    def log_jacobian(self, X: Floats) -> Floats:
+        """Nats that each cell's distortion gains in the units of X."""
+
+    def continuous(self, n_features: int) -> NDArray[np.bool_]:
+        """Columns that are centred and scaled."""
+
+
+@dataclass(frozen=True)
+class TableView:
+    """A table as the model sees it: coded, in the likelihood's units, and scaled.
+
+    Rows pass three stages: the user's table, numbers with NaN for missing cells
+    (`columns`), and what the model sees, in the units of the likelihood and scaled.
+    Distortions are computed of the last stage and reported in the units of the numbers;
+    `log_jacobian` is the difference.
+
+    Attributes
+    ----------
+    columns : Columns
+        Types, names and levels of the user's columns.
+    units : Likelihood
+        Units of the distribution.
+    scaling : Scaling
+        Centre and scale of each column.
+    """
+
+    columns: Columns
+    units: Units
+    scaling: Scaling
+
+    @classmethod
+    def from_rows(
+        cls,
+        columns: Columns,
+        units: Units,
+        X: Floats,
+        index: NDArray[np.intp],
+        weight: NDArray[np.float64],
+        *,
+        standardize: bool | str,
+        has_gaps: bool,
+    ) -> TableView:
+        """Learn the scaling from weighted rows.
+
+        Parameters
+        ----------
+        columns : Columns
+        units : Likelihood
+            Fitted.
+        X : ndarray of shape (n_samples, n_features)
+            Admitted numbers; NaN where a cell is missing.
+        index : ndarray of shape (n_rows,)
+            Rows of X to use, in order.
+        weight : ndarray of shape (n_rows,)
+        standardize : bool or "robust"
+        has_gaps : bool
+            Whether any cell of X is missing.
+        """
+        scaling = Scaling.from_rows(
+            units.to_model(X),
+            index,
+            weight,
+            standardize=standardize,
+            columns=units.continuous(X.shape[1]),
+            has_gaps=has_gaps,
+        )
+        return cls(columns, units, scaling)
+
+    def after(self, X: Floats) -> TableView:
+        """View when more rows have been seen; centre and scale stay as they are."""
+        return replace(self, scaling=self.scaling.after(self.units.to_model(X)))
+
+    def admit(self, X: Floats) -> Floats:
+        """Return numbers that the likelihood admits, or raise ValueError."""
+        return self.units.admit(X, self.columns.names)
+
+    def to_model(self, X: Floats) -> NDArray[np.float64]:
+        """Return admitted rows as the model sees them; NaN where a cell is missing."""
+        return self.scaling.to_model(self.units.to_model(X))
+
+    def seen(self, X: Floats) -> tuple[NDArray[np.float64], NDArray[np.bool_] | None]:
+        """Rows as the model sees them, 0 where a cell is missing, and their mask.
+
+        Returns
+        -------
+        x : ndarray of shape (n_samples, n_features)
+        observed : ndarray of the same shape, dtype=bool, or None
+            Cells that are not missing; None where none are.
+        """
+        x = self.to_model(X)
+        is_missing = np.isnan(x)
+        if not is_missing.any():
+            return x, None
+        x[is_missing] = 0.0
+        return x, ~is_missing
+
+    def log_jacobian(self, X: Floats) -> Floats:
+        """Nats that each cell's distortion gains in the units of X."""
+        return self.scaling.log_jacobian + self.units.log_jacobian(X)
+
+    def to_user(self, x: Floats) -> Floats:
+        """Return rows in the units of X, from what the model sees."""
+        return self.units.to_user(self.scaling.to_user(x))
+
+    def to_table(self, X: Floats, index: Any = None) -> Any:
+        """Table of the kind, names and types of that of `fit`, from numbers."""
+        return self.columns.to_table(X, index)
+
+    def rows(
+        self,
+        X: Floats,
+        index: NDArray[np.intp],
+        weight: NDArray[np.float64],
+        *,
+        has_gaps: bool,
+        like: Tensor,
+    ) -> tuple[Rows, float]:
+        """Some rows of a table as tensors, and what their units are worth.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n_samples, n_features)
+            Admitted numbers; NaN where a cell is missing.
+        index : ndarray of shape (n_rows,)
+            Rows of X to use, in order.
+        weight : ndarray of shape (n_rows,)
+        has_gaps : bool
+            Whether any cell of X is missing.
+        like : Tensor
+            On the device and in the precision of the rows.
+
+        Returns
+        -------
+        rows : Rows
+        jacobian : float
+            Nats per row that their distortion gains in the units of X.
+        """
+        import torch
+
+        shape, weight = (len(index), X.shape[1]), weight / weight.sum()
+        x = like.new_empty(shape)
+        observed = like.new_empty(shape, dtype=torch.bool) if has_gaps else None
+        jacobian = 0.0
+        for part in chunks(*shape):
+            numbers = X[index[part]]
+            seen, is_observed = self.seen(numbers)
+            nats = self.log_jacobian(numbers)
+            if is_observed is not None:
+                nats = np.where(is_observed, nats, 0.0)
+            if observed is not None:
+                there = True if is_observed is None else torch.from_numpy(is_observed)
+                observed[part] = there
+            x[part] = torch.as_tensor(seen, dtype=like.dtype, device=like.device)
+            jacobian += float(weight[part] @ nats.sum(axis=1))
+        return Rows(x, torch.as_tensor(weight).to(like), observed), jacobian

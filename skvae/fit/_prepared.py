@@ -1,0 +1,123 @@
+"""A table ready to train on: scaled, on the device, and split."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from skvae.data._rows import Rows
+from skvae.data._view import TableView
+from skvae.fit._table import Admitted, CheckedTable
+from skvae.fitted._fitted import Fitted
+from skvae.fitted._null_model import NullModel
+from skvae.model._spec import ModelSpec
+
+
+class Jacobian(NamedTuple):
+    """Nats per row that distortions gain in the units of X."""
+
+    train: float
+    judged: float
+    """Of the held-out rows, or the training rows if none are held out."""
+
+
+class Scaled(NamedTuple):
+    """A specification that has learned from a table, and the table as it sees it."""
+
+    spec: ModelSpec
+    view: TableView
+    null_model: NullModel
+    admitted: Admitted
+
+
+class Prepared(NamedTuple):
+    """What a training takes of a table."""
+
+    spec: ModelSpec
+    view: TableView
+    null_model: NullModel
+    rows: Rows
+    """To train on."""
+    held_out: Rows | None
+    """To judge on, if any are held out."""
+    jacobian: Jacobian
+    admitted: Admitted
+    """The whole table, as numbers."""
+
+
+def scaled(spec: ModelSpec, table: CheckedTable, *, standardize: Any) -> Scaled:
+    """Let a specification learn levels, statistics and scaling from a table."""
+    spec.likelihood.find_levels(table.X)
+    admitted = Admitted.of(table, spec.likelihood)
+    X, index, weight, gaps = admitted
+    spec.likelihood.learn(X[index], weight)
+    view = TableView.from_rows(
+        table.columns,
+        spec.likelihood,
+        X,
+        index,
+        weight,
+        standardize=standardize,
+        has_gaps=bool(gaps),
+    )
+    null_model = NullModel.from_rows(X, index, weight, spec.likelihood, view)
+    return Scaled(spec._replace(indicator_columns=gaps), view, null_model, admitted)
+
+
+def scaled_as(last: Fitted, spec: ModelSpec, table: CheckedTable) -> Scaled:
+    """Let a specification learn from a table with the scaling of the last fit."""
+    spec.likelihood.find_levels(table.X)
+    admitted = Admitted.of(table, spec.likelihood)
+    X, index, weight, _ = admitted
+    spec.likelihood.learn(X[index], weight)
+    scaling = last.view.scaling.after(spec.likelihood.to_model(X))
+    view = TableView(table.columns, spec.likelihood, scaling)
+    null_model = NullModel.from_rows(X, index, weight, spec.likelihood, view)
+    spec = spec._replace(indicator_columns=last.spec.indicator_columns)
+    return Scaled(spec, view, null_model, admitted)
+
+
+def scaled_for(last: Fitted, table: CheckedTable) -> Scaled:
+    """A table as the model of the last call sees it."""
+    admitted = Admitted.of(table, last.spec.likelihood)
+    return Scaled(last.spec, last.view.after(admitted.X), last.null_model, admitted)
+
+
+def prepared(table: Scaled, is_held_out: NDArray[np.bool_], like: Tensor) -> Prepared:
+    """Split the distinct rows of a table, and put them on the device.
+
+    Parameters
+    ----------
+    table : Scaled
+    is_held_out : ndarray of shape (n_rows,), dtype=bool
+        Distinct rows to judge on.
+    like : Tensor
+        On the device and in the precision of the training.
+    """
+    X, index, weight, gaps = table.admitted
+
+    def rows_at(mask: NDArray[np.bool_]) -> tuple[Rows, float]:
+        return table.view.rows(
+            X, index[mask], weight[mask], has_gaps=bool(gaps), like=like
+        )
+
+    rows, train = rows_at(~is_held_out)
+    held_out, judged = rows_at(is_held_out) if is_held_out.any() else (None, train)
+    return Prepared(
+        table.spec,
+        table.view,
+        table.null_model,
+        rows,
+        held_out,
+        Jacobian(train, judged),
+        table.admitted,
+    )
+
+
+def scalar_like(device: torch.device, precision: str) -> Tensor:
+    """A tensor on a device and in a precision."""
+    return torch.zeros((), dtype=getattr(torch, precision), device=device)

@@ -1,0 +1,77 @@
+"""The table of a fit: checked, admitted, and with equal rows merged."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skvae._sklearn_compat import check_sample_weight, rows_of
+from skvae.data._canonical import canonical_rows
+from skvae.data._checks import checked_numbers
+from skvae.data._columns import Columns
+from skvae.data._scaling import columns_with_gaps
+from skvae.likelihoods import Likelihood
+from skvae.likelihoods._resolve import located
+
+Floats = NDArray[np.floating]
+
+
+class CheckedTable(NamedTuple):
+    """The user's table as numbers, without rows of weight zero."""
+
+    X: Floats
+    """Of shape (n_samples, n_features); NaN where a cell is missing."""
+    weight: NDArray[np.float64]
+    """Above 0, of shape (n_samples,)."""
+    columns: Columns
+    """Contents of the user's columns."""
+    likelihood: Any
+    """The likelihood asked for, with positions of columns."""
+
+    @classmethod
+    def of(
+        cls, vae: Any, X: Any, sample_weight: Any, columns: Columns | None = None
+    ) -> CheckedTable:
+        """Check a table and its weights.
+
+        Parameters
+        ----------
+        vae : BalancedVAE
+            Gets the number and names of the features where `columns` is None.
+        X : array-like or DataFrame of shape (n_samples, n_features)
+        sample_weight : array-like of shape (n_samples,) or None
+        columns : Columns or None, default=None
+            Those of the last fit, where this one goes on from it.
+        """
+        numbers, found = checked_numbers(vae, X, columns)
+        weight = check_sample_weight(sample_weight, numbers)
+        if not weight.all():
+            # A row of weight zero is not there, nor is a category of it alone, nor does
+            # likelihood="auto" go by it.
+            there = np.flatnonzero(weight)
+            X, weight = rows_of(X, there), weight[there]
+            numbers, found = checked_numbers(vae, X, columns)
+        return cls(numbers, weight, found, located(vae.likelihood, X))
+
+
+class Admitted(NamedTuple):
+    """Numbers that the likelihood admits, and the distinct rows among them."""
+
+    X: Floats
+    """Of shape (n_samples, n_features); NaN where a cell is missing."""
+    rows: NDArray[np.intp]
+    """Distinct rows of X in canonical order, of shape (n_rows,)."""
+    weight: NDArray[np.float64]
+    """Weight of each of these, of shape (n_rows,)."""
+    gaps: tuple[int, ...]
+    """Columns that have missing cells."""
+
+    @classmethod
+    def of(cls, table: CheckedTable, likelihood: Likelihood) -> Admitted:
+        """Admit a table, or raise ValueError about a value that is impossible."""
+        X = likelihood.admit(table.X, table.columns.names)
+        gaps = columns_with_gaps(X)
+        index, weight = canonical_rows(X, table.weight, has_gaps=bool(gaps))
+        return cls(X, index, weight, gaps)
