@@ -382,9 +382,9 @@ def test_calibrated_variance_is_the_error_of_the_reconstruction(scope, standardi
 @pytest.mark.parametrize("scope", ["shared", "feature"])
 def test_calibrated_variance_is_the_best_one(scope):
     vae = fit(balance=LearnedVariance(scope), early_stopping=False, precision="float64")
-    best, variance = vae.score(X), vae._variance.copy()
+    best, variance = vae.score(X), vae._fitted.variance.copy()
     for factor in (0.95, 1.05):
-        vae._variance = factor * variance
+        vae._fitted.variance = factor * variance
         assert vae.score(X) < best
 
 
@@ -610,11 +610,11 @@ def test_partial_fit_goes_on_where_it_stopped():
 
 def test_partial_fit_keeps_the_scaling_of_the_first_call():
     vae = BalancedVAE(**SMALL).partial_fit(X[:60])
-    center, scale = vae._table.center, vae._table.scale
+    center, scale = vae._fitted.view.scaling.center, vae._fitted.view.scaling.scale
     assert_allclose(center, X[:60].mean(axis=0))
     vae.partial_fit(1000.0 * X)
-    assert_array_equal(vae._table.center, center)
-    assert_array_equal(vae._table.scale, scale)
+    assert_array_equal(vae._fitted.view.scaling.center, center)
+    assert_array_equal(vae._fitted.view.scaling.scale, scale)
     # The variance is that of the latest rows.
     assert vae.variance_ > 1e3
 
@@ -630,7 +630,7 @@ def test_precision_may_change_between_calls():
     vae = BalancedVAE(**SMALL, precision="float32").partial_fit(X)
     before = vae.transform(X)
     vae.set_params(precision="float64").partial_fit(X)
-    assert vae._values.dtype == np.float64
+    assert vae._fitted.values.dtype == np.float64
     # One small step.
     assert 0.0 < np.abs(vae.transform(X) - before).max() < 0.2
 
@@ -664,7 +664,7 @@ def test_fit_starts_anew_and_warm_start_goes_on():
     first = cold.history_["elbo"]
     assert_array_equal(cold.fit(X).history_["elbo"], first)
     assert_array_equal(warm.history_["elbo"], first)
-    Z, table = warm.transform(X), warm._table
+    Z, table = warm.transform(X), warm._fitted.view.scaling
     warm.set_params(learning_rate_init=0.02)
     for _ in range(5):
         warm.fit(X)
@@ -672,7 +672,7 @@ def test_fit_starts_anew_and_warm_start_goes_on():
     assert warm.history_["elbo"].shape == (2,)
     assert warm.history_["elbo"][0] > first[-1] + 1.0
     assert np.abs(warm.transform(X) - Z).max() > 0.1
-    assert_array_equal(warm._table.center, table.center)
+    assert_array_equal(warm._fitted.view.scaling.center, table.center)
 
 
 def test_random_state():
@@ -693,7 +693,7 @@ def test_precision(precision):
     for network, atol in ((RANDOM, 1e-3), (None, 2e-2)):
         # Close to an optimum Adam takes as large steps along what is rounding alone.
         vae = fit(precision=precision, network=network)
-        assert vae._values.dtype == precision
+        assert vae._fitted.values.dtype == precision
         double = fit(precision="float64", network=network)
         assert_allclose(vae.transform(X), double.transform(X), atol=atol)
 

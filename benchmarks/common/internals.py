@@ -7,8 +7,11 @@ import torch
 
 from skvae import training
 from skvae.balance import RunningAverage, Sizes
+from skvae.data._rows import Rows
 from skvae.divergences import KL
 from skvae.likelihoods import Gaussian
+from skvae.model._calibration import Calibration
+from skvae.model._evaluate import quadrature
 from skvae.model._module import Module
 from skvae.networks import MLP
 
@@ -35,11 +38,11 @@ def training_pass(x, hidden, batch_size, n_components, learning_rate, n_replicas
         tolerance=0.0,
     )
     task = training.Task(state, _rows(torch.from_numpy(x)))
-    return lambda: training.train(module, policy, [task], plan, None)
+    return lambda: training.train(module, policy, task, plan, None)
 
 
 def _rows(x):
-    return training.Rows(x, torch.full((len(x),), 1.0 / len(x)))
+    return Rows(x, torch.full((len(x),), 1.0 / len(x)))
 
 
 def quadrature_nodes(n_components, n_nodes=None):
@@ -48,7 +51,7 @@ def quadrature_nodes(n_components, n_nodes=None):
     None is the number that `score_samples` takes.
     """
     number = () if n_nodes is None else (n_nodes,)
-    return torch.tensor(training.quadrature(n_components, *number)).float()
+    return torch.tensor(quadrature(n_components, *number)).float()
 
 
 def calibrations(fitted, held_out, prior, floor):
@@ -61,7 +64,7 @@ def calibrations(fitted, held_out, prior, floor):
     floor = torch.full((n_features,), floor)
 
     def variance_of(scope):
-        calibration = training.Calibration.of(
+        calibration = Calibration.of(
             scope, floor, prior, _rows(fitted), _rows(held_out)
         )
         return lambda error, new: calibration(error[None], new[None])[0]
@@ -69,17 +72,13 @@ def calibrations(fitted, held_out, prior, floor):
     return [variance_of(scope) for scope in ("shared", "feature")]
 
 
-def _tensor(array, model):
-    return torch.as_tensor(array, dtype=model.dtype, device=model.device)
-
-
 @torch.no_grad()
 def posterior_draws(vae, rows, noise):
     """One latent for each row, from standard normal noise."""
-    model = vae._model(rows.dtype)
-    x = _tensor(model.table.to_model(rows), model)
+    model = vae._fitted.on("cpu", rows.dtype)
+    x = model.tensor(model.view.to_model(rows))
     posterior = model.module.encode(model.weights, x)
-    return posterior.sample(_tensor(noise, model))[0].cpu().numpy()
+    return posterior.sample(model.tensor(noise))[0].cpu().numpy()
 
 
 @torch.no_grad()
@@ -88,19 +87,21 @@ def log_likelihood(vae, rows, log_prior, n_draws):
 
     `log_prior` takes latents of shape (n, n_components).
     """
-    model = vae._model(rows.dtype)
+    model = vae._fitted.on("cpu", rows.dtype)
     module, weights = model.module, model.weights
     draws = np.random.RandomState(0).standard_normal((n_draws, module.n_components))
-    noise = _tensor(draws, model)[:, None]
+    noise = model.tensor(draws)[:, None]
     nats = []
     for part in np.array_split(rows, math.ceil(len(rows) / 100)):
-        x = _tensor(model.table.to_model(part), model)
+        x = model.tensor(model.view.to_model(part))
         sample = module.sample(weights, x, x.new_ones(len(x)), noise)
-        prior = _tensor(log_prior(sample.z.flatten(end_dim=-2).cpu().numpy()), model)
+        prior = model.tensor(log_prior(sample.z.flatten(end_dim=-2).cpu().numpy()))
         log_weight = (
             module.log_likelihood(sample, model.scored_variance)
             + prior.reshape(sample.z.shape[:-1])
             - sample.posterior.log_prob(noise)
         )
         nats.append(log_weight[0].logsumexp(dim=0).cpu().numpy())
-    return np.concatenate(nats) - math.log(n_draws) - model.table.log_jacobian.sum()
+    return (
+        np.concatenate(nats) - math.log(n_draws) - model.view.scaling.log_jacobian.sum()
+    )

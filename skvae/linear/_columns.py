@@ -130,7 +130,11 @@ class LinearColumns(NamedTuple):
         return u if observed is None else u * observed[:, self.features]
 
     def weights(
-        self, model: LinearWeights, start: Floats, n_inputs: int, masked: Sequence[int]
+        self,
+        model: LinearWeights,
+        start: NDArray[np.floating],
+        n_inputs: int,
+        masked: Sequence[int],
     ) -> LinearWeights:
         """Weights of an encoder and a decoder that begin as a linear model.
 

@@ -38,7 +38,7 @@ class LinearWeights(NamedTuple):
     """Of the posterior, of shape (n_components,)."""
     decoder: NDArray[np.float64]
     """Of shape (n_components, n_features)."""
-    bias: NDArray[np.float64]
+    bias: NDArray[np.floating]
     """Of shape (n_features,)."""
 
 

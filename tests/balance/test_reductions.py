@@ -209,7 +209,7 @@ def collapse_fit(n_features, r):
         tol=1.0,
         random_state=0,
     ).fit(equicorrelated(n_features, r))
-    weights = views(torch.tensor(vae._values), vae._shapes)
+    weights = views(torch.tensor(vae._fitted.values), vae._fitted.shapes)
     variance = weights["encoder.log_variance"][0].exp().sort().values
     # The calibrated variance is the mean squared error.
     return vae, variance.tolist(), vae.variance_ + vae.rate_

@@ -3,13 +3,13 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skvae.data._rows import chunks
-from skvae.data._scaling import Table
+from skvae.data._scaling import Scaling
 
 
 def table_of(X, weight=None, *, standardize=True):
     X = np.asarray(X)
     weight = np.ones(len(X)) if weight is None else np.asarray(weight, dtype=float)
-    return Table.from_rows(X, np.arange(len(X)), weight, standardize=standardize)
+    return Scaling.from_rows(X, np.arange(len(X)), weight, standardize=standardize)
 
 
 @pytest.fixture
@@ -244,7 +244,7 @@ def test_robust_leaves_other_columns_alone():
     every = np.arange(len(X))
     columns = np.array([True, False, True])
     ones = np.ones(len(X))
-    table = Table.from_rows(X, every, ones, standardize="robust", columns=columns)
+    table = Scaling.from_rows(X, every, ones, standardize="robust", columns=columns)
     assert table.center[1] == 0.0
     assert table.scale[1] == 1.0
     assert_array_equal(table.scale[columns], robust(X).scale[columns])

@@ -63,15 +63,18 @@ class Linear:
 
     def __init__(self, vae):
         weights, start = {}, 0
-        for name, shape in vae._shapes.items():
+        for name, shape in vae._fitted.shapes.items():
             size = math.prod(shape)
-            weights[name] = vae._values[0, start : start + size].reshape(shape)
+            weights[name] = vae._fitted.values[0, start : start + size].reshape(shape)
             start += size
         self.encoder = weights["encoder.0.weight"], weights["encoder.0.bias"]
         self.log_variance = weights["encoder.log_variance"]
         self.deviation = np.exp(0.5 * self.log_variance)
         self.decoder = weights["decoder.0.weight"], weights["decoder.0.bias"]
-        self.center, self.scale = vae._table.center, vae._table.scale
+        self.center, self.scale = (
+            vae._fitted.view.scaling.center,
+            vae._fitted.view.scaling.scale,
+        )
         self.variance = vae.variance_
 
     def encode(self, X):
@@ -220,7 +223,7 @@ def test_more_importance_samples_are_a_tighter_bound(vae):
 
 def log_weights(vae, X, n_samples):
     """Log importance weight of each draw, of shape (n_samples, n_rows)."""
-    model = vae._model(np.float64)
+    model = vae._fitted.on("cpu")
     x = model.tensor(model.table.to_model(X))
     draws = np.random.RandomState(0).standard_normal((n_samples, vae.n_components_))
     nats = torch.stack(
@@ -424,7 +427,7 @@ def test_chunks_of_a_sample_have_noise_of_their_own(vae, monkeypatch):
     state = np.random.RandomState(0)
     state.randint(np.iinfo(np.int32).max)
     Z = state.standard_normal((200, vae.n_components_))
-    noise = (sample - vae.inverse_transform(Z)) / vae._table.scale
+    noise = (sample - vae.inverse_transform(Z)) / vae._fitted.view.scaling.scale
     # A standard error of 5 %.
     assert_allclose(noise.std(axis=0), np.sqrt(vae.variance_), rtol=0.25)
 

@@ -11,6 +11,7 @@ from sklearn.datasets import load_wine
 
 from skvae import BalancedVAE
 from skvae.balance import RunningAverage
+from skvae.fitted._access import admitted
 from skvae.likelihoods import Gaussian, Laplace
 from skvae.metrics import latent_report
 
@@ -29,7 +30,8 @@ SMALL = {
 
 
 def null_cells(vae, rows):
-    return vae._null_model.cells(vae._model(np.float64), vae._rows(rows))
+    fitted, X = admitted(vae, rows)
+    return fitted.null_model.cells(fitted.on("cpu"), X)
 
 
 def fitted(rows=X, **params):

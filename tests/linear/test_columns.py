@@ -161,7 +161,7 @@ def test_start_explains_columns_of_every_kind(gaps):
     vae = started(KINDS, X, balance="running_average")
     cells = vae.score_cells(X).mean(axis=0)
     # A model that starts at random, and so at each column's own distribution.
-    network = vae._parts.network.set_params(linear_path=False)
+    network = vae._fitted.spec.network.set_params(linear_path=False)
     null = started(KINDS, X, balance="running_average", network=network)
     gain = dict(zip(X.columns, null.score_cells(X).mean(axis=0) - cells, strict=True))
     for name in ("real", "flag", "level", "ring", "positive"):

@@ -121,10 +121,10 @@ def test_explained_nats_are_a_distortion_without_the_latent(vae, report):
     """Recomputed from the decoder: a Gaussian's distortion is a mean squared error."""
     from skvae.model._evaluate import quadrature
 
-    posterior = vae._model(np.float64).posterior(X)
+    posterior = vae._fitted.on("cpu").posterior(X)
     mean, deviation = posterior.mean[0].numpy(), (0.5 * posterior.log_variance[0]).exp()
     z = mean + deviation.numpy() * quadrature(3)[:, None]
-    variance = vae.variance_ * vae._table.scale**2
+    variance = vae.variance_ * vae._fitted.view.scaling.scale**2
 
     def distortion(mask):
         decoded = vae.inverse_transform((z * mask).reshape(-1, 3))
@@ -241,7 +241,7 @@ def test_full_covariance():
     assert found.latent_rate.sum() == pytest.approx(found.rate, abs=1e-10)
     assert found.rate == pytest.approx(vae.rate_distortion(X)[0].mean(), abs=1e-10)
     assert found.mutual_information <= found.max_information
-    factor = vae._model(np.float64).posterior(X).factor[0]
+    factor = vae._fitted.on("cpu").posterior(X).factor[0]
     variance = factor.square().sum(dim=-1).mean(dim=0).numpy()
     assert_allclose(found.latent_variance, found.latent_activity + variance)
 

@@ -80,7 +80,7 @@ def test_models_go_on_as_those_of_separate_fits():
     assert model.n_iter_ == alone.n_iter_
     # Both know at which of the planned steps they are, but not of the same noise:
     # that of a path has been drawn for as long as its last model trained.
-    assert model._state.n_epochs == alone._state.n_epochs
+    assert model._fitted.state.n_epochs == alone._fitted.state.n_epochs
     assert np.isfinite(model.partial_fit(X).elbo_)
 
 

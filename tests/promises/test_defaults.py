@@ -186,24 +186,19 @@ def test_weights_are_repetition_and_order_is_nothing(batch_size):
     shuffled = repeated[np.random.RandomState(0).permutation(len(repeated))]
     for rows in (repeated, shuffled):
         vae = BalancedVAE(3, **params).fit(rows)
-        assert_array_equal(vae._values, weighted._values)
+        assert_array_equal(vae._fitted.values, weighted._fitted.values)
         assert_array_equal(vae.variance_, weighted.variance_)
         assert vae.elbo_ == weighted.elbo_
 
 
 def test_betas_together_are_each_alone():
     """Replicas of several betas, each with two candidates."""
-    from skvae.data._columns import Columns
-    from skvae.fit._fit import Fitting
+    from skvae.fit._fit import Fit
+    from skvae.fit._table import CheckedTable
 
     def fitted(betas):
         vae = BalancedVAE(3, precision="float64", **SHORT)
-        weight = np.ones(len(WINE))
-        table = {"columns": Columns.of_numbers(WINE.shape[1]), "likelihood": "auto"}
-        fitting = Fitting(
-            vae, WINE, weight, goes_on=False, is_partial=False, betas=betas, **table
-        )
-        return fitting.train(None)
+        return Fit.fresh(vae, CheckedTable.of(vae, WINE, None), betas).train(None)
 
     together = fitted([0.5, 1.0, 4.0])
     assert len(together) == 3
@@ -211,9 +206,11 @@ def test_betas_together_are_each_alone():
         (alone,) = fitted([beta])
         assert one["beta_"] == alone["beta_"] == beta
         assert one["n_iter_"] == alone["n_iter_"]
-        for name in ("_values", "variance_", "theta_", "elbo_"):
-            # Adam takes steps of the same size along what is rounding alone.
-            assert_allclose(one[name], alone[name], atol=1e-5, rtol=1e-5, err_msg=name)
+        # Adam takes steps of the same size along what is rounding alone.
+        close = {"atol": 1e-5, "rtol": 1e-5}
+        assert_allclose(one["_fitted"].values, alone["_fitted"].values, **close)
+        for name in ("variance_", "theta_", "elbo_"):
+            assert_allclose(one[name], alone[name], err_msg=name, **close)
     assert together[0]["rate_"] > together[2]["rate_"] + 0.5
 
 

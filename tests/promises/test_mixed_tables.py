@@ -9,9 +9,10 @@ import polars as pl
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-import skvae.fit._fit
 from skvae import BalancedVAE
+from skvae.data._view import TableView
 from skvae.divergences import ImportanceWeighted
+from skvae.fitted._access import admitted
 from skvae.likelihoods import Categorical
 
 pytestmark = pytest.mark.filterwarnings(
@@ -180,8 +181,14 @@ def test_mask_of_what_is_all_there_changes_nothing(table, monkeypatch):
     frame = table("bike_sharing_hourly")
     params = {**SMALL, "precision": "float64"}
     plain = BalancedVAE(2, **params).fit(frame)
-    assert plain._model(np.float64).seen(plain._rows(frame))[1] is None
-    monkeypatch.setattr(skvae.fit._fit, "has_gaps", lambda X: True)
+    fitted, X = admitted(plain, frame)
+    assert fitted.view.seen(X)[1] is None
+    rows = TableView.rows
+
+    def masked_rows(self, *args, **kwargs):
+        return rows(self, *args, **{**kwargs, "has_gaps": True})
+
+    monkeypatch.setattr(TableView, "rows", masked_rows)
     masked = BalancedVAE(2, **params).fit(frame)
     # Sums of other shapes are rounded in another way.
     assert_allclose(masked.transform(frame), plain.transform(frame), atol=1e-8)

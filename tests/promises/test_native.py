@@ -84,7 +84,7 @@ METHODS = {
 
 def assert_same_fit(left, right):
     """Bit for bit: weights and everything public that fit learns."""
-    assert_array_equal(left._values, right._values)
+    assert_array_equal(left._fitted.values, right._fitted.values)
     for name in ("variance_", "theta_", "active_units_", "elbo_", "rate_", "n_iter_"):
         assert_array_equal(getattr(left, name), getattr(right, name), err_msg=name)
     assert left.history_.keys() == right.history_.keys()
@@ -274,7 +274,7 @@ def test_parameters_of_parts_are_parameters():
     assert params["likelihood__floor"] == 0.1
     assert params["network__activation"] == "tanh"
     assert clone(vae).get_params()["balance__warmup"] == 0.75
-    assert vae.fit(X)._parts.policy.warmup == 0.75
+    assert vae.fit(X)._fitted.spec.policy.warmup == 0.75
 
 
 def test_parameters_of_parts_are_validated():
@@ -495,13 +495,13 @@ def test_pickle_holds_no_tensors():
 
 def test_warm_start_goes_on_from_the_last_weights():
     vae = small(warm_start=True, early_stopping=False).fit(X)
-    before = vae._values.copy()
+    before = vae._fitted.values.copy()
     # Steps so small that float32 weights do not move show where it started; another
     # seed shows that it did not start from the initial weights.
     vae.set_params(learning_rate_init=1e-20, random_state=1).fit(X)
-    assert_array_equal(vae._values, before)
+    assert_array_equal(vae._fitted.values, before)
     cold = clone(vae).set_params(warm_start=False).fit(X)
-    assert not np.array_equal(cold._values, before)
+    assert not np.array_equal(cold._fitted.values, before)
 
 
 @pytest.mark.parametrize(
@@ -602,7 +602,7 @@ def test_without_a_seed_numpy_decides():
     finally:
         np.random.set_state(state)
     assert_same_fit(first, third)
-    assert not np.array_equal(first._values, second._values)
+    assert not np.array_equal(first._fitted.values, second._fitted.values)
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -622,7 +622,9 @@ def test_methods_leave_the_estimator_as_it_is(name, fitted):
 def test_two_fits_are_equal(fitted):
     assert_same_fit(fitted, small().fit(X))
     assert_same_fit(fitted, small().fit(X.copy()))
-    assert not np.array_equal(fitted._values, small(random_state=1).fit(X)._values)
+    assert not np.array_equal(
+        fitted._fitted.values, small(random_state=1).fit(X)._fitted.values
+    )
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -74,22 +74,22 @@ def test_weight_is_repetition(gaps):
 def test_partial_fit_and_warm_start_keep_the_scale():
     X = heavy_tailed()
     vae = robust(X)
-    scale = vae._table.scale
+    scale = vae._fitted.view.scaling.scale
     vae.partial_fit(10.0 * X)
-    assert_array_equal(vae._table.scale, scale)
+    assert_array_equal(vae._fitted.view.scaling.scale, scale)
     vae.set_params(warm_start=True).fit(10.0 * X)
-    assert_array_equal(vae._table.scale, scale)
+    assert_array_equal(vae._fitted.view.scaling.scale, scale)
     assert np.isfinite(vae.score(X))
 
 
 def test_columns_of_levels_are_left_alone():
     X = np.column_stack([heavy_tailed(), np.arange(120) % 2])
     vae = robust(X, likelihood=[("gaussian", [0, 1, 2, 3]), ("bernoulli", [4])])
-    assert vae._table.center[4] == 0.0
-    assert vae._table.scale[4] == 1.0
+    assert vae._fitted.view.scaling.center[4] == 0.0
+    assert vae._fitted.view.scaling.scale[4] == 1.0
     low, high = np.percentile(X[:, :4], [25, 75], axis=0)
     # The quartiles of numpy lie between values, a little.
-    assert_allclose(vae._table.scale[:4], (high - low) / 1.349, rtol=0.05)
+    assert_allclose(vae._fitted.view.scaling.scale[:4], (high - low) / 1.349, rtol=0.05)
 
 
 def test_rows_come_back_in_the_units_of_x():

@@ -51,9 +51,11 @@ def fit(divergence, X=X, n_components=3, **params):
 
 def draws_of(vae, X=X, n_draws=8):
     """Fresh draws from the posteriors of all rows of a trained model."""
-    module = vae._parts.module(X.shape[1], vae.n_components_)
-    weights = views(torch.tensor(vae._values), vae._shapes)
-    posterior = module.encode(weights, torch.tensor(vae._table.to_model(X)))
+    module = vae._fitted.spec.module()
+    weights = views(torch.tensor(vae._fitted.values), vae._fitted.shapes)
+    posterior = module.encode(
+        weights, torch.tensor(vae._fitted.view.scaling.to_model(X))
+    )
     noise = torch.randn(
         (n_draws, len(X), vae.n_components_),
         generator=torch.Generator().manual_seed(0),
