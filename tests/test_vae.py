@@ -12,7 +12,7 @@ from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
-from skvae import BalancedVAE, _planning
+from skvae import BalancedVAE
 from skvae.balance import (
     POLICIES,
     Constant,
@@ -24,6 +24,7 @@ from skvae.balance import (
 from skvae.data._canonical import canonical_rows
 from skvae.divergences import KL
 from skvae.exceptions import PosteriorCollapseWarning
+from skvae.fit._plan import WHOLE
 from skvae.fit._progress import Report
 from skvae.likelihoods import Bernoulli, Gaussian
 from skvae.networks import MLP
@@ -335,7 +336,7 @@ def held_out_rows(vae):
     seed = check_random_state(0).randint(np.iinfo(np.int32).max)
     index, _ = canonical_rows(X, np.ones(N_ROWS))
     mask = np.zeros(N_ROWS, dtype=bool)
-    mask[index[_planning.held_out(vae, N_ROWS, seed)]] = True
+    mask[index[WHOLE.held_out(vae, N_ROWS, seed)]] = True
     return mask
 
 

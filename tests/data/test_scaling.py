@@ -154,7 +154,7 @@ def test_table_is_frozen(X):
 def test_slices_make_no_difference(X, size, monkeypatch):
     whole = table_of(X, np.arange(len(X)) % 4 + 1.0)
     monkeypatch.setattr(
-        "skvae.data._scaling.slices",
+        "skvae.data._scaling.chunks",
         lambda n_rows, n_features: [
             slice(start, start + size) for start in range(0, n_rows, size)
         ],

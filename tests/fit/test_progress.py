@@ -12,7 +12,8 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skvae import BalancedVAE, _report
+from skvae import BalancedVAE
+from skvae.fit import _progress
 from skvae.networks import MLP
 
 X = load_wine().data
@@ -50,7 +51,7 @@ def clock(monkeypatch):
             return self.now
 
     clock = Clock()
-    monkeypatch.setattr(_report, "time", clock)
+    monkeypatch.setattr(_progress, "time", clock)
     return clock
 
 
@@ -69,7 +70,7 @@ def clock(monkeypatch):
     ],
 )
 def test_duration(seconds, expected):
-    assert _report.duration(seconds) == expected
+    assert _progress.duration(seconds) == expected
 
 
 def test_time_left(clock, capsys):

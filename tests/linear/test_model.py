@@ -6,7 +6,7 @@ from numpy.testing import assert_allclose
 from sklearn.datasets import load_breast_cancer, load_wine
 from sklearn.decomposition import PCA, FactorAnalysis
 
-from skvae import _linear_model
+from skvae.linear import _model as linear_model
 from skvae.linear._model import LinearModel, factor_analysis
 
 EIGENVALUES = np.array([4.0, 2.0, 1.0, 0.5, 0.25, 0.25])
@@ -98,7 +98,7 @@ def test_more_latents_than_eigenvalues(shape):
 
 
 def test_wide_and_long_tables_get_the_leading_eigenvalues_only(monkeypatch):
-    monkeypatch.setattr(_linear_model, "_MAX_FULL", 10)
+    monkeypatch.setattr(linear_model, "_MAX_FULL", 10)
     X = load_wine().data
     X = (X - X.mean(axis=0)) / X.std(axis=0)
     model = LinearModel.from_rows(X, np.ones(len(X)), 3)

@@ -222,7 +222,7 @@ def test_many_rows_start_where_all_of_them_would(k, monkeypatch):
     settings = {"precision": "float64", "max_iter": 1, "random_state": 0}
     fits = []
     for n_rows in (10_000, 100):
-        monkeypatch.setattr("skvae.fit._rows._LINEAR_ROWS", n_rows)
+        monkeypatch.setattr("skvae.fit._linear_rows._LINEAR_ROWS", n_rows)
         vae = BalancedVAE(k, hidden_layer_sizes=(4,), **settings)
         vae.set_params(learning_rate_init=1e-12)
         with warnings.catch_warnings():

@@ -14,6 +14,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.fixes import parse_version
 
 import skvae.metrics
+from skvae.fitted._inference import Model
 from skvae.metrics import RateDistortionScoring, rate_distortion_scoring
 
 NAMES = ["elbo", "neg_rate", "neg_distortion", "active_units"]
@@ -55,13 +56,13 @@ def test_log_likelihood_on_request(fitted, X):
 
 def test_one_encoding_of_each_split(vae, X, monkeypatch):
     n_scored = []
-    scored = type(vae)._scored
+    scored = Model.score
 
     def counted(self, rows):
         n_scored.append(len(rows))
         return scored(self, rows)
 
-    monkeypatch.setattr(type(vae), "_scored", counted)
+    monkeypatch.setattr(Model, "score", counted)
     pipeline = make_pipeline(StandardScaler(), vae)
     grid = {"balancedvae__beta": [1.0, 2.0]}
     search = GridSearchCV(

@@ -3,9 +3,9 @@ import pytest
 import torch
 
 from skvae.balance import Constant
-from skvae.data._rows import Rows
+from skvae.data._rows import Rows, chunks
+from skvae.model import _evaluate
 from skvae.model._evaluate import evaluate, quadrature
-from skvae.training import _evaluate
 
 # The others learn from a table first, which these models do not have.
 every_likelihood = pytest.mark.parametrize("likelihood", ["gaussian", "bernoulli"])
@@ -36,7 +36,7 @@ def test_quadrature_is_always_the_same():
 
 @pytest.mark.parametrize(("n_rows", "cells"), [(10, 1), (10, 1_500_000), (3, 10**9)])
 def test_chunks_cover_all_rows_once(n_rows, cells):
-    parts = _evaluate.chunks(n_rows, cells)
+    parts = chunks(n_rows, cells)
     rows = [row for part in parts for row in range(n_rows)[part]]
     assert rows == list(range(n_rows))
     size = max(len(range(n_rows)[part]) for part in parts)
