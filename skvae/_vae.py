@@ -373,7 +373,7 @@ class BalancedVAE(
         else:
             table = CheckedTable.of(self, X, sample_weight)
             fit = Fit.fresh(self, table, [self.beta])
-        warn_before_fit(fit.spec, self.beta, fit.sizes)
+        warn_before_fit(fit.spec, fit.replicas[0].beta, fit.sizes)
         report = Report(self, X, fit.attributes)
         vars(self).update(*fit.train(report))
         report.close()

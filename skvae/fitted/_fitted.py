@@ -69,10 +69,26 @@ class Fitted:
         key = device, np.dtype(dtype).name
         models = _MODELS.setdefault(self, {})
         if key not in models:
-            from skvae.fitted._inference import Model
-
-            models[key] = Model.of(self, *key)
+            models[key] = self._built(*key)
         return models[key]
+
+    def _built(self, device: str, dtype: str) -> Model:
+        """The model, with its weights as tensors."""
+        import torch
+
+        from skvae.fitted._inference import Model, tensor_beside
+        from skvae.model._device import torch_device
+        from skvae.model._weights import views
+
+        like = torch.zeros(
+            (), dtype=getattr(torch, dtype), device=torch_device(device, or_cpu=True)
+        )
+        return Model(
+            module=self.spec.module(),
+            view=self.view,
+            weights=views(tensor_beside(like, self.values), self.shapes),
+            scored_variance=tensor_beside(like, self.variance),
+        )
 
     def resumable(self, state: Any) -> Fitted:
         """Copy with the state of a training to go on from."""

@@ -15,11 +15,8 @@ from torch import Tensor
 from skvae.data._rows import chunks
 from skvae.data._view import TableView
 from skvae.divergences._posterior import FullPosterior, Posterior, log_prior
-from skvae.fitted._fitted import Fitted
-from skvae.model._device import torch_device
 from skvae.model._evaluate import quadrature
 from skvae.model._module import Module, Sample
-from skvae.model._weights import views
 from skvae.networks._base import Weights
 
 Floats = NDArray[np.floating]
@@ -60,22 +57,9 @@ class Model:
     weights: Weights
     scored_variance: Tensor
 
-    @classmethod
-    def of(cls, fitted: Fitted, device: str, dtype: str) -> Model:
-        """Build the model of a fitted one on a device and in a precision."""
-        like = torch.zeros(
-            (), dtype=getattr(torch, dtype), device=torch_device(device, or_cpu=True)
-        )
-        return cls(
-            module=fitted.spec.module(),
-            view=fitted.view,
-            weights=views(_tensor(fitted.values, like), fitted.shapes),
-            scored_variance=_tensor(fitted.variance, like),
-        )
-
     def tensor(self, array: Floats) -> Tensor:
         """Array on the device and in the precision of the model."""
-        return _tensor(array, self.scored_variance)
+        return tensor_beside(self.scored_variance, array)
 
     def chunks(self, n_rows: int, n_draws: int = 1) -> list[slice]:
         """Slices of rows that fit into the memory bound."""
@@ -261,6 +245,6 @@ class Model:
         return (log_likelihood + log_ratio)[0]
 
 
-def _tensor(array: Floats, like: Tensor) -> Tensor:
+def tensor_beside(like: Tensor, array: Floats) -> Tensor:
     """Copy of an array, which may be read-only, beside a tensor."""
     return torch.tensor(array, dtype=like.dtype, device=like.device)
