@@ -380,8 +380,8 @@ class BalancedVAE(
         if self.n_iter_ == self.max_iter:
             self._warn_if_rising()
         if 2 * self.active_units_.sum() < self.n_components_:
-            X, index, weight, _ = fit.prepared.admitted
-            warn_after_fit(self._fitted, self.device, X[index], weight)
+            X = fit.prepared.admitted.X
+            warn_after_fit(self._fitted, self.device, X, table.weight)
         return self
 
     @_all_or_nothing

@@ -1,10 +1,22 @@
 import importlib.util
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import torch
 from joblib import parallel_config
 from threadpoolctl import threadpool_limits
+
+from skvae.balance import Sizes
+from skvae.data._rows import Rows
+from skvae.divergences import KL
+from skvae.likelihoods import LIKELIHOODS
+from skvae.linear._model import LinearModel
+from skvae.model._calibration import Calibration
+from skvae.model._module import Module
+from skvae.networks import MLP
+from skvae.training import Plan, Task, init, train
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -53,3 +65,110 @@ def one_thread():
     with threadpool_limits(1), parallel_config("loky", inner_max_num_threads=1):
         yield
     torch.set_num_threads(before)
+
+
+@dataclass
+class Problem:
+    """A small model and its rows."""
+
+    module: Module
+    rows: Rows
+    held_out: Rows
+    dtype: torch.dtype
+
+    def start(self, policy, betas, seed=0):
+        """State before the first step."""
+        betas = torch.tensor(betas, dtype=self.dtype)
+        ones = torch.ones(self.module.n_features, dtype=self.dtype)
+        sizes = Sizes(
+            n_replicas=len(betas),
+            n_features=self.module.n_features,
+            n_components=self.module.n_components,
+            variance=ones[:1],
+            data_variance=ones,
+            linear_model=(
+                self.linear_model if self.module.likelihood.has_variance else None
+            ),
+        )
+        return init(self.module, policy, sizes, betas, 1e-6 * ones, seed)
+
+    def linear_model(self):
+        """The linear model of the same size."""
+        x, weight = (part.double().numpy() for part in self.rows[:2])
+        return LinearModel.from_rows(x, weight, self.module.n_components)
+
+    def train(self, policy, state, plan, *, judge=False, on_epoch=None):
+        """Train from a state, or from the start with betas in place of one."""
+        task = self.task(policy, state, judge=judge)
+        return train(self.module, policy, task, plan, on_epoch)
+
+    def task(self, policy, state, *, judge=False):
+        """What is trained from a state, or from the start with betas."""
+        if isinstance(state, list):
+            state = self.start(policy, state)
+        held_out = self.held_out if judge else None
+        calibration = None
+        if self.module.likelihood.has_free_variance:
+            calibration = Calibration.of(
+                policy.scope, state.floor, state.prior, self.rows, held_out
+            )
+        return Task(state, self.rows, held_out, calibration)
+
+
+@pytest.fixture
+def make_problem():
+    """Build a problem of rows that have two factors and unequal weights."""
+
+    def make(
+        likelihood="gaussian",
+        hidden=(6,),
+        *,
+        n_rows=40,
+        n_features=5,
+        n_components=2,
+        dtype=torch.float64,
+    ):
+        generator = torch.Generator().manual_seed(1)
+
+        def draw(*shape):
+            return torch.randn(shape, generator=generator, dtype=torch.float64)
+
+        n_held_out = 16
+        x = draw(n_rows + n_held_out, 2) @ draw(2, n_features)
+        x = x + 0.5 * draw(*x.shape)
+        x = (x - x.mean(dim=0)) / x.std(dim=0, correction=0)
+        likelihood = LIKELIHOODS[likelihood]()
+        if not likelihood.is_continuous:
+            x = (x > 0.0).double()
+        weight = torch.rand(len(x), generator=generator, dtype=torch.float64) + 0.5
+
+        def rows(mask):
+            share = weight[mask] / weight[mask].sum()
+            return Rows(x[mask].to(dtype), share.to(dtype))
+
+        module = Module(MLP(hidden), likelihood, KL(), n_features, n_components)
+        return Problem(module, rows(slice(n_rows)), rows(slice(n_rows, None)), dtype)
+
+    return make
+
+
+@pytest.fixture
+def make_plan():
+    """Build a plan of five epochs of ten minibatches; all of it can be changed."""
+
+    def make(**changes):
+        plan = Plan(
+            n_epochs=5,
+            n_planned_epochs=5,
+            steps_per_epoch=10,
+            batch_size=8,
+            n_draws=1,
+            schedule="one_cycle",
+            learning_rate=0.01,
+            weight_decay=0.01,
+            patience=None,
+            tolerance=0.0,
+        )
+        return plan._replace(**changes)
+
+    return make

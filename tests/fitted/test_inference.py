@@ -224,7 +224,7 @@ def test_more_importance_samples_are_a_tighter_bound(vae):
 def log_weights(vae, X, n_samples):
     """Log importance weight of each draw, of shape (n_samples, n_rows)."""
     model = vae._fitted.on("cpu")
-    x = model.tensor(model.table.to_model(X))
+    x = model.tensor(model.view.to_model(X))
     draws = np.random.RandomState(0).standard_normal((n_samples, vae.n_components_))
     nats = torch.stack(
         [
@@ -232,7 +232,7 @@ def log_weights(vae, X, n_samples):
             for z in draws
         ]
     )
-    return nats.numpy() - model.table.log_jacobian.sum()
+    return nats.numpy() - model.view.scaling.log_jacobian.sum()
 
 
 @pytest.mark.parametrize("n_samples", [1, 2, 7, 64])
