@@ -1,21 +1,21 @@
-"""Warnings of this package, for filters."""
+"""Warnings of this package."""
 
 
 class PosteriorCollapseWarning(UserWarning):
-    """The latents of a model say nothing, or are sure to.
+    """Warning that the latents of a model have collapsed to the prior, or will.
 
-    `BalancedVAE.fit` gives it at most twice: before training, where a linear model
-    with the same weight of the rate has no active latent, and after it, where the
-    model or most of its latents have collapsed to the prior. Both messages say what
-    to change.
+    `BalancedVAE.fit` issues it at most twice: before training, if a linear model with
+    the same weight of the rate has no active latent, and after it, if the model or most
+    of its latents have collapsed. Each message names a remedy.
 
     See Also
     --------
-    skvae.metrics.latent_report : What each latent says.
+    skvae.metrics.latent_report : Rate and activity of each latent.
 
     Examples
     --------
-    A search over beta that is meant to go beyond what the data can bear:
+    Ignore the warning in a search that deliberately includes betas at which models
+    collapse:
 
     >>> import warnings
     >>> from skvae.exceptions import PosteriorCollapseWarning

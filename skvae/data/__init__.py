@@ -1,1 +1,1 @@
-"""Between the user's table and tensors."""
+"""Conversion of the user's table to tensors, and back."""

@@ -58,9 +58,9 @@ def checked_numbers(
 
 
 def _is_plain(X: Any, columns: Columns) -> bool:
-    """Whether X is an array that scikit-learn's checks would return as it is.
+    """True for an array that scikit-learn's checks would return as it is.
 
-    They take several times as long as a small network does for a row.
+    The checks take several times as long as a small network takes for one row.
     """
     return (
         type(X) is np.ndarray

@@ -1,4 +1,4 @@
-"""Between the columns of the user's table and numbers, and back."""
+"""Types, names and levels of the user's columns; their conversion to numbers."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ UNKNOWN = -1.0
 
 @dataclass(frozen=True)
 class Columns:
-    """What the columns of a table hold, learned from the table of `fit`.
+    """Contents of the columns of a table, learned from the table of `fit`.
 
-    Categories become codes from 0 in sorted order, booleans zeros and ones, and what is
-    missing (None, NaN, NA, null) becomes NaN. The way back restores the kind of table,
-    the names, categories, booleans and the integer-ness of each column.
+    Categories become codes from 0 in sorted order, booleans become zeros and ones, and
+    missing cells (None, NaN, NA, null) become NaN. The conversion back restores the
+    kind of table and the name and type of each column.
 
     Attributes
     ----------
@@ -31,7 +31,7 @@ class Columns:
     categories : list of ndarray or None
         The categories of each column, None for one of numbers.
     is_boolean, is_integer : ndarray of shape (n_features,), dtype=bool
-        What numbers stand for.
+        Columns whose numbers stand for booleans or integers.
     dtypes : list
         Types of the columns as the table's library calls them.
     """
@@ -45,7 +45,7 @@ class Columns:
 
     @classmethod
     def of(cls, X: Any) -> Columns:
-        """Learn what the columns of a table hold.
+        """Learn the contents of the columns of a table.
 
         Parameters
         ----------
@@ -68,7 +68,7 @@ class Columns:
 
     @classmethod
     def of_numbers(cls, n_features: int) -> Columns:
-        """Columns of an array of numbers, which are given back as they are."""
+        """Columns of an array of numbers, which are returned as they are."""
         no = np.zeros(n_features, dtype=bool)
         return cls("array", None, [None] * n_features, no, no, [None] * n_features)
 
@@ -78,9 +78,9 @@ class Columns:
         return np.array([each is not None for each in self.categories], dtype=bool)
 
     def to_numbers(self, X: Any) -> NDArray[np.float64]:
-        """Table as numbers: codes for categories, NaN for what is missing.
+        """Table as numbers: codes for categories, NaN for missing cells.
 
-        A category that was not there before becomes `UNKNOWN`.
+        A category that is new becomes `UNKNOWN`.
         """
         container = container_of(X)
         numbers = np.empty((len(X), len(self.categories)))
@@ -132,7 +132,7 @@ class Columns:
         return numbers
 
     def _restored(self, column: NDArray[np.floating], d: int) -> Any:
-        """One column in its own type; floats where that cannot hold what is missing."""
+        """One column in its own type; floats where that has no missing value."""
         categories, dtype = self.categories[d], self.dtypes[d]
         values: Any = column
         if categories is not None:
@@ -152,7 +152,7 @@ class Columns:
 
 
 def container_of(X: Any) -> str:
-    """Whether X is a frame of pandas or polars, without importing either."""
+    """Library of a frame, or "array"; imports neither pandas nor polars."""
     for name in ("pandas", "polars"):
         library = sys.modules.get(name)
         if library is not None and isinstance(X, library.DataFrame):
@@ -161,7 +161,7 @@ def container_of(X: Any) -> str:
 
 
 def holds_numbers_alone(X: Any) -> bool:
-    """Whether a table can be taken as it is, by scikit-learn's own checks."""
+    """True for a table of numbers that scikit-learn's own checks accept."""
     container = container_of(X)
     if container == "array":
         kind = getattr(getattr(X, "dtype", None), "kind", "O")
@@ -180,7 +180,7 @@ def _named(dtype: Any) -> Any:
 
 
 def _holds_text(X: Any) -> bool:
-    """Whether an array of objects holds strings."""
+    """True for an array of objects that holds strings."""
     try:
         array = np.asarray(X, dtype=object)
     except ValueError:
@@ -197,12 +197,12 @@ def _series(X: Any, container: str) -> list[Any]:
 
 
 def _is_nullable(dtype: Any) -> bool:
-    """Whether a column's type has a missing value of its own."""
+    """True for a type with a missing value of its own."""
     return not isinstance(dtype, np.dtype) and hasattr(dtype, "na_value")
 
 
 def _kind(column: Any, container: str) -> str:
-    """Whether it holds a "number", "integer", "boolean" or "category"."""
+    """Kind of a column: "number", "integer", "boolean" or "category"."""
     if container == "polars":
         dtype = column.dtype
         if dtype.is_integer():
@@ -250,14 +250,14 @@ def _as_objects(column: Any) -> tuple[NDArray[Any], NDArray[np.bool_]]:
 
 
 def _is_missing(value: Any) -> bool:
-    """Whether a value is None, NaN, or pandas' NA, which compares with nothing."""
+    """True for None, NaN, and pandas' NA, which compares with nothing."""
     if value is None or type(value).__name__ in {"NAType", "NaTType"}:
         return True
     return isinstance(value, (float, np.floating)) and bool(np.isnan(value))
 
 
 def _categories(column: Any) -> NDArray[Any]:
-    """Distinct values of a column, in their own order where they have one."""
+    """Distinct values of a column, in their declared order if there is one."""
     values, is_missing = _as_objects(column)
     distinct = set(values[~is_missing])
     declared = getattr(getattr(column, "dtype", None), "categories", None)
@@ -273,7 +273,7 @@ def _categories(column: Any) -> NDArray[Any]:
 
 
 def _is_ordered(dtype: Any) -> bool:
-    """Whether categories are declared in an order: in pandas, or an enum of polars."""
+    """True for ordered categories of pandas and for enums of polars."""
     return getattr(dtype, "ordered", type(dtype).__name__ == "Enum")
 
 

@@ -27,9 +27,9 @@ class Rows(NamedTuple):
     """Rows as the model sees them, on the device."""
 
     x: Tensor
-    """Of shape (n_rows, n_features)."""
+    """Rows as the model sees them, of shape (n_rows, n_features)."""
     weight: Tensor
-    """Of shape (n_rows,); sums to 1."""
+    """Weight of each row, of shape (n_rows,); sums to 1."""
     observed: Tensor | None = None
     """Cells that are not missing, of the shape of x; None where none are."""
 

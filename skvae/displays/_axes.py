@@ -1,4 +1,4 @@
-"""What the displays share when they draw."""
+"""Axes, ticks and colours that the displays have in common."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What happened in training."""
+"""Display of the training history."""
 
 from __future__ import annotations
 

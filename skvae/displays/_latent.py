@@ -1,4 +1,4 @@
-"""What the latents say."""
+"""Display of the latents: rows, rates and traversals."""
 
 from __future__ import annotations
 
@@ -270,7 +270,7 @@ class LatentDisplay:
         self.ax_.set_xlabel(labels[0])
 
     def _label(self, latent: int) -> str:
-        """Name of a latent and what it says."""
+        """Name of a latent and its rate."""
         return f"latent {latent} ({self.rate[latent]:.2g} nats per row)"
 
     def _draw_rates(self, ax: Any) -> None:
@@ -296,7 +296,7 @@ class LatentDisplay:
             ax.legend(loc="lower right")
 
     def _draw_traversals(self, ax: Any, image_shape: Sequence[int] | None) -> None:
-        """Draw what the decoder makes of each latent in turn."""
+        """Draw how the decoder's mean moves with each latent in turn."""
         moved = self.traversals[self.components_]
         n_shown, _, n_features = moved.shape
         if image_shape is None:

@@ -1,4 +1,4 @@
-"""What linear models reach on the same rows, in closed form."""
+"""Rate and distortion of linear models on the same rows, in closed form."""
 
 from __future__ import annotations
 

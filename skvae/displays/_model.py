@@ -1,4 +1,4 @@
-"""From what the user fitted to the model in it and the rows as it sees them."""
+"""The model in an estimator or a pipeline, and the rows that reach it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Seen(NamedTuple):
     rows: Any
     """As the steps before the model leave them."""
     names: NDArray[np.str_]
-    """Of the columns, shape (n_features,)."""
+    """Names of the columns, of shape (n_features,)."""
 
     @property
     def X(self) -> NDArray[np.floating]:

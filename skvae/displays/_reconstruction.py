@@ -17,7 +17,7 @@ KINDS = ("cells", "residuals", "images")
 
 
 class ReconstructionDisplay:
-    """How a model reconstructs rows, cell by cell or as pictures.
+    """Display of rows and their reconstructions, cell by cell or as pictures.
 
     It is recommended to create a display with `from_estimator`.
 

@@ -21,7 +21,7 @@ _MIN_ROWS_TO_HOLD_OUT = 50
 
 
 class Course(NamedTuple):
-    """How the calls of `fit` and `partial_fit` differ."""
+    """The two steps in which `fit` and `partial_fit` differ."""
 
     held_out: Callable[[Any, int, int], NDArray[np.bool_]]
     """Mask of the rows to judge on, from estimator, number of rows and seed."""

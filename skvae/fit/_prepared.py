@@ -22,11 +22,11 @@ class Jacobian(NamedTuple):
 
     train: float
     judged: float
-    """Of the held-out rows, or the training rows if none are held out."""
+    """For the held-out rows, or the training rows if none are held out."""
 
 
 class Scaled(NamedTuple):
-    """A specification that has learned from a table, and the table as it sees it."""
+    """A specification that has learned from a table, and the table's scaling."""
 
     spec: ModelSpec
     view: TableView
@@ -35,15 +35,15 @@ class Scaled(NamedTuple):
 
 
 class Prepared(NamedTuple):
-    """What a training takes of a table."""
+    """A table ready to train on."""
 
     spec: ModelSpec
     view: TableView
     null_model: NullModel
     rows: Rows
-    """To train on."""
+    """Training rows."""
     held_out: Rows | None
-    """To judge on, if any are held out."""
+    """Held-out rows, if there are any."""
     jacobian: Jacobian
     admitted: Admitted
     """The whole table, as numbers."""
@@ -94,9 +94,9 @@ def prepared(table: Scaled, is_held_out: NDArray[np.bool_], like: Tensor) -> Pre
     ----------
     table : Scaled
     is_held_out : ndarray of shape (n_rows,), dtype=bool
-        Distinct rows to judge on.
+        Distinct rows to hold out.
     like : Tensor
-        On the device and in the precision of the training.
+        A tensor on the device and in the precision of the training.
     """
     X, index, weight, gaps = table.admitted
 

@@ -1,4 +1,4 @@
-"""What callbacks and terminal hear of a fit."""
+"""Progress of a fit, for callbacks and the terminal."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from torch import Tensor
 
-# Whoever asked for lines hears at least this often, in seconds, however long an epoch.
+# With verbose > 0, at least one line is printed per so many seconds.
 _LONGEST_SILENCE = 60.0
 
 
 class Report:
-    """Tells callbacks and terminal of each epoch.
+    """Reports each epoch to callbacks and to the terminal.
 
     Lines are plain text that ends with a line break and is flushed, so that they read
     the same in a terminal, a notebook and a log. With ``verbose=0`` there are none.
@@ -54,7 +54,7 @@ class Report:
         )
 
     def _is_due(self) -> bool:
-        """Whether there is a line after this epoch."""
+        """True if a line is printed after this epoch."""
         return (
             self.n_done % self.every < 1.0
             or self.n_done == self.estimator.max_iter

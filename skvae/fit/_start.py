@@ -25,7 +25,7 @@ Floats = NDArray[np.floating]
 
 
 class Replica(NamedTuple):
-    """What one of the models trained side by side is asked for."""
+    """Settings of one of the models that are trained side by side."""
 
     beta: float
     """Weight of the rate."""
@@ -38,7 +38,7 @@ class Start(NamedTuple):
 
     state: training.TrainingState
     sizes: Sizes
-    """What the policy may know."""
+    """Sizes and variances that the policy starts with."""
 
 
 def start_of(

@@ -22,7 +22,7 @@ class CheckedTable(NamedTuple):
     """The user's table as numbers, without rows of weight zero."""
 
     X: Floats
-    """Of shape (n_samples, n_features); NaN where a cell is missing."""
+    """Numbers, of shape (n_samples, n_features); NaN where a cell is missing."""
     weight: NDArray[np.float64]
     """Above 0, of shape (n_samples,)."""
     columns: Columns
@@ -48,8 +48,8 @@ class CheckedTable(NamedTuple):
         numbers, found = checked_numbers(vae, X, columns)
         weight = check_sample_weight(sample_weight, numbers)
         if not weight.all():
-            # A row of weight zero is not there, nor is a category of it alone, nor does
-            # likelihood="auto" go by it.
+            # Rows of weight zero are ignored, also by the levels of categories and by
+            # likelihood="auto".
             there = np.flatnonzero(weight)
             X, weight = rows_of(X, there), weight[there]
             numbers, found = checked_numbers(vae, X, columns)
@@ -60,7 +60,7 @@ class Admitted(NamedTuple):
     """Numbers that the likelihood admits, and the distinct rows among them."""
 
     X: Floats
-    """Of shape (n_samples, n_features); NaN where a cell is missing."""
+    """Numbers, of shape (n_samples, n_features); NaN where a cell is missing."""
     rows: NDArray[np.intp]
     """Distinct rows of X in canonical order, of shape (n_rows,)."""
     weight: NDArray[np.float64]

@@ -1,4 +1,4 @@
-"""From an estimator to the fitted model in it, and rows as the model takes them."""
+"""The fitted model of an estimator, and rows that are checked against it."""
 
 from __future__ import annotations
 

@@ -23,12 +23,12 @@ Floats = NDArray[np.floating]
 
 
 class Scored(NamedTuple):
-    """What one encoding says of rows, in nats but for the latents."""
+    """Scores of rows from one encoding, in nats but for the latents."""
 
     rate: Floats
-    """Of each row, shape (n_samples,)."""
+    """Rate of each row, of shape (n_samples,)."""
     distortion: Floats
-    """Of each row in the units of X, shape (n_samples,)."""
+    """Distortion of each row in the units of X, of shape (n_samples,)."""
     mean: Floats
     """Posterior mean, shape (n_samples, n_components)."""
 
@@ -154,7 +154,7 @@ class Model:
         """
         n_components = self.module.n_components
         noise = self.tensor(quadrature(n_components))[:, None]
-        # What is kept: all but one of the latents, or none.
+        # Latents that are kept: all but one, or none.
         n_kept = n_components + 1 if by_each else 1
         kept = 1.0 - torch.eye(n_kept, n_components)
         kept[-1] = 0.0
@@ -232,7 +232,7 @@ class Model:
         return np.where(observed.cpu().numpy(), cells, 0.0)
 
     def _reconstructed(self, parameters: dict[str, Tensor]) -> Floats:
-        """What stands for each cell in the units of X, replica axis first."""
+        """Reconstruction of each cell in the units of X, replica axis first."""
         scaling = self.view.scaling
         return self.module.likelihood.reconstruction(
             parameters, self.scored_variance, scaling.center, scaling.user_scale

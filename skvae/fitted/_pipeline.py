@@ -1,4 +1,4 @@
-"""From what the user fitted to the model in it, and rows as they reach it."""
+"""The model in a pipeline, and rows as they reach it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What of a likelihood a linear Gaussian model can be of, and its way into weights."""
+"""Columns that a linear Gaussian model can represent, and their place in a network."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class LinearColumns(NamedTuple):
 
     @classmethod
     def of_numbers(cls, n_features: int) -> LinearColumns:
-        """Features that are seen as they are and whose outputs are their means."""
+        """Features that are their own inputs, with their means as outputs."""
         places, ones = np.arange(n_features), np.ones(n_features)
         return cls(places, places, places, 0.0 * ones, ones, ones.astype(bool))
 
@@ -143,12 +143,12 @@ class LinearColumns(NamedTuple):
         model : LinearWeights
             Of these columns.
         start : ndarray of shape (n_outputs,)
-            What the decoder's output starts at where there is no linear model.
+            Start value of the decoder's output where there is no linear model.
         n_inputs : int
             Width of what the encoder sees of cells.
         masked : sequence of int
-            Features of which the encoder is also told, by one more input each, that
-            they are missing. It takes them for their centre then.
+            Features with a missingness indicator as one more input of the encoder,
+            which replaces a missing cell by the centre.
         """
         n_components = len(model.decoder)
         slope = model.encoder / self.unit[:, None]

@@ -31,15 +31,15 @@ class LinearWeights(NamedTuple):
     """
 
     center: NDArray[np.float64]
-    """Of shape (n_features,)."""
+    """Centre of the rows, of shape (n_features,)."""
     encoder: NDArray[np.float64]
-    """Of shape (n_features, n_components)."""
+    """Weights of the posterior mean, of shape (n_features, n_components)."""
     log_variance: NDArray[np.float64]
-    """Of the posterior, of shape (n_components,)."""
+    """Log-variance of the posterior, of shape (n_components,)."""
     decoder: NDArray[np.float64]
-    """Of shape (n_components, n_features)."""
+    """Weights of the output, of shape (n_components, n_features)."""
     bias: NDArray[np.floating]
-    """Of shape (n_features,)."""
+    """Output at z = 0, of shape (n_features,)."""
 
 
 @dataclass(frozen=True)

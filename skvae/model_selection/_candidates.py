@@ -1,4 +1,4 @@
-"""What the results of a search say of its candidates."""
+"""Scores of the candidates in the results of a search."""
 
 from __future__ import annotations
 
