@@ -22,7 +22,8 @@ PYTEST := python -m pytest -n 2
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
 
-demo: .venv/.plot ## run the main job on real data and print its table
+demo: .venv/.plot ## run the main job on real data and print its table (2 minutes)
+	@echo "Searching beta and balance on two tables: about 2 minutes on two cores."
 	$(BIN)/python -m benchmarks.demo
 
 test: .venv/.installed ## run the tests
