@@ -16,8 +16,8 @@ PYTEST_ENV := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 PYTEST := python -m pytest -n 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-matrix test-lowest test-kernels lint format types docs bench bench-smoke
-.PHONY: bench-tables regret wheel clean
+.PHONY: help demo test test-slow test-matrix test-lowest test-kernels lint format
+.PHONY: types docs bench bench-smoke bench-tables regret wheel clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
