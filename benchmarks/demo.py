@@ -184,7 +184,7 @@ def main():
     warnings.simplefilter("ignore", ConvergenceWarning)
     start, results = time.perf_counter(), {}
     n_fits = 3 * (len(BETAS) + len(POLICIES))
-    progress("takes MINUTES on two cores")
+    progress("takes about two minutes on two cores")
     for i, (name, (load, n_components)) in enumerate(TABLES.items()):
         X = load().data
         progress(f"table {i + 1} of {len(TABLES)}, {name}: {n_fits} fits")

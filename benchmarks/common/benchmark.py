@@ -73,7 +73,8 @@ class Benchmark:
             if self.page:
                 path = GUIDE / f"{self.page}.md"
                 path.write_text(render(self.page), encoding="utf-8")
-        print("\n\n".join(self.slots(results).values()))
+        for name, text in self.slots(results).items():
+            print(f"\n{name}:\n{text}")
 
     def results(self):
         """Kept results of the seeds of which every run is there."""
