@@ -39,11 +39,11 @@ SETTINGS = {
 QUICK = {
     "turns": 1,
     "import_turns": 1,
-    "fit_rows": [1000, 10_000, 20_000, 40_000],
-    "memory_rows": [20_000, 40_000],
-    "level_rows": 5000,
+    "fit_rows": [1000, 10_000, 15_000, 20_000],
+    "memory_rows": [2000, 4000],
+    "level_rows": 2000,
     "levels": [10, 100],
-    "scored_rows": 20_000,
+    "scored_rows": 10_000,
 }
 N_FEATURES = SETTINGS["n_features"]
 COMPILER = ("torch._dynamo", "torch._inductor", "sympy")
