@@ -28,7 +28,8 @@ from skvae.divergences import DIVERGENCES, Divergence
 from skvae.fit._progress import Report
 from skvae.fit._table import CheckedTable
 from skvae.fitted._access import admitted, fitted_of
-from skvae.fitted._collapse import warn_after_fit, warn_before_fit
+from skvae.fitted._collapse import warn_after_fit
+from skvae.fitted._predicted_collapse import warn_before_fit
 from skvae.likelihoods import LIKELIHOODS, Likelihood
 from skvae.networks import ACTIVATIONS, Network
 

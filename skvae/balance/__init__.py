@@ -1,7 +1,14 @@
 """Balance policies: what weighs the rate against the distortion."""
 
-from skvae.balance._base import BalancePolicy, BalanceState, Sizes, Terms
+from skvae.balance._base import (
+    BalancePolicy,
+    BalanceState,
+    Sizes,
+    Terms,
+    VariancePolicy,
+)
 from skvae.balance._capacity import Capacity
+from skvae.balance._closed_form_variance import ClosedFormVariance
 from skvae.balance._constant import Constant
 from skvae.balance._control import Control
 from skvae.balance._cosine import Cosine
@@ -18,7 +25,6 @@ from skvae.balance._reductions import beta_from_loss, loss_from_beta
 from skvae.balance._running_average import RunningAverage
 from skvae.balance._schedule import Schedule
 from skvae.balance._sigmoid import Sigmoid
-from skvae.balance._variance import ClosedFormVariance
 from skvae.balance._wrapper import Wrapper
 
 POLICIES: dict[str, type[BalancePolicy]] = {
@@ -61,6 +67,7 @@ __all__ = [
     "Sigmoid",
     "Sizes",
     "Terms",
+    "VariancePolicy",
     "Wrapper",
     "beta_from_loss",
     "loss_from_beta",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,6 +79,23 @@ class BalanceState(NamedTuple):
     """Decoder variance, of shape (n_replicas, 1) or (n_replicas, n_features)."""
 
 
+class PolicyState(Protocol):
+    """`BalanceState`, or a named tuple with these entries and others."""
+
+    @property
+    def beta(self) -> Tensor:
+        """Weight of the divergence in force."""
+        ...
+
+    @property
+    def variance(self) -> Tensor:
+        """Decoder variance."""
+        ...
+
+
+State = TypeVar("State", bound=PolicyState)
+
+
 class BalancePolicy(BaseEstimator):
     """Base of the policies that weigh the rate against the distortion.
 
@@ -90,8 +107,8 @@ class BalancePolicy(BaseEstimator):
 
     See Also
     --------
+    VariancePolicy : Base of the policies that move the decoder's variance.
     Wrapper : A policy around another one.
-    ClosedFormVariance : A policy that sets the variance from the squared error.
 
     Notes
     -----
@@ -116,20 +133,14 @@ class BalancePolicy(BaseEstimator):
 
     _parameter_constraints: dict[str, list] = {}
 
-    #: Whether the policy moves the decoder's variance, and so needs a likelihood
-    #: that has one which the user left free.
-    moves_variance = False
+    #: Whether the weight of the rate at the end is the beta asked for, as `weight_of`
+    #: gives it: what theory has to be true of, to predict a collapse before a fit.
+    ends_at_beta = False
 
-    #: Whether the objective or the controller is built on the KL itself, so that no
-    #: other divergence can take its place.
-    weighs_kl = False
-
-    #: One decoder variance for all features ("shared"), one for each ("feature"), or
-    #: the better one on held-out rows ("auto").
-    scope = "auto"
-
-    #: Which rows' error a moved variance follows.
-    source = "auto"
+    @property
+    def variance_policy(self) -> VariancePolicy | None:
+        """The policy as one that moves the decoder's variance; None if it does not."""
+        return None
 
     @property
     def is_weighted_sum(self) -> bool:
@@ -144,6 +155,35 @@ class BalancePolicy(BaseEstimator):
     def weight_of(self, beta: Any, n_features: int, n_components: int) -> Any:
         """Weight of the rate that a beta asks for, with all constants kept."""
         return beta
+
+    def conflict_with(self, divergence: Any) -> str:
+        """Return why the policy cannot weigh a divergence; nothing if it can.
+
+        Parameters
+        ----------
+        divergence : Divergence
+            What would stand in the place of the rate.
+
+        Returns
+        -------
+        reason : str
+            Completes "the policy ..."; empty if there is none.
+        """
+        return ""
+
+    def remedy(self, beta: float) -> str:
+        """Return a sentence on what to change where latents have collapsed.
+
+        Parameters
+        ----------
+        beta : float
+            The weight asked for.
+
+        Returns
+        -------
+        remedy : str
+        """
+        return f"Lower beta (now {beta:.4g})."
 
     def init_state(self, beta: Tensor, sizes: Sizes) -> Any:
         """State before the first step.
@@ -163,23 +203,105 @@ class BalancePolicy(BaseEstimator):
 
     def start_variance(self, sizes: Sizes) -> Tensor:
         """Decoder variance before the first step, replica axis first."""
-        if not self.moves_variance:
-            return sizes.variance.repeat(sizes.n_replicas, 1)
+        return sizes.variance.repeat(sizes.n_replicas, 1)
+
+    def objective(self, terms: Terms, state: Any) -> Tensor:
+        """Objective of each replica, of shape (n_replicas,), in nats per row."""
+        return terms.distortion + state.beta * terms.divergence
+
+    def update(self, state: State, terms: Terms, progress: float | Tensor) -> State:
+        """State after a step.
+
+        Parameters
+        ----------
+        state : BalanceState or the like
+            State before the step.
+        terms : Terms
+            Terms of the step's batch, detached.
+        progress : float or Tensor of shape ()
+            Share of the planned steps that are done, in (0, 1].
+
+        Returns
+        -------
+        state : BalanceState or the like
+        """
+        return state
+
+
+class VariancePolicy(BalancePolicy):
+    """Base of the policies that move the decoder's variance.
+
+    They need a likelihood with a variance that the user left free. A subclass
+    overrides `move_variance`.
+
+    See Also
+    --------
+    ClosedFormVariance : A policy that sets the variance from the squared error.
+
+    Examples
+    --------
+    A variance that follows the squared error of each batch:
+
+    >>> from skvae.balance import VariancePolicy
+    >>> class BatchError(VariancePolicy):
+    ...     def move_variance(self, state, error, parameters, floor):
+    ...         error = error.mean(dim=1, keepdim=True)
+    ...         return state._replace(variance=error.maximum(floor.mean()))
+    >>> BatchError()
+    BatchError()
+    """
+
+    #: One decoder variance for all features ("shared"), one for each ("feature"), or
+    #: the better one on held-out rows ("auto").
+    scope = "shared"
+
+    #: Rows whose error the variance follows; "validation" needs held-out rows.
+    source = "auto"
+
+    @property
+    def variance_policy(self) -> VariancePolicy | None:
+        """The policy itself."""
+        return self
+
+    def with_shared_variance(self) -> BalancePolicy:
+        """Copy with one variance for all features."""
+        if self.scope == "shared":
+            return self
+        return clone(self).set_params(scope="shared")
+
+    def replaced_by(self, policy: BalancePolicy) -> BalancePolicy:
+        """Another policy in the place of this one, with the same wrappers around it."""
+        return policy
+
+    def remedy(self, beta: float) -> str:
+        """Return a sentence on what to change where latents have collapsed."""
+        if beta > 1.0:
+            return (
+                f"Lower beta (now {beta:.4g}): the variance finds the balance by "
+                "itself at beta=1."
+            )
+        return (
+            "New rows seem to share little of what the columns have in common: use "
+            "fewer n_components, or more rows."
+        )
+
+    def start_variance(self, sizes: Sizes) -> Tensor:
+        """Decoder variance before the first step, replica axis first."""
         if sizes.noise_variance is not None:
             return pool(sizes.noise_variance, self.scope)
         return pool(sizes.data_variance, self.scope).repeat(sizes.n_replicas, 1)
 
     def init_parameters(self, sizes: Sizes) -> dict[str, Tensor]:
-        """Start values of what the policy trains by gradient, replica axis first."""
+        """Start values of what is trained by gradient, replica axis first."""
         return {}
 
     def move_variance(
         self,
-        state: Any,
+        state: State,
         error: Tensor,
         parameters: dict[str, Tensor],
         floor: Tensor,
-    ) -> Any:
+    ) -> State:
         """State with the decoder variance that this step's distortion uses.
 
         Parameters
@@ -200,7 +322,7 @@ class BalancePolicy(BaseEstimator):
         """
         return state
 
-    def judged(self, state: Any, ratio: Tensor) -> Any:
+    def judged(self, state: State, ratio: Tensor) -> State:
         """State after an epoch, when held-out rows have been judged.
 
         Parameters
@@ -217,27 +339,10 @@ class BalancePolicy(BaseEstimator):
         """
         return state
 
-    def objective(self, terms: Terms, state: Any) -> Tensor:
-        """Objective of each replica, of shape (n_replicas,), in nats per row."""
-        return terms.distortion + state.beta * terms.divergence
 
-    def update(self, state: Any, terms: Terms, progress: float | Tensor) -> Any:
-        """State after a step.
-
-        Parameters
-        ----------
-        state : BalanceState or the like
-            State before the step.
-        terms : Terms
-            Terms of the step's batch, detached.
-        progress : float or Tensor of shape ()
-            Share of the planned steps that are done, in (0, 1].
-
-        Returns
-        -------
-        state : BalanceState or the like
-        """
-        return state
+def needs_rate(divergence: Any) -> str:
+    """Conflict of a policy that is built on the KL divergence with another one."""
+    return "" if divergence.is_rate else "is built on the KL divergence itself"
 
 
 def pool(values: Tensor, scope: str) -> Tensor:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from skvae._sklearn_compat import Interval, StrOptions
 from skvae.balance._base import Sizes, Terms
-from skvae.balance._set_point import SetPoint, rate_at
+from skvae.balance._set_point import RateSetPoint, rate_at
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,7 +24,7 @@ class CapacityState(NamedTuple):
     """Rate to hold in nats per row, of shape (n_replicas,)."""
 
 
-class Capacity(SetPoint):
+class Capacity(RateSetPoint):
     r"""Charge for each nat by which the rate misses a target.
 
     With C = `target` the objective is [1]_
@@ -88,9 +88,7 @@ class Capacity(SetPoint):
         "per_row": ["boolean"],
     }
 
-    weighs_kl = True
-
-    remedy = (
+    out_of_reach = (
         "Choose a target between the two, or a larger weight, which lowers the first."
     )
 

@@ -38,3 +38,5 @@ class Constant(BalancePolicy):
     >>> Constant()
     Constant()
     """
+
+    ends_at_beta = True

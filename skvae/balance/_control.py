@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from skvae._sklearn_compat import Interval, StrOptions
 from skvae.balance._base import Sizes, Terms
-from skvae.balance._set_point import SetPoint, rate_at
+from skvae.balance._set_point import RateSetPoint, rate_at
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,7 +26,7 @@ class ControlState(NamedTuple):
     """Integral term with its sign, of shape (n_replicas,)."""
 
 
-class Control(SetPoint):
+class Control(RateSetPoint):
     r"""Hold the rate at a target by a PI controller.
 
     With the error :math:`e_t = C - \mathrm{rate}_t`, C = `target`, and the logistic
@@ -94,9 +94,7 @@ class Control(SetPoint):
         "max_beta": [Interval(Real, 0, None, closed="neither")],
     }
 
-    weighs_kl = True
-
-    remedy = (
+    out_of_reach = (
         "Choose a target between the two, a smaller min_beta, which raises the "
         "second, or a larger max_beta, which lowers the first."
     )

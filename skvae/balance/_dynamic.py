@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from skvae._sklearn_compat import Interval, StrOptions
 from skvae.balance._base import Sizes, Terms
-from skvae.balance._set_point import SetPoint, rate_at
+from skvae.balance._set_point import RateSetPoint, rate_at
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,7 +30,7 @@ class DynamicState(NamedTuple):
     """Proportional term of the last step, of shape (n_replicas,)."""
 
 
-class Dynamic(SetPoint):
+class Dynamic(RateSetPoint):
     r"""Hold the rate at a target by the increments of a PI controller.
 
     With the error :math:`e_t` of C = `target` minus the mean rate of the last
@@ -94,9 +94,7 @@ class Dynamic(SetPoint):
         "window": [Interval(Integral, 1, None, closed="left")],
     }
 
-    weighs_kl = True
-
-    remedy = (
+    out_of_reach = (
         "Choose a target between the two, or a smaller min_beta, which raises the "
         "second."
     )

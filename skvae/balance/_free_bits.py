@@ -6,7 +6,7 @@ from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 from skvae._sklearn_compat import Interval, StrOptions
-from skvae.balance._base import BalancePolicy, Terms
+from skvae.balance._base import BalancePolicy, Terms, needs_rate
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -65,11 +65,17 @@ class FreeBits(BalancePolicy):
         "kind": [StrOptions({"latent", "row", "total"})],
     }
 
-    weighs_kl = True
-
     def __init__(self, floor: float = 0.1, kind: str = "latent") -> None:
         self.floor = floor
         self.kind = kind
+
+    def conflict_with(self, divergence: Any) -> str:
+        """Return why the floor is one of the KL divergence alone."""
+        return needs_rate(divergence)
+
+    def remedy(self, beta: float) -> str:
+        """Return a sentence on what to change where latents have collapsed."""
+        return f"Lower beta (now {beta:.4g}), or raise the floor of balance."
 
     def objective(self, terms: Terms, state: Any) -> Tensor:
         """Distortion and the weighted rate above its floor."""

@@ -117,7 +117,7 @@ class Geco(SetPoint):
 
     steered = "distortion"
 
-    remedy = (
+    out_of_reach = (
         "Choose a target between the two, in the units of X, or more latents, which "
         "lower the first."
     )
@@ -148,6 +148,16 @@ class Geco(SetPoint):
             started=0.0 * target,
             gain=beta.new_full(beta.shape, self.step / self._slope(target, sizes)),
         )
+
+    def conflict_with(self, divergence: Any) -> str:
+        """Return why beta may become too large for a bound."""
+        if divergence.is_bound:
+            return "raises beta as far as its target asks for, above 1 too"
+        return ""
+
+    def remedy(self, beta: float) -> str:
+        """Return a sentence on what to change where latents have collapsed."""
+        return "Lower the target of balance, which is a distortion, or train longer."
 
     def at_level(self, model: LinearModel, theta: float, sizes: Sizes) -> float:
         """Distortion at the linear model's optimum for a water level."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from skvae._sklearn_compat import StrOptions
-from skvae.balance._base import BalancePolicy, Sizes, pool
+from skvae.balance._base import Sizes, VariancePolicy, pool
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-class LearnedVariance(BalancePolicy):
+class LearnedVariance(VariancePolicy):
     r"""Train the variance of the Gaussian decoder beside the network.
 
     The Gaussian distortion with all its constants,
@@ -61,7 +61,7 @@ class LearnedVariance(BalancePolicy):
 
     _parameter_constraints = {"scope": [StrOptions({"shared", "feature"})]}
 
-    moves_variance = True
+    ends_at_beta = True
 
     def __init__(self, scope: str = "shared") -> None:
         self.scope = scope

@@ -43,9 +43,17 @@ class Normalized(BalancePolicy):
     Normalized()
     """
 
+    ends_at_beta = True
+
     def weight_of(self, beta: Any, n_features: int, n_components: int) -> Any:
         """Beta times D / M."""
         return beta * (n_features / n_components)
+
+    def conflict_with(self, divergence: Any) -> str:
+        """Return why the weight in force may be too large for a bound."""
+        if divergence.is_bound:
+            return "multiplies beta by n_features / n_components, to above 1"
+        return ""
 
     def init_state(self, beta: Tensor, sizes: Sizes) -> Any:
         """State before the first step, with the weight that is in force."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from skvae.balance._base import Sizes, pool
-from skvae.balance._variance import ClosedFormVariance, Spread
+from skvae.balance._closed_form_variance import ClosedFormVariance, Spread
 
 if TYPE_CHECKING:
     from torch import Tensor

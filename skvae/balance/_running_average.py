@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from skvae._sklearn_compat import Interval, StrOptions
 from skvae.balance._base import Sizes, pool
-from skvae.balance._variance import ClosedFormVariance, Spread
+from skvae.balance._closed_form_variance import ClosedFormVariance, Spread
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -53,6 +53,11 @@ class Schedule(Wrapper):
     warmup: float
 
     @property
+    def ends_at_beta(self) -> bool:  # type: ignore[override]
+        """Whether the policy inside ends at the beta asked for."""
+        return self.inner.ends_at_beta
+
+    @property
     def completed_at(self) -> float:
         """Share of the planned steps after which beta is no longer held down."""
         return self.warmup

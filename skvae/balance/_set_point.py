@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skvae.balance._base import BalancePolicy, Sizes
+from skvae.balance._base import BalancePolicy, Sizes, needs_rate
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,11 +28,11 @@ class SetPoint(BalancePolicy):
 
     target: Any
 
-    #: What is steered, in the words of a warning.
-    steered = "rate"
+    #: The quantity that is steered, as a warning names it.
+    steered: str
 
-    #: What to do where the target is out of reach, in the words of a warning.
-    remedy: str
+    #: What to change where the target is out of reach, a sentence of a warning.
+    out_of_reach: str
 
     @property
     def settled_at(self) -> float:
@@ -63,21 +63,42 @@ class SetPoint(BalancePolicy):
                 warnings.warn(
                     f"{self!r} steers to a {self.steered} of {target:.4g} nats per "
                     "row, but the linear model of this size reaches from "
-                    f"{low:.4g} to {high:.4g}. {self.remedy}",
+                    f"{low:.4g} to {high:.4g}. {self.out_of_reach}",
                     UserWarning,
                     stacklevel=2,
                 )
         return beta.new_full(beta.shape, target)
 
     def at_level(self, model: LinearModel, theta: float, sizes: Sizes) -> float:
-        """What is steered, at the linear model's optimum for a water level."""
-        return rate_at(model, theta)
+        """Value of what is steered, at the linear model's optimum for a water level."""
+        raise NotImplementedError
 
     def reach(
         self, model: LinearModel, beta: Tensor, sizes: Sizes
     ) -> tuple[float, float]:
         """Smallest and largest value of what is steered that the policy can hold."""
         raise NotImplementedError
+
+
+class RateSetPoint(SetPoint):
+    """Base of the policies that steer the rate."""
+
+    steered = "rate"
+
+    def conflict_with(self, divergence: Any) -> str:
+        """Return why no other divergence than the KL is steered."""
+        return needs_rate(divergence)
+
+    def remedy(self, beta: float) -> str:
+        """Return a sentence on what to change where latents have collapsed."""
+        return (
+            f"Raise the target of balance, start at a lower beta (now {beta:.4g}), or "
+            "train longer."
+        )
+
+    def at_level(self, model: LinearModel, theta: float, sizes: Sizes) -> float:
+        """Rate at the linear model's optimum for a water level."""
+        return rate_at(model, theta)
 
 
 def _ppca_level(model: LinearModel) -> float:

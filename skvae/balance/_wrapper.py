@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from skvae.balance._base import BalancePolicy, Sizes, Terms
+from sklearn.base import clone
+
+from skvae.balance._base import BalancePolicy, Sizes, Terms, VariancePolicy
 from skvae.balance._constant import Constant
 
 if TYPE_CHECKING:
@@ -19,11 +21,12 @@ class WrapperState(NamedTuple):
     inner: Any
 
 
-class Wrapper(BalancePolicy):
+class Wrapper(VariancePolicy):
     """Base of the policies that change one thing about another policy.
 
-    As it stands, a wrapper is the policy that it is wrapped around: everything is
-    handed on. A subclass changes the state that comes back. Wrappers can be wrapped
+    As it stands, a wrapper is the policy that it is wrapped around: it forwards
+    everything but `ends_at_beta`, which is False as a subclass may weigh otherwise.
+    A subclass changes the state that comes back. Wrappers can be wrapped
     again, so that a warm-up, a set point that moves and a learned variance combine
     without knowing each other.
 
@@ -59,24 +62,24 @@ class Wrapper(BalancePolicy):
         return Constant() if self.policy is None else self.policy
 
     @property
-    def moves_variance(self) -> bool:  # type: ignore[override]
-        """Whether the policy inside moves the decoder's variance."""
-        return self.inner.moves_variance
+    def _moving(self) -> VariancePolicy:
+        """The policy inside, or one that moves nothing."""
+        return self.inner.variance_policy or VariancePolicy()
 
     @property
-    def weighs_kl(self) -> bool:  # type: ignore[override]
-        """Whether the policy inside is built on the KL itself."""
-        return self.inner.weighs_kl
+    def variance_policy(self) -> VariancePolicy | None:
+        """The wrapper itself where the policy inside moves the variance, or None."""
+        return None if self.inner.variance_policy is None else self
 
     @property
     def scope(self) -> str:  # type: ignore[override]
         """One decoder variance for all features, one for each, or what is better."""
-        return self.inner.scope
+        return self._moving.scope
 
     @property
     def source(self) -> str:  # type: ignore[override]
-        """Which rows' error the variance of the policy inside follows."""
-        return self.inner.source
+        """Rows whose error the variance of the policy inside follows."""
+        return self._moving.source
 
     @property
     def is_weighted_sum(self) -> bool:
@@ -92,6 +95,22 @@ class Wrapper(BalancePolicy):
         """Weight of the rate that a beta asks of the policy inside."""
         return self.inner.weight_of(beta, n_features, n_components)
 
+    def conflict_with(self, divergence: Any) -> str:
+        """Return why the policy inside cannot weigh a divergence."""
+        return self.inner.conflict_with(divergence)
+
+    def remedy(self, beta: float) -> str:
+        """Return a sentence on what to change about the policy inside."""
+        return self.inner.remedy(beta)
+
+    def with_shared_variance(self) -> BalancePolicy:
+        """Copy around the policy inside with one variance for all features."""
+        return clone(self).set_params(policy=self._moving.with_shared_variance())
+
+    def replaced_by(self, policy: BalancePolicy) -> BalancePolicy:
+        """Copy around another policy in the place of the innermost one."""
+        return clone(self).set_params(policy=self._moving.replaced_by(policy))
+
     def init_state(self, beta: Tensor, sizes: Sizes) -> Any:
         """State before the first step: that of the policy inside."""
         inner = self.inner.init_state(beta, sizes)
@@ -103,7 +122,7 @@ class Wrapper(BalancePolicy):
 
     def init_parameters(self, sizes: Sizes) -> dict[str, Tensor]:
         """Start values of what the policy inside trains by gradient."""
-        return self.inner.init_parameters(sizes)
+        return self._moving.init_parameters(sizes)
 
     def move_variance(
         self,
@@ -112,13 +131,13 @@ class Wrapper(BalancePolicy):
         parameters: dict[str, Tensor],
         floor: Tensor,
     ) -> Any:
-        """State with the decoder variance that the policy inside wants."""
-        inner = self.inner.move_variance(state.inner, error, parameters, floor)
+        """State with the decoder variance of the policy inside."""
+        inner = self._moving.move_variance(state.inner, error, parameters, floor)
         return state._replace(variance=inner.variance, inner=inner)
 
     def judged(self, state: Any, ratio: Tensor) -> Any:
         """State when held-out rows have been judged, for the policy inside."""
-        inner = self.inner.judged(state.inner, ratio)
+        inner = self._moving.judged(state.inner, ratio)
         return state._replace(inner=inner)
 
     def objective(self, terms: Terms, state: Any) -> Tensor:

@@ -90,6 +90,9 @@ class Divergence(BaseEstimator):
     #: Whether it is the rate itself.
     is_rate = False
 
+    #: Whether it is the rate in the mean over draws.
+    is_mean_rate = False
+
     #: Rows that a batch must have at least.
     min_rows = 1
 
@@ -97,6 +100,11 @@ class Divergence(BaseEstimator):
     def n_draws(self) -> int:
         """Draws that it takes at a time; it is given these or a multiple of them."""
         return 1
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether several draws at a time bound the log-likelihood."""
+        return self.needs_log_likelihood and self.n_draws > 1
 
     def __call__(self, draws: Draws) -> Tensor:
         """Divergence of each replica.

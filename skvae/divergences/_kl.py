@@ -43,6 +43,8 @@ class KL(Divergence):
 
     is_rate = True
 
+    is_mean_rate = True
+
     def __call__(self, draws: Draws) -> Tensor:
         """Divergence of each replica, in nats per row."""
         return draws.rate

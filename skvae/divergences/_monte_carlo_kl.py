@@ -49,6 +49,8 @@ class MonteCarloKL(Divergence):
     MonteCarloKL()
     """
 
+    is_mean_rate = True
+
     def __call__(self, draws: Draws) -> Tensor:
         """Divergence of each replica, in nats per row."""
         return -draws.mean(draws.log_ratio)

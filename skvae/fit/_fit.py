@@ -125,7 +125,7 @@ class Fit:
         data = _split(vae, scaled_for(last, table), ONE_PASS, _seed(vae))
         device, dtype = data.rows.x.device, data.rows.x.dtype
         state = last.state.to_torch(device, dtype)
-        scope = last.spec.policy.scope
+        scope = last.spec.scope
         if last.variance.shape[1] > 1:
             # No rows are held out now, but they once chose one for each feature.
             scope = "feature"
@@ -161,7 +161,7 @@ class Fit:
             replicas=replicas,
             n_candidates=len(scopes),
             state=state,
-            calibration=_calibration(data, state, data.spec.policy.scope),
+            calibration=_calibration(data, state, data.spec.scope),
             sizes=sizes,
         )
 
@@ -279,19 +279,22 @@ def _seed(vae: Any) -> int:
 
 def _candidates(data: Prepared) -> tuple[Prepared, tuple[str, ...]]:
     """Scopes of the candidates for each beta, and the table with a policy for them."""
-    policy = data.spec.policy
+    policy = data.spec.policy.variance_policy
+    if policy is None:
+        return data, (data.spec.scope,)
     if policy.source == "validation" and data.held_out is None:
         raise ValueError(
             f"balance={policy} takes the variance from held-out rows, but none "
             "are held out here. Use source='auto', or fit with "
             "early_stopping=True."
         )
-    if not policy.moves_variance or policy.scope != "auto":
+    if policy.scope != "auto":
         return data, (policy.scope,)
     # Which of the two is better is seen on held-out rows only.
     if data.held_out is not None:
         return data, ("shared", "feature")
-    return data._replace(spec=data.spec.with_shared_variance()), ("shared",)
+    spec = data.spec._replace(policy=policy.with_shared_variance())
+    return data._replace(spec=spec), ("shared",)
 
 
 def _calibration(

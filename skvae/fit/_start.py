@@ -81,7 +81,7 @@ def start_of(
         found = [
             linear.of(
                 spec.weight_of(replica.beta),
-                replica.scope if policy.moves_variance else None,
+                None if policy.variance_policy is None else replica.scope,
             )
             for replica in replicas
         ]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from skvae.fitted._access import fitted_of
-from skvae.fitted._collapse import has_collapsed, remedy
+from skvae.fitted._collapse import has_collapsed
 
 # Deviation from the variance law that hints at a fit that is not done.
 _MAX_DEVIATION = 0.2
@@ -31,7 +31,7 @@ def verdict_on(vae: Any, found: dict[str, Any], n_effective: float) -> str:
     if has_collapsed(found["rate"], found["explained"]):
         return (
             f"Collapsed: the latents say next to nothing, {found['rate']:.2g} nats per "
-            f"row. {remedy(fitted_of(vae))}"
+            f"row. {_remedy(vae)}"
         )
     said = [
         _on_latents(vae, found),
@@ -49,6 +49,12 @@ def verdict_on(vae: Any, found: dict[str, Any], n_effective: float) -> str:
     return f"Healthy: {of_all} {n_latents} latents are active."
 
 
+def _remedy(vae: Any) -> str:
+    """Return what to change where latents have collapsed."""
+    fitted = fitted_of(vae)
+    return fitted.spec.remedy(fitted.beta)
+
+
 def _on_latents(vae: Any, found: dict[str, Any]) -> str:
     """Return what to say of latents that have collapsed."""
     is_collapsed, n_latents = found["collapsed_units"], vae.n_components_
@@ -57,7 +63,7 @@ def _on_latents(vae: Any, found: dict[str, Any]) -> str:
         return ""
     count = f"{n_collapsed} of {n_latents} latents"
     if 2 * n_collapsed > n_latents:
-        return f"Mostly collapsed: {count} say nothing. {remedy(fitted_of(vae))}"
+        return f"Mostly collapsed: {count} say nothing. {_remedy(vae)}"
     names = ", ".join(found["names"][is_collapsed])
     return (
         f"{count} ({names}) say nothing: n_components={n_latents - n_collapsed} "

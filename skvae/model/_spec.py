@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -13,15 +13,11 @@ from skvae._sklearn_compat import validate_parameter_constraints
 from skvae.balance import (
     POLICIES,
     BalancePolicy,
-    ClosedFormVariance,
     Constant,
-    Geco,
-    Normalized,
     RunningAverage,
-    Wrapper,
 )
 from skvae.data._columns import Columns
-from skvae.divergences import DIVERGENCES, KL, Divergence
+from skvae.divergences import DIVERGENCES, Divergence
 from skvae.likelihoods import Likelihood
 from skvae.likelihoods._resolve import likelihood_of
 from skvae.networks import MLP, NETWORKS, Network
@@ -94,14 +90,23 @@ class ModelSpec(NamedTuple):
         """Weight of the rate that a beta asks for."""
         return self.policy.weight_of(beta, self.n_features, self.n_components)
 
-    def with_shared_variance(self) -> ModelSpec:
-        """Spec whose policy has one variance for all features, however wrapped."""
-        policy = clone(self.policy)
-        innermost = policy
-        while isinstance(innermost, Wrapper):
-            innermost = innermost.inner
-        innermost.set_params(scope="shared")
-        return self._replace(policy=policy)
+    @property
+    def scope(self) -> str:
+        """Variances that the decoder ends with: "shared", "feature" or "auto"."""
+        policy = self.policy.variance_policy
+        return "auto" if policy is None else policy.scope
+
+    def remedy(self, beta: float) -> str:
+        """Sentences on what to change where latents have collapsed."""
+        policy = self.policy
+        remedy = policy.remedy(beta)
+        is_fixed = policy.variance_policy is None and self.likelihood.has_free_variance
+        if policy.ends_at_beta and is_fixed:
+            remedy += (
+                " Or use balance='running_average' with beta=1, which finds the "
+                "variance that suits the data."
+            )
+        return remedy
 
     def module(self) -> Module:
         """Functions of the model."""
@@ -121,7 +126,8 @@ def _policy_for(vae: Any, likelihood: Likelihood) -> BalancePolicy:
     """Policy of an estimator, without a variance where the likelihood has none."""
     is_auto = isinstance(vae.balance, str) and vae.balance == "auto"
     policy = RunningAverage() if is_auto else _resolved(vae.balance, POLICIES)
-    if not policy.moves_variance or likelihood.has_free_variance:
+    mover = policy.variance_policy
+    if mover is None or likelihood.has_free_variance:
         return policy
     has_free_hand = isinstance(vae.likelihood, str) and vae.likelihood == "auto"
     if not is_auto and (likelihood.has_variance or not has_free_hand):
@@ -131,48 +137,24 @@ def _policy_for(vae: Any, likelihood: Likelihood) -> BalancePolicy:
             "Use balance='constant', or likelihood='gaussian' for columns of "
             "real numbers."
         )
-    return _without_variance(policy)
+    return mover.replaced_by(Constant())
 
 
 def _check_divergence(vae: Any, spec: ModelSpec, beta: float) -> None:
     """Raise ValueError where a policy and a divergence have no common minimum."""
-    policy, divergence = spec.policy, spec.divergence
-    if policy.weighs_kl and not isinstance(divergence, KL):
+    if spec.divergence.is_bound and beta > 1.0:
         raise ValueError(
-            f"balance={vae.balance!r} is built on the KL divergence itself, but "
-            f"divergence={vae.divergence!r} is another one, which it would not "
-            "use. Use divergence='kl', or a balance that weighs any divergence, "
-            "such as 'constant'."
+            f"divergence={vae.divergence!r} bounds the log-likelihood by several "
+            f"draws, and with beta={beta!r}, above 1, would reward a large distortion. "
+            "Use a beta of at most 1, or divergence='kl'."
         )
-    if not divergence.needs_log_likelihood or divergence.n_draws == 1:
-        return
-    bound = f"divergence={vae.divergence!r} bounds the log-likelihood by several draws"
-    if beta > 1.0:
+    reason = spec.policy.conflict_with(spec.divergence)
+    if reason:
         raise ValueError(
-            f"{bound}, and with beta={beta!r}, above 1, would reward a large "
-            "distortion. Use a beta of at most 1, or divergence='kl'."
+            f"divergence={vae.divergence!r} cannot be weighed by "
+            f"balance={vae.balance!r}, which {reason}. Use divergence='kl', or a "
+            "balance that weighs any divergence, such as 'constant'."
         )
-    reasons: dict[type, str] = {
-        Normalized: "multiplies beta by n_features / n_components, to above 1",
-        Geco: "raises beta as far as its target asks for, above 1 too",
-        ClosedFormVariance: "sets the decoder's variance to the squared error of "
-        "draws that count equally, which the bound does not let them",
-    }
-    for part in _with_inner(policy):
-        for kind, reason in reasons.items():
-            if isinstance(part, kind):
-                raise ValueError(
-                    f"{bound}, but balance={vae.balance!r} {reason}. Use "
-                    "balance='learned_variance' or 'constant', or divergence='kl'."
-                )
-
-
-def _with_inner(policy: BalancePolicy) -> Iterator[BalancePolicy]:
-    """Yield a policy and those that it is wrapped around."""
-    yield policy
-    for value in policy.get_params(deep=False).values():
-        if isinstance(value, BalancePolicy):
-            yield from _with_inner(value)
 
 
 def _resolved(part: Any, members: Mapping[str, type]) -> Any:
@@ -180,13 +162,6 @@ def _resolved(part: Any, members: Mapping[str, type]) -> Any:
     part = members[part]() if isinstance(part, str) else clone(part)
     _check_settings(part)
     return part
-
-
-def _without_variance(policy: BalancePolicy) -> BalancePolicy:
-    """Constant beta in place of a policy that moves the variance, as wrapped as it."""
-    if not isinstance(policy, Wrapper):
-        return Constant()
-    return clone(policy).set_params(policy=_without_variance(policy.inner))
 
 
 def _check_settings(part: Any) -> None:

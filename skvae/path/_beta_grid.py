@@ -70,27 +70,23 @@ def _collapse(vae: Any, X: ArrayLike, sample_weight: ArrayLike | None) -> float:
     from skvae.fit._fit import prepare
     from skvae.fit._linear_rows import linear_rows
 
-    if getattr(vae.balance, "source", "auto") != "validation":
-        # All rows count.
-        vae.set_params(early_stopping=False)
+    # All rows count.
+    vae.set_params(early_stopping=False)
     data = prepare(vae, CheckedTable.of(vae, X, sample_weight), [1.0])
-    spec, policy, likelihood = data.spec, data.spec.policy, data.spec.likelihood
-    limit = np.inf
-    if spec.divergence.needs_log_likelihood and spec.divergence.n_draws > 1:
-        # A bound by several draws has no beta above 1.
-        limit = 1.0
+    spec, likelihood = data.spec, data.spec.likelihood
+    # A bound by several draws has no beta above 1.
+    limit = 1.0 if spec.divergence.is_bound else np.inf
     columns = likelihood.linear_columns(spec.n_features)
     if columns is None or not likelihood.is_gaussian:
         return min(_TOP, limit)
     x, weight = linear_rows(data.rows, likelihood, columns)
     noises = [fixed_variance(likelihood, spec.n_features)]
-    if policy.moves_variance:
+    if spec.policy.variance_policy is not None:
         variance = weight @ np.square(x - weight @ x)
         shared = variance.mean(keepdims=True)
         # Columns that do not vary have no part in any latent.
         each = np.where(variance > 0.0, variance, 1.0)
-        scope = getattr(vae.balance, "scope", "auto")
-        noises = {"shared": [shared], "feature": [each]}.get(scope, [shared, each])
+        noises = {"shared": [shared], "feature": [each]}.get(spec.scope, [shared, each])
     if not all((noise > 0.0).all() for noise in noises):
         # All rows are equal.
         return min(_TOP, limit)

@@ -133,7 +133,8 @@ def init(
     }
     for name, value in (shared or {}).items():
         weights[name] = value.to(beta).repeat(sizes.n_replicas, *([1] * value.ndim))
-    weights |= policy.init_parameters(sizes)
+    if policy.variance_policy is not None:
+        weights |= policy.variance_policy.init_parameters(sizes)
     if prior is None:
         prior = sizes.data_variance.repeat(sizes.n_replicas, 1)
     return TrainingState(

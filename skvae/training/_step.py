@@ -225,10 +225,14 @@ class Differentiator:
         trained: Weights,
         share: Tensor | None = None,
     ) -> Any:
-        """State with the variance that the policy wants for the batch's errors."""
+        """State with the variance that the policy sets for the batch's errors."""
+        if self.policy.variance_policy is None:
+            return state
         # The batch's own mean: its weights sum to 1 only in the mean of batches.
         own = error / weight.sum() if share is None else _mean(error, share)
-        return self.policy.move_variance(state, own, trained, self.floor)
+        return self.policy.variance_policy.move_variance(
+            state, own, trained, self.floor
+        )
 
 
 #: What was seen, the gradient of the decoder's output, and the way from the gradient

@@ -139,11 +139,12 @@ def train(
             beta = balance.beta
             found, judged = judge(epoch, flat, beta, variance, error, objective)
             record |= found
-            if error is not None and calibration is not None:
+            mover = policy.variance_policy
+            if mover is not None and error is not None and calibration is not None:
                 # Not below the floor: nothing may be left of the training error.
-                least = pool(state.floor, policy.scope)
-                ratio = judged / pool(error, policy.scope).maximum(least)
-                balance = stepper.balance = policy.judged(balance, ratio)
+                least = pool(state.floor, mover.scope)
+                ratio = judged / pool(error, mover.scope).maximum(least)
+                balance = stepper.balance = mover.judged(balance, ratio)
             reached = functools.partial(
                 judge.reached, flat, balance, state.n_epochs, epoch
             )

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from skvae.balance import Sizes, Terms
+from skvae.balance import Sizes, Terms, VariancePolicy
 from skvae.divergences import KL
 from skvae.likelihoods import Gaussian
 from skvae.model._module import Module
@@ -118,7 +118,7 @@ class TinyModel:
             variance=variance * ones[:1],
             data_variance=ones,
         )
-        trained = policy.init_parameters(sizes)
+        trained = (policy.variance_policy or VariancePolicy()).init_parameters(sizes)
         weights = {**self.values, **trained}
         gradients = {name: torch.empty_like(value) for name, value in weights.items()}
         state = policy.init_state(torch.tensor([beta], dtype=torch.float64), sizes)

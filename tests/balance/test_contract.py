@@ -21,6 +21,7 @@ from skvae.balance import (
     RunningAverage,
     Sigmoid,
     Terms,
+    VariancePolicy,
 )
 from skvae.balance._base import map_state
 
@@ -70,8 +71,13 @@ def members():
 MEMBERS = list(members())
 every_policy = pytest.mark.parametrize("policy", MEMBERS)
 variance_policies = pytest.mark.parametrize(
-    "policy", [member for member in MEMBERS if member.values[0].moves_variance]
+    "policy", [member for member in MEMBERS if member.values[0].variance_policy]
 )
+
+
+def mover(policy):
+    """The policy as one that moves the variance, or one that moves nothing."""
+    return policy.variance_policy or VariancePolicy()
 
 
 def betas():
@@ -110,7 +116,7 @@ def walk(policy, state, parameters, steps, floor):
     """States after each of some steps."""
     states = []
     for error, terms, progress in steps:
-        state = policy.move_variance(state, error, parameters, floor)
+        state = mover(policy).move_variance(state, error, parameters, floor)
         state = policy.update(state, terms, progress)
         states.append(state)
     return states
@@ -120,7 +126,7 @@ def start(policy, make_sizes, n_replicas=N_REPLICAS, scale=1.0):
     sizes = make_sizes(n_replicas, scale=scale)
     return (
         policy.init_state(betas()[:n_replicas], sizes),
-        policy.init_parameters(sizes),
+        mover(policy).init_parameters(sizes),
     )
 
 
@@ -180,12 +186,12 @@ def test_state_has_the_replica_axis_first(policy, dtype, make_sizes):
     sizes = make_sizes(N_REPLICAS, dtype)
     state = policy.init_state(betas().to(dtype), sizes)
     assert state.beta.shape == (N_REPLICAS,)
-    is_shared = policy.scope == "shared" or not policy.moves_variance
+    is_shared = mover(policy).scope == "shared"
     width = 1 if is_shared else N_FEATURES
     assert state.variance.shape == (N_REPLICAS, width)
     for name, part in [
         *parts_of(state).items(),
-        *policy.init_parameters(sizes).items(),
+        *mover(policy).init_parameters(sizes).items(),
     ]:
         assert part.shape[0] == N_REPLICAS, name
         assert part.dtype == dtype, name
@@ -212,7 +218,7 @@ def test_methods_change_none_of_their_inputs(policy, make_sizes):
     for error, terms, progress in script():
         inputs = (state, parameters, error, terms, floor())
         before = copy.deepcopy(inputs)
-        moved = policy.move_variance(state, error, parameters, inputs[-1])
+        moved = mover(policy).move_variance(state, error, parameters, inputs[-1])
         policy.objective(terms, moved)
         after = policy.update(moved, terms, progress)
         for one, other in zip(
@@ -269,7 +275,9 @@ def test_replicas_together_equal_each_alone(policy, make_sizes):
             (error[r : r + 1], of_replica(terms, r), progress)
             for error, terms, progress in script()
         ]
-        alone = walk(policy, state, policy.init_parameters(sizes), steps, floor())
+        alone = walk(
+            policy, state, mover(policy).init_parameters(sizes), steps, floor()
+        )
         # A kernel may round the cells that do not fill a vector register in another
         # way, and which cells those are depends on the replicas beside them.
         of_r = [part_of_state(state, r) for state in together]
@@ -311,7 +319,7 @@ def test_state_has_no_gradient_but_to_what_is_trained(policy, make_sizes):
     for weight in parameters.values():
         weight.requires_grad_()
     error, terms, progress = next(script())
-    moved = policy.move_variance(state, error, parameters, floor())
+    moved = mover(policy).move_variance(state, error, parameters, floor())
     after = policy.update(moved, terms, progress)
     trained = [part.requires_grad for part in parts_of(after).values()]
     assert any(trained) == bool(parameters)
@@ -336,10 +344,10 @@ def test_nothing_waits_for_a_number(policy, make_sizes):
 
     sizes = meta(make_sizes(N_REPLICAS))
     state = policy.init_state(betas().to("meta"), sizes)
-    parameters = policy.init_parameters(sizes)
+    parameters = mover(policy).init_parameters(sizes)
     for error, terms, progress in script():
         terms = meta(terms)
-        state = policy.move_variance(
+        state = mover(policy).move_variance(
             state, error.to("meta"), parameters, floor().to("meta")
         )
         assert policy.objective(terms, state).shape == (N_REPLICAS,)
@@ -355,7 +363,7 @@ def test_settled_at_is_a_share_of_the_steps(policy):
 def test_only_variance_policies_move_the_variance(policy, make_sizes):
     state, parameters = start(policy, make_sizes)
     states = walk(policy, state, parameters, script(), floor())
-    if not policy.moves_variance:
+    if policy.variance_policy is None:
         assert all(torch.equal(s.variance, state.variance) for s in states)
         assert torch.equal(state.variance, torch.ones_like(state.variance))
     elif not parameters:
@@ -371,7 +379,7 @@ def test_variance_stays_above_the_floor(policy, size, make_sizes):
     lowest = floor().mean() if policy.scope == "shared" else floor()
     for _ in range(3):
         error = torch.full((N_REPLICAS, N_FEATURES), size, dtype=torch.float64)
-        state = policy.move_variance(state, error, parameters, floor())
+        state = mover(policy).move_variance(state, error, parameters, floor())
         assert torch.isfinite(state.variance).all()
         assert (state.variance >= lowest * (1.0 - 1e-14)).all()
 
@@ -399,14 +407,14 @@ def test_columns_may_come_in_any_order(policy, make_sizes):
     expected = walk(
         policy,
         policy.init_state(betas(), sizes),
-        policy.init_parameters(sizes),
+        mover(policy).init_parameters(sizes),
         script(),
         floor(),
     )
     states = walk(
         policy,
         policy.init_state(betas(), permuted),
-        policy.init_parameters(permuted),
+        mover(policy).init_parameters(permuted),
         [(error[:, order], terms, progress) for error, terms, progress in script()],
         floor()[order],
     )

@@ -132,7 +132,7 @@ def test_variance_of_the_policy_inside_is_in_force(cls, tiny_model):
     policy = cls(policy=OptimalVariance(scope="feature"))
     objective, _, wrapped = tiny_model.step(policy, 0.0)
     assert policy.scope == "feature"
-    assert policy.moves_variance
+    assert policy.variance_policy is policy
     assert torch.equal(wrapped.variance, state.variance)
     assert torch.equal(objective, alone)
 

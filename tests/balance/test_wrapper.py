@@ -3,12 +3,14 @@ import torch
 from sklearn.base import clone
 
 from skvae.balance import (
+    BalancePolicy,
     Constant,
     LearnedVariance,
     Linear,
     Normalized,
     OptimalVariance,
     RunningAverage,
+    VariancePolicy,
     Wrapper,
 )
 from skvae.balance._base import map_state
@@ -27,11 +29,11 @@ def parts(state):
 def test_alone_it_is_the_policy_inside(inner, make_sizes, make_terms):
     policy, inner = Wrapper(inner), inner or Constant()
     sizes, beta = make_sizes(2), torch.tensor([0.5, 2.0], dtype=torch.float64)
-    assert policy.moves_variance == inner.moves_variance
-    assert policy.scope == inner.scope
+    moving = inner.variance_policy or VariancePolicy()
+    assert (policy.variance_policy is None) == (inner.variance_policy is None)
     assert policy.settled_at == inner.settled_at
     assert torch.equal(policy.start_variance(sizes), inner.start_variance(sizes))
-    parameters = inner.init_parameters(sizes)
+    parameters = moving.init_parameters(sizes)
     assert policy.init_parameters(sizes).keys() == parameters.keys()
     state, expected = policy.init_state(beta, sizes), inner.init_state(beta, sizes)
     floor = torch.full((5,), 1e-3, dtype=torch.float64)
@@ -39,7 +41,7 @@ def test_alone_it_is_the_policy_inside(inner, make_sizes, make_terms):
     terms = make_terms([3.0, 4.0], [1.0, 2.0])
     for step in (1, 2):
         state = policy.move_variance(state, error / step, parameters, floor)
-        expected = inner.move_variance(expected, error / step, parameters, floor)
+        expected = moving.move_variance(expected, error / step, parameters, floor)
         assert torch.equal(
             policy.objective(terms, state), inner.objective(terms, expected)
         )
@@ -77,3 +79,55 @@ def test_state_is_mapped_to_the_innermost(make_sizes):
     doubled = map_state(lambda part: 2.0 * part, state)
     assert type(doubled.inner.inner) is type(state.inner.inner)
     assert torch.equal(doubled.inner.inner.average, 2.0 * state.inner.inner.average)
+
+
+def test_every_public_name_is_forwarded():
+    """A new name of the bases is one of `Wrapper` too, or deliberately its own."""
+    names = {name for base in (BalancePolicy, VariancePolicy) for name in vars(base)}
+    public = {name for name in names if not name.startswith("_")}
+    assert public - vars(Wrapper).keys() == {"ends_at_beta"}
+
+
+class Probe(VariancePolicy):
+    """A policy whose answers are its own."""
+
+    scope, source, settled_at, is_weighted_sum = "feature", "train", 0.125, False
+
+    def weight_of(self, beta, n_features, n_components):
+        return ("weight", beta, n_features, n_components)
+
+    def conflict_with(self, divergence):
+        return f"has nothing to do with {divergence}"
+
+    def remedy(self, beta):
+        return f"Use another beta than {beta}."
+
+    def start_variance(self, sizes):
+        return "variance"
+
+    def init_parameters(self, sizes):
+        return {"own": sizes}
+
+    def with_shared_variance(self):
+        return LearnedVariance("shared")
+
+
+@pytest.mark.parametrize("policy", [Wrapper(Probe()), Wrapper(Wrapper(Probe()))])
+def test_answers_are_those_of_the_policy_inside(policy):
+    probe = Probe()
+    assert policy.variance_policy is policy
+    for name in ("scope", "source", "settled_at", "is_weighted_sum"):
+        assert getattr(policy, name) == getattr(probe, name)
+    assert policy.weight_of(2.0, 5, 3) == probe.weight_of(2.0, 5, 3)
+    assert policy.conflict_with("it") == probe.conflict_with("it")
+    assert policy.remedy(2.0) == probe.remedy(2.0)
+    assert policy.start_variance(None) == probe.start_variance(None)
+    assert policy.init_parameters("sizes") == probe.init_parameters("sizes")
+    for copy, innermost in (
+        (policy.with_shared_variance(), "LearnedVariance()"),
+        (policy.replaced_by(Normalized()), "Normalized()"),
+    ):
+        assert repr(copy) == repr(policy).replace("Probe()", innermost)
+    # What the user passed stays as it is.
+    assert "Probe()" in repr(policy)
+    assert not policy.ends_at_beta

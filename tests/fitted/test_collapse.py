@@ -26,7 +26,8 @@ from skvae.balance import (
 )
 from skvae.divergences import MMD
 from skvae.exceptions import PosteriorCollapseWarning
-from skvae.fitted._collapse import collapsed, linear_bound, subsample
+from skvae.fitted._collapse import collapsed, subsample
+from skvae.fitted._predicted_collapse import linear_bound
 from skvae.likelihoods import Gaussian
 from skvae.linear._model import LinearModel
 
@@ -82,8 +83,8 @@ def test_mean_squared_error_with_a_summed_divergence(load):
 
 def test_messages_say_what_to_change():
     remedy = (
-        r"Lower beta \(now 50\), or use balance='running_average', which finds the "
-        r"variance that suits the data, with beta=1\."
+        r"Lower beta \(now 50\)\. Or use balance='running_average' with beta=1, which "
+        r"finds the variance that suits the data\."
     )
     messages, _ = warned(CANCER, n_components=3, beta=50.0, balance="constant")
     assert re.search(rf"{remedy}$", messages[0])
@@ -376,9 +377,9 @@ def test_most_latents():
     messages, vae = warned(WINE, n_components=5, beta=beta, **params)
     assert messages == [
         "Most latents have collapsed to the prior, 3 of 5: their rate is below 0.01 "
-        f"nats on 99% of the rows. Lower beta (now {beta:.4g}), or use "
-        "balance='running_average', which finds the variance that suits the data, with "
-        "beta=1. skvae.metrics.latent_report shows each latent."
+        f"nats on 99% of the rows. Lower beta (now {beta:.4g}). Or use "
+        "balance='running_average' with beta=1, which finds the variance that suits "
+        "the data. skvae.metrics.latent_report shows each latent."
     ]
     assert vae.active_units_.sum() == 2
     # Of four, half are left.
@@ -412,7 +413,7 @@ REMEDIES = {
     "free_bits": r"Lower beta \(now 1e\+06\), or raise the floor of balance\.",
     "running_average": r"Lower beta \(now 1e\+06\): the variance finds the balance by "
     r"itself at beta=1\.",
-    "linear": r"Lower beta \(now 1e\+06\), or use balance='running_average',",
+    "linear": r"Lower beta \(now 1e\+06\)\. Or use balance='running_average' ",
 }
 
 

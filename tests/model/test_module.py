@@ -3,7 +3,13 @@ import pickle
 import pytest
 import torch
 
-from skvae.balance import POLICIES, Constant, LearnedVariance, OptimalVariance, Sizes
+from skvae.balance import (
+    POLICIES,
+    LearnedVariance,
+    OptimalVariance,
+    Sizes,
+    VariancePolicy,
+)
 from skvae.divergences import DIVERGENCES, KL, Draws, ImportanceWeighted
 from skvae.likelihoods import LIKELIHOODS, Gaussian
 from skvae.model._module import Module
@@ -85,7 +91,7 @@ def step_of(module, policy, weights, x, weight, noise, scale=None):
     n_replicas = len(next(iter(weights.values())))
     sizes = Sizes(n_replicas, N_FEATURES, N_COMPONENTS, ones[:1], scale**2)
     beta = torch.linspace(0.5, 3.0, n_replicas, dtype=torch.float64)
-    trained = policy.init_parameters(sizes)
+    trained = (policy.variance_policy or VariancePolicy()).init_parameters(sizes)
     weights = {**weights, **trained}
     gradients = {name: torch.full_like(w, torch.nan) for name, w in weights.items()}
     # The beta asked for is in force, whatever the schedule.
@@ -364,7 +370,7 @@ def test_cells_per_row_bound_the_widest_layer(hidden):
 
 
 def test_policy_is_not_asked_for_a_variance_that_there_is_none_of():
-    class Refusing(Constant):
+    class Refusing(OptimalVariance):
         def move_variance(self, state, error, parameters, floor):
             pytest.fail("the Bernoulli likelihood has no variance")
 

@@ -550,13 +550,11 @@ def test_remedies_of_a_divergence_that_compares_rows_work():
     BalancedVAE(**{**SMALL, "batch_size": 1}).fit(X)
 
 
-BOUND = r"divergence=.* bounds the log-likelihood by several draws"
-
-
 @pytest.mark.parametrize("divergence", ["importance_weighted", ImportanceWeighted(2)])
 def test_importance_weighted_bound_of_a_beta_above_1(fitted, divergence):
     match = (
-        rf"{BOUND}, and with beta=1\.5, above 1, would reward a large distortion\. "
+        "divergence=.* bounds the log-likelihood by several draws, and with "
+        r"beta=1\.5, above 1, would reward a large distortion\. "
         "Use a beta of at most 1, or divergence='kl'"
     )
     assert_fit_refuses(fitted, ValueError, match, divergence=divergence, beta=1.5)
@@ -572,8 +570,9 @@ def test_importance_weighted_bound_of_a_beta_above_1(fitted, divergence):
 )
 def test_importance_weighted_bound_and_a_policy(fitted, balance, reason):
     match = (
-        rf"{BOUND}, but balance=.* {reason}.* Use balance='learned_variance' or "
-        "'constant', or divergence='kl'"
+        rf"divergence='importance_weighted' cannot be weighed by balance=.*, which "
+        rf"{reason}.* Use divergence='kl', or a balance that weighs any divergence, "
+        r"such as 'constant'\."
     )
     assert_fit_refuses(
         fitted, ValueError, match, divergence="importance_weighted", balance=balance

@@ -40,7 +40,7 @@ def pairs():
             if not of().has_variance and "target" in policy.get_params():
                 # There is no linear model to take a target from.
                 policy = type(policy)(target=1.0)
-            if of().has_free_variance or not policy.moves_variance:
+            if of().has_free_variance or policy.variance_policy is None:
                 yield pytest.param(policy, likelihood, id=f"{key}-{likelihood}")
 
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from skvae.balance import POLICIES, Linear, Sizes
+from skvae.balance import POLICIES, Linear, Sizes, VariancePolicy
 from skvae.divergences import DIVERGENCES, KL
 from skvae.likelihoods import LIKELIHOODS
 from skvae.model._module import Module
@@ -64,7 +64,7 @@ class Problem:
         }
         shared = self.module.shared(0.0, 1.0)
         self.trained = {
-            **policy.init_parameters(sizes),
+            **(policy.variance_policy or VariancePolicy()).init_parameters(sizes),
             **{name: w.repeat(N_REPLICAS, *[1] * w.ndim) for name, w in shared.items()},
         }
         weights |= self.trained
@@ -99,7 +99,8 @@ class Problem:
         if error is not None:
             share = module.share(sample)
             total = batch.weight.sum() if share is None else share
-            state = self.policy.move_variance(
+            policy = self.policy.variance_policy or VariancePolicy()
+            state = policy.move_variance(
                 state, error.detach() / total, leaves, self.floor
             )
         terms = module.terms(

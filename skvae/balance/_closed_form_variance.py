@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from skvae._sklearn_compat import StrOptions
-from skvae.balance._base import BalancePolicy, Sizes, Terms, pool, share_of
+from skvae.balance._base import Sizes, Terms, VariancePolicy, pool, share_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,7 +27,7 @@ class Spread(NamedTuple):
     """1 where the share moves to 1 during training, else 0, (n_replicas, 1)."""
 
 
-class ClosedFormVariance(BalancePolicy):
+class ClosedFormVariance(VariancePolicy):
     """Base of the policies that set the decoder variance from the squared error.
 
     Parameters
@@ -71,11 +71,20 @@ class ClosedFormVariance(BalancePolicy):
         "source": [StrOptions({"auto", "train", "validation"})],
     }
 
-    moves_variance = True
+    ends_at_beta = True
 
     def __init__(self, scope: str = "auto", source: str = "auto") -> None:
         self.scope = scope
         self.source = source
+
+    def conflict_with(self, divergence: Any) -> str:
+        """Return why the variance would not suit a bound."""
+        if divergence.is_bound:
+            return (
+                "sets the decoder's variance to the squared error of draws that count "
+                "equally, which those of the bound do not"
+            )
+        return ""
 
     def init_spread(self, variance: Tensor, sizes: Sizes) -> Spread:
         """How the variance follows from the error before anything is known."""
