@@ -38,6 +38,11 @@ except ImportError:  # scikit-learn < 1.9
         return method
 
 
+def validate_params(estimator):
+    """Check the parameters of an estimator, or InvalidParameterError."""
+    estimator._validate_params()
+
+
 def own_callbacks(estimator):
     """Callbacks that were set on an estimator, not on another one that it is in."""
     is_inside = hasattr(estimator, "_parent_callback_ctx")

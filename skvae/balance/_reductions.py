@@ -1,8 +1,9 @@
-"""What the reductions of a loss imply for beta: one vocabulary for all of them."""
+"""Conversion between beta and the weight of the KL in losses reduced otherwise."""
 
 from __future__ import annotations
 
 from numbers import Integral, Real
+from typing import Any
 
 from skvae._sklearn_compat import (
     Interval,
@@ -21,32 +22,17 @@ _CONSTRAINTS = {
 }
 
 
-def _beta_per_weight(
-    caller: str,
-    n_features: int,
-    n_components: int,
-    error: str,
-    error_reduction: str,
-    kl_reduction: str,
-    **value: float,
-) -> float:
-    """Beta that a weight of 1 stands for."""
-    settings = {
-        "n_features": n_features,
-        "n_components": n_components,
-        "error": error,
-        "error_reduction": error_reduction,
-        "kl_reduction": kl_reduction,
-        **value,
-    }
-    validate_parameter_constraints(
-        {name: _CONSTRAINTS[name] for name in settings}, settings, caller_name=caller
-    )
-    # Divide the loss by what it puts in front of one feature's nats.
-    per_nat = {"squared": 2.0, "half_squared": 1.0, "cross_entropy": 1.0}[error]
-    if error_reduction == "mean":
-        per_nat /= n_features
-    return (1.0 if kl_reduction == "sum" else 1.0 / n_components) / per_nat
+def _beta_per_weight(caller: str, settings: dict[str, Any]) -> float:
+    """Beta that a weight of 1 stands for, for the arguments of a function below."""
+    constraints = {name: _CONSTRAINTS[name] for name in settings}
+    validate_parameter_constraints(constraints, settings, caller_name=caller)
+    # Divide the loss by its factor of one feature's nats.
+    beta = 0.5 if settings["error"] == "squared" else 1.0
+    if settings["error_reduction"] == "mean":
+        beta *= settings["n_features"]
+    if settings["kl_reduction"] == "mean":
+        beta /= settings["n_components"]
+    return beta
 
 
 def beta_from_loss(
@@ -61,8 +47,8 @@ def beta_from_loss(
     r"""Beta that a loss written as ``error + weight * KL`` stands for.
 
     Losses are written with sums or means over features and latents; `BalancedVAE`
-    sums both. Dividing a loss by the factor in front of one feature's negative
-    log-likelihood shows its beta. For squared errors the result is beta for a
+    sums both. A loss divided by its factor of one feature's negative log-likelihood
+    shows its beta. For squared errors the result is beta for a
     Gaussian decoder of unit variance, and just as well the variance at beta = 1: the
     solution depends on their product :math:`\theta` only.
 
@@ -112,15 +98,7 @@ def beta_from_loss(
     >>> beta_from_loss(0.5, n_features=30, n_components=5, kl_reduction="mean")
     1.5
     """
-    return weight * _beta_per_weight(
-        "beta_from_loss",
-        n_features,
-        n_components,
-        error,
-        error_reduction,
-        kl_reduction,
-        weight=weight,
-    )
+    return weight * _beta_per_weight("beta_from_loss", locals())
 
 
 def loss_from_beta(
@@ -172,12 +150,4 @@ def loss_from_beta(
     >>> loss_from_beta(15.0, n_features=30, n_components=5)
     1.0
     """
-    return beta / _beta_per_weight(
-        "loss_from_beta",
-        n_features,
-        n_components,
-        error,
-        error_reduction,
-        kl_reduction,
-        beta=beta,
-    )
+    return beta / _beta_per_weight("loss_from_beta", locals())

@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.pipeline import Pipeline
-from sklearn.utils.validation import check_is_fitted
 
 from skvae.displays._axes import axes_or_new, split_axes
+from skvae.fitted._pipeline import model_in
 
 TERMS = ("distortion", "rate", "elbo")
 
@@ -76,21 +75,15 @@ class HistoryDisplay:
 
         Parameters
         ----------
-        estimator : BalancedVAE, or Pipeline that ends in one
-            Fitted.
+        estimator : object
+            A fitted BalancedVAE, a Pipeline that ends in one, or a search over either.
 
         Returns
         -------
         display : HistoryDisplay
             Not drawn yet.
         """
-        vae = estimator[-1] if isinstance(estimator, Pipeline) else estimator
-        check_is_fitted(vae)
-        if not hasattr(vae, "history_"):
-            raise TypeError(
-                f"{cls.__name__}.from_estimator takes a fitted BalancedVAE, or a "
-                f"Pipeline that ends in one, got {estimator!r}."
-            )
+        vae, _ = model_in(estimator, f"{cls.__name__}.from_estimator")
         return cls(vae.history_)
 
     def plot(

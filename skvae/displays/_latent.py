@@ -134,9 +134,9 @@ class LatentDisplay:
 
         Parameters
         ----------
-        estimator : BalancedVAE, or Pipeline that ends in one
-            Fitted. Traversals of a Pipeline are rows that the model sees, after the
-            other steps.
+        estimator : object
+            A fitted BalancedVAE, a Pipeline that ends in one, or a search over either.
+            Traversals are of the rows that the model sees, after the other steps.
 
         X : array-like of shape (n_samples, n_features)
             Rows, as the estimator takes them.

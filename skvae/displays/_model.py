@@ -1,4 +1,4 @@
-"""The model in an estimator or a pipeline, and the rows that reach it."""
+"""The model inside of what the user fitted, and the rows as it sees them."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.pipeline import Pipeline
 
 from skvae._vae import BalancedVAE
-from skvae.fitted._pipeline import model_and_rows
+from skvae.fitted._pipeline import model_in
 
 
 class Seen(NamedTuple):
@@ -31,25 +32,25 @@ def seen_by_model(estimator: Any, X: Any, needed_by: str) -> Seen:
 
     Parameters
     ----------
-    estimator : BalancedVAE or Pipeline that ends in one
-        Fitted.
+    estimator : object
+        A fitted BalancedVAE, a Pipeline that ends in one, or a search over either.
     X : array-like of shape (n_samples, n_features)
         Rows as the estimator takes them.
     needed_by : str
-        What the user called.
+        Function or class that the user called.
     """
-    vae, rows = model_and_rows(estimator, X, needed_by)
-    return Seen(vae, rows, _names(estimator, vae))
+    vae, steps = model_in(estimator, needed_by)
+    for step in steps:
+        X = step.transform(X)
+    return Seen(vae, X, _names(vae, steps))
 
 
-def _names(estimator: Any, vae: BalancedVAE) -> NDArray[np.str_]:
+def _names(vae: BalancedVAE, steps: list[Pipeline]) -> NDArray[np.str_]:
     """Names of the columns that the model sees, numbered if there are none."""
     if hasattr(vae, "feature_names_in_"):
         return np.asarray(vae.feature_names_in_, dtype=str)
-    if vae is not estimator and len(estimator) > 1:
-        try:
-            return np.asarray(estimator[:-1].get_feature_names_out(), dtype=str)
-        except (AttributeError, ValueError):
-            # A step that does not name its columns.
-            pass
-    return np.array([f"x{i}" for i in range(vae.n_features_in_)])
+    try:
+        return np.asarray(steps[-1].get_feature_names_out(), dtype=str)
+    except (AttributeError, IndexError, ValueError):
+        # No step, or one that does not name its columns.
+        return np.array([f"x{i}" for i in range(vae.n_features_in_)])

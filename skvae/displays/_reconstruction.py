@@ -98,9 +98,10 @@ class ReconstructionDisplay:
 
         Parameters
         ----------
-        estimator : BalancedVAE, or Pipeline that ends in one
-            Fitted. What a Pipeline reconstructs are the rows that the model sees,
-            after the other steps.
+        estimator : object
+            A fitted BalancedVAE, a Pipeline that ends in one, or a search over either.
+            What is reconstructed are the rows that the model sees, after the other
+            steps.
 
         X : array-like of shape (n_samples, n_features)
             Rows, as the estimator takes them.

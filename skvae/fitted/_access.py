@@ -16,7 +16,7 @@ from skvae.fitted._fitted import Fitted
 def fitted_of(vae: Any) -> Fitted:
     """The fitted model of an estimator, or `NotFittedError`."""
     check_is_fitted(vae)
-    return vars(vae)["_fitted"]
+    return vae._fitted
 
 
 def admitted(vae: Any, X: Any) -> tuple[Fitted, NDArray[np.floating]]:

@@ -1,4 +1,4 @@
-"""From a fitted model and rows to the numbers that a scorer returns."""
+"""Scores of rows under a fitted model, from one encoding of them."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.pipeline import Pipeline
-from sklearn.utils.validation import check_is_fitted
 
 from skvae._sklearn_compat import check_sample_weight
 from skvae.fitted._access import admitted
 from skvae.fitted._attributes import MIN_ACTIVITY
+from skvae.fitted._pipeline import model_and_rows
 
 Floats = NDArray[np.floating]
 
@@ -54,23 +53,7 @@ def seen_by(estimator: Any, X: Any) -> Seen:
     X : array-like of shape (n_samples, n_features)
         Rows as the estimator takes them.
     """
-    outermost = estimator
-    while not hasattr(estimator, "rate_distortion"):
-        if isinstance(estimator, Pipeline):
-            check_is_fitted(estimator)
-            # A pipeline of no steps cannot be asked to transform.
-            if len(estimator) > 1:
-                X = estimator[:-1].transform(X)
-            estimator = estimator[-1]
-        elif hasattr(estimator, "best_estimator_"):
-            estimator = estimator.best_estimator_
-        else:
-            raise TypeError(
-                "The scorers of skvae take a fitted BalancedVAE, a Pipeline that ends "
-                "in one, or a search over either that has a best_estimator_, got "
-                f"{outermost!r}."
-            )
-    return Seen(estimator, X)
+    return Seen(*model_and_rows(estimator, X, "A scorer of skvae"))
 
 
 def _mean(nats: Floats, sample_weight: ArrayLike | None) -> float:

@@ -41,8 +41,8 @@ def latent_report(
 
     Parameters
     ----------
-    est : BalancedVAE or Pipeline that ends in one
-        Fitted.
+    est : object
+        A fitted BalancedVAE, a Pipeline that ends in one, or a search over either.
 
     X : array-like of shape (n_samples, n_features)
         Rows as `est` takes them; those that it was fitted on, or new ones. The steps

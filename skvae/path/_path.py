@@ -18,6 +18,7 @@ from skvae._sklearn_compat import (
     check_sample_weight,
     rows_of,
     validate_parameter_constraints,
+    validate_params,
 )
 from skvae._vae import BalancedVAE
 from skvae.fitted._measures import Seen, measures_of
@@ -210,7 +211,7 @@ def beta_path(
     given = {"betas": betas, "cv": cv, "n_jobs": n_jobs}
     validate_parameter_constraints(_CONSTRAINTS, given, "beta_path")
     vae = BalancedVAE(**params)
-    vae._validate_params()
+    validate_params(vae)
     if callbacks:
         if not hasattr(vae, "set_callbacks"):
             raise ValueError(

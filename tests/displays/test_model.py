@@ -6,6 +6,7 @@ from numpy.testing import assert_array_equal
 from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
@@ -38,9 +39,18 @@ def test_steps_without_names_leave_numbers(vae, frame):
     assert seen.names[-1] == "x12"
 
 
+def test_search_over_a_pipeline_names_the_rows(vae, frame):
+    pipeline = make_pipeline(StandardScaler(), clone(vae))
+    grid = {"balancedvae__beta": [1.0]}
+    search = GridSearchCV(pipeline, grid, cv=2).fit(frame)
+    seen = seen_by_model(search, frame, "A test")
+    assert seen.vae is search.best_estimator_[-1]
+    assert_array_equal(seen.names, frame.columns)
+
+
 @pytest.mark.parametrize("estimator", [PCA(), make_pipeline(StandardScaler(), PCA())])
 def test_other_estimators_are_refused(estimator, frame):
-    with pytest.raises(TypeError, match=r"A test takes a fitted BalancedVAE, or a Pi"):
+    with pytest.raises(TypeError, match=r"A test takes a fitted BalancedVAE, a Pi"):
         seen_by_model(estimator.fit(frame), frame, "A test")
 
 

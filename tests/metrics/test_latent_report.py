@@ -491,13 +491,13 @@ def test_verdict_on_a_single_latent():
 
 def test_other_estimators_are_refused():
     match = re.escape(
-        "latent_report takes a fitted BalancedVAE, or a Pipeline that ends in one, got "
-        "LinearRegression()."
+        "latent_report takes a fitted BalancedVAE, a Pipeline that ends in one, or a "
+        "search over either that has a best_estimator_, got LinearRegression()."
     )
     with pytest.raises(TypeError, match=match):
         latent_report(LinearRegression(), X)
-    with pytest.raises(TypeError, match="or a Pipeline that ends in one"):
-        latent_report(make_pipeline(StandardScaler()), X)
+    with pytest.raises(TypeError, match="a Pipeline that ends in one"):
+        latent_report(make_pipeline(StandardScaler()).fit(X), X)
 
 
 def test_model_has_to_be_fitted(vae):

@@ -180,7 +180,7 @@ def test_frozen_model(fitted, X):
 
 @pytest.mark.parametrize("name", CONTAINERS)
 def test_container_that_is_not_fitted(vae, X, name):
-    with pytest.raises((NotFittedError, TypeError), match=r"not fitted|take a fitted"):
+    with pytest.raises((NotFittedError, TypeError), match=r"not fitted|takes a fitted"):
         measures.elbo(seen_by(CONTAINERS[name](clone(vae)), X))
 
 
@@ -201,8 +201,8 @@ def test_estimator_without_a_model(X, estimator):
     if isinstance(estimator, Pipeline):
         estimator.fit(X)
     message = (
-        "take a fitted BalancedVAE, a Pipeline that ends in one, or a search over "
-        f"either that has a best_estimator_, got {estimator!r}."
+        "A scorer of skvae takes a fitted BalancedVAE, a Pipeline that ends in one, or "
+        f"a search over either that has a best_estimator_, got {estimator!r}."
     )
     with pytest.raises(TypeError, match=re.escape(message)):
         seen_by(estimator, X)
