@@ -193,6 +193,27 @@ def loop_violations(modules):
                 yield f"{name}: loops over epochs: {head}"
 
 
+def isinstance_violations(modules):
+    """Code that looks for a member of a family where it should ask the base."""
+    family_of = {
+        node.name: kind_of(name)[1]
+        for name, module in modules.items()
+        if kind_of(name)[0] == "member"
+        for node in module.tree.body
+        if isinstance(node, ast.ClassDef)
+    }
+    for name, module in modules.items():
+        for node in ast.walk(module.tree):
+            if not (isinstance(node, ast.Call) and len(node.args) == 2):
+                continue
+            if ast.unparse(node.func) not in {"isinstance", "issubclass"}:
+                continue
+            for part in ast.walk(node.args[1]):
+                found = part.id if isinstance(part, ast.Name) else None
+                if family_of.get(found, kind_of(name)[1]) != kind_of(name)[1]:
+                    yield f"{name}:{node.lineno}: looks for a {found}"
+
+
 FOR_TRAINING_ONLY = (
     "torch.cuda.graphs",
     "torch.cuda.graph",
@@ -269,6 +290,7 @@ def root_violations(modules):
 
 RULES = [
     import_violations,
+    isinstance_violations,
     loop_violations,
     torch_violations,
     lightness_violations,
@@ -323,6 +345,11 @@ BREACHES = [
     (import_violations, "_vae.py", "from sklearn.utils._set_output import get_output"),
     (import_violations, "_vae.py", "def f():\n    import sklearn.utils._tags"),
     (import_violations, "training/_state.py", "from sklearn.base import clone"),
+    # Members of a family, asked for outside of it.
+    (isinstance_violations, "model/_spec.py", "isinstance(policy, Geco)"),
+    (isinstance_violations, "fitted/_collapse.py", "isinstance(d, KL | MonteCarloKL)"),
+    (isinstance_violations, "fit/_fit.py", "issubclass(kind, (str, Gaussian))"),
+    (isinstance_violations, "balance/_linear.py", "isinstance(network, MLP)"),
     # Loops.
     (loop_violations, "_vae.py", "for epoch in range(3):\n    pass"),
     (loop_violations, "_vae.py", "def f(n_epochs):\n    [i for i in range(n_epochs)]"),
@@ -379,6 +406,7 @@ def test_rule_can_be_broken(rule):
         ("_vae.py", "from sklearn.utils import check_array"),
         ("balance/_linear.py", "if TYPE_CHECKING:\n    import torch"),
         ("balance/_linear.py", "from . import _base"),
+        ("balance/_linear.py", "isinstance(policy, (Wrapper, BalancePolicy))"),
         ("training/_train.py", "for epoch in range(3):\n    pass"),
         ("training/_train.py", "torch.cuda.graphs.graph()"),
     ],

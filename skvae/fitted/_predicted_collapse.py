@@ -117,7 +117,7 @@ def _is_one_variance(policy: VariancePolicy, sizes: Sizes) -> bool:
 def warn_before_fit(spec: ModelSpec, beta: float, sizes: Sizes) -> None:
     """Warn if a linear model with this weight of the rate has no active latent."""
     policy = spec.policy
-    has_closed_form = len(spec.likelihood.members) == 1 and spec.divergence.is_mean_rate
+    has_closed_form = spec.divergence.is_mean_rate
     bound = linear_bound(policy, beta, sizes) if has_closed_form else None
     if bound is None or not bound.collapses:
         return

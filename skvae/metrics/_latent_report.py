@@ -13,7 +13,6 @@ from skvae.fitted._attributes import MIN_ACTIVITY
 from skvae.fitted._collapse import collapsed, subsample
 from skvae.fitted._fitted import Fitted
 from skvae.fitted._pipeline import model_and_rows
-from skvae.likelihoods import Gaussian
 from skvae.linear._model import LinearModel
 from skvae.metrics._diagnostics import (
     activity,
@@ -151,7 +150,7 @@ def _column_names(fitted: Fitted) -> NDArray[np.str_]:
 def _pca(fitted: Fitted, rows: Floats, weight: Floats) -> PCABaseline | None:
     """Probabilistic PCA of as many latents, in the units of X."""
     likelihood, view = fitted.spec.likelihood, fitted.view
-    if not isinstance(likelihood, Gaussian) or np.isnan(rows).any():
+    if not likelihood.is_gaussian or np.isnan(rows).any():
         return None
     x, _ = view.seen(rows)
     model = LinearModel.from_rows(x, weight, fitted.spec.n_components)

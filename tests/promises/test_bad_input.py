@@ -498,14 +498,15 @@ FREE = "has none that is free to move. Use balance='constant', or likelihood='ga
 
 @pytest.mark.parametrize(
     "policy",
-    # The default adapts where nothing has a variance.
-    ["learned_variance", "optimal_variance"],
+    # "auto" adapts; what the user names does not.
+    ["learned_variance", "optimal_variance", "running_average"],
 )
 @pytest.mark.parametrize(
     ("likelihood", "shown"),
     [
         ("bernoulli", "likelihood='bernoulli'"),
         (Bernoulli(), r"likelihood=Bernoulli\(\)"),
+        ("poisson", "likelihood='poisson'"),
         (Gaussian(variance=0.5), r"likelihood=Gaussian\(variance=0.5\)"),
     ],
 )

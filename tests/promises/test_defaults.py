@@ -11,7 +11,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skvae import BalancedVAE
+from skvae import BalancedVAE, BalancedVAECV
 from skvae.balance import (
     POLICIES,
     Linear,
@@ -19,6 +19,7 @@ from skvae.balance import (
     OptimalVariance,
     RunningAverage,
 )
+from skvae.likelihoods import Gaussian
 
 WINE = load_wine().data
 
@@ -84,6 +85,45 @@ def test_default_is_not_below_the_linear_models(load):
     found = [scores(X, 5, seed) for seed in range(3)]
     vae, pca, analysis = np.mean(found, axis=0)
     assert vae > max(pca, analysis)
+
+
+def fitted_with(balance, likelihood, X=WINE):
+    vae = BalancedVAE(3, balance=balance, likelihood=likelihood, **SHORT)
+    return vae.fit(X)
+
+
+@pytest.mark.parametrize(
+    "likelihood",
+    [
+        "poisson",
+        Gaussian(variance=0.5),
+        [(Gaussian(variance=0.5), slice(0, 3)), ("poisson", slice(3, 13))],
+    ],
+    ids=repr,
+)
+def test_auto_is_constant_where_no_variance_is_free(likelihood):
+    X = np.round(WINE)
+    auto = fitted_with("auto", likelihood, X)
+    constant = fitted_with("constant", likelihood, X)
+    assert repr(auto._fitted.spec.policy) == "Constant()"
+    assert_array_equal(auto.transform(X), constant.transform(X))
+    assert auto.balance == "auto"
+
+
+def test_auto_is_the_running_average_where_one_is():
+    auto, named = (fitted_with(name, "auto") for name in ("auto", "running_average"))
+    assert repr(auto._fitted.spec.policy) == "RunningAverage()"
+    assert_array_equal(auto.transform(WINE), named.transform(WINE))
+
+
+def test_search_over_betas_has_the_default_balance():
+    binary = (np.median(WINE, axis=0) < WINE).astype(float)
+    search = BalancedVAECV([1.0, 0.5], cv=2, n_components=2, **SHORT).fit(binary)
+    assert search.balance == "auto"
+    assert search.beta_ in (1.0, 0.5)
+    assert search.variance_ is None
+    with pytest.raises(ValueError, match="has none that is free to move"):
+        search.set_params(balance="running_average", likelihood="bernoulli").fit(binary)
 
 
 def test_better_of_two_models_is_kept():
