@@ -57,24 +57,24 @@ def test_draws_for_the_log_likelihood(fitted, X):
     assert found == pytest.approx(expected, rel=1e-12)
 
 
-class StubVAE:
-    """A model whose posterior means are the rows."""
-
-    def _scored(self, X):
-        return Scored(rate=None, distortion=None, mean=X)
+def encoded_as(mean):
+    """Rows with given posterior means."""
+    seen = Seen(None, None)
+    seen.scored = Scored(rate=None, distortion=None, mean=mean)
+    return seen
 
 
 def test_active_units_vary_over_the_rows_that_count():
     # Variances of 0, of 0.0096 and 0.0106 to both sides of the threshold, and of 1.
     spread = np.array([0.0, 0.098, 0.103, 1.0])
     rows = 7.0 + np.outer([1.0, -1.0, 1.0, -1.0], spread)
-    found = measures.active_units(Seen(StubVAE(), rows))
+    found = measures.active_units(encoded_as(rows))
     assert found == 2.0
     assert isinstance(found, float)
     outlier = np.vstack([rows, [100.0] * 4])
-    assert measures.active_units(Seen(StubVAE(), outlier)) == 4.0
+    assert measures.active_units(encoded_as(outlier)) == 4.0
     weight = [1.0, 1.0, 1.0, 1.0, 0.0]
-    assert measures.active_units(Seen(StubVAE(), outlier), weight) == 2.0
+    assert measures.active_units(encoded_as(outlier), weight) == 2.0
 
 
 @may_collapse
