@@ -133,8 +133,9 @@ def init(
     }
     for name, value in (shared or {}).items():
         weights[name] = value.to(beta).repeat(sizes.n_replicas, *([1] * value.ndim))
-    if policy.variance_policy is not None:
-        weights |= policy.variance_policy.init_parameters(sizes)
+    mover = policy.variance_policy
+    if mover is not None:
+        weights |= mover.init_parameters(sizes)
     if prior is None:
         prior = sizes.data_variance.repeat(sizes.n_replicas, 1)
     return TrainingState(

@@ -226,13 +226,12 @@ class Differentiator:
         share: Tensor | None = None,
     ) -> Any:
         """State with the variance that the policy sets for the batch's errors."""
-        if self.policy.variance_policy is None:
+        mover = self.policy.variance_policy
+        if mover is None:
             return state
         # The batch's own mean: its weights sum to 1 only in the mean of batches.
         own = error / weight.sum() if share is None else _mean(error, share)
-        return self.policy.variance_policy.move_variance(
-            state, own, trained, self.floor
-        )
+        return mover.move_variance(state, own, trained, self.floor)
 
 
 #: What was seen, the gradient of the decoder's output, and the way from the gradient
