@@ -123,7 +123,9 @@ def init(
     state : TrainingState
     """
     drawn = []
-    each: Sequence[LinearWeights | None] = starts or [None] * sizes.n_replicas
+    each: Sequence[LinearWeights | None] = [None] * sizes.n_replicas
+    if starts is not None:
+        each = starts
     for start in each:
         generator = torch.Generator().manual_seed(seed)
         drawn.append(module.init(generator, start, bias))
