@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
 from joblib import parallel_config
 from threadpoolctl import threadpool_limits
 
@@ -19,6 +20,12 @@ from skvae.networks import MLP
 from skvae.training import Plan, Task, init, train
 
 ROOT = Path(__file__).resolve().parents[1]
+
+# The same examples in every run, however slow the machine is.
+settings.register_profile(
+    "skvae", derandomize=True, deadline=None, database=None, max_examples=50
+)
+settings.load_profile("skvae")
 
 
 @pytest.fixture(scope="session")

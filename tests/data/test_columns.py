@@ -4,6 +4,8 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 from skvae.data._columns import UNKNOWN, Columns, holds_numbers_alone
@@ -64,6 +66,92 @@ def test_there_and_back(name):
         assert again.schema == frame.schema
     else:
         pd.testing.assert_frame_equal(again, frame)
+
+
+CELLS = {
+    "real": st.floats(allow_nan=False, allow_infinity=False),
+    "whole": st.integers(-(2**15), 2**15 - 1),
+    "flag": st.booleans(),
+    "text": st.text(st.characters(codec="utf-8"), max_size=2),
+}
+NULLABLE = {"real": "Float64", "whole": "Int16", "flag": "boolean", "text": "string"}
+ARROW = {"real": "double", "whole": "int16", "flag": "bool", "text": "string"}
+POLARS = {
+    "real": pl.Float64,
+    "whole": pl.Int16,
+    "flag": pl.Boolean,
+    "text": pl.String,
+}
+
+# How columns of cells, some of them None, become a table.
+LIBRARIES = {
+    "numpy types": lambda cells: pd.DataFrame(
+        {name: pd.Series(column) for name, column in cells.items()}
+    ),
+    "nullable": lambda cells: pd.DataFrame(
+        {name: pd.array(column, NULLABLE[name]) for name, column in cells.items()}
+    ),
+    "arrow": lambda cells: pd.DataFrame(
+        {
+            name: pd.array(column, f"{ARROW[name]}[pyarrow]")
+            for name, column in cells.items()
+        }
+    ),
+    "categorical": lambda cells: pd.DataFrame(
+        {name: pd.Categorical(column) for name, column in cells.items()}
+    ),
+    "polars": lambda cells: pl.DataFrame(
+        cells, schema={name: POLARS[name] for name in cells}
+    ),
+    "objects": lambda cells: np.array(list(cells.values()), dtype=object).T,
+}
+
+
+@st.composite
+def cells_of_a_table(draw):
+    """Columns of each kind; each has at least one cell that is not missing."""
+    names = draw(st.lists(st.sampled_from(list(CELLS)), min_size=1, unique=True))
+    n_rows = draw(st.integers(1, 5))
+    found = {}
+    for name in names:
+        column = draw(
+            st.lists(st.none() | CELLS[name], min_size=n_rows, max_size=n_rows)
+        )
+        column[draw(st.integers(0, n_rows - 1))] = draw(CELLS[name])
+        found[name] = column
+    return found
+
+
+def as_objects(table):
+    """Cells of a table of any kind, None where missing."""
+    if isinstance(table, np.ndarray):
+        table = pd.DataFrame(table)
+    elif isinstance(table, pl.DataFrame):
+        table = pd.DataFrame(table.to_dict(as_series=False), dtype=object)
+    objects = table.astype(object)
+    return objects.where(objects.notna(), None).to_numpy().tolist()
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+@settings(max_examples=25)
+@given(cells=cells_of_a_table())
+def test_any_table_there_and_back(library, cells):
+    table = LIBRARIES[library](cells)
+    columns = Columns.of(table)
+    numbers = columns.to_numbers(table)
+    known = as_objects(table)
+    is_missing = np.array([[cell is None for cell in row] for row in known])
+    assert_array_equal(np.isnan(numbers), is_missing)
+    assert (numbers[:, columns.is_category & ~is_missing.all(axis=0)] != UNKNOWN).all()
+
+    again = columns.to_table(numbers)
+    assert type(again) is type(table)
+    assert as_objects(again) == known
+    assert_array_equal(columns.to_numbers(again), numbers)
+    if isinstance(table, pl.DataFrame):
+        assert again.schema == table.schema
+    elif isinstance(table, pd.DataFrame):
+        pd.testing.assert_frame_equal(again, table)
 
 
 def test_numbers_of_each_kind():

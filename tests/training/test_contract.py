@@ -16,7 +16,6 @@ from skvae.balance import (
     Sigmoid,
 )
 from skvae.balance._base import map_state
-from skvae.likelihoods import LIKELIHOODS
 
 BETAS = [0.1, 1.0, 4.0]
 
@@ -27,24 +26,50 @@ WRAPPED = [
 ]
 
 
-def pairs():
-    """Every possible pair of a policy and a likelihood."""
+def likelihoods_of_policies():
+    """Every policy, and the likelihoods that it can be trained with."""
     policies = {repr(policy): policy for policy in WRAPPED}
     for name, cls in POLICIES.items():
         policies[name] = cls()
         if "scope" in cls().get_params():
             policies[f"{name}-feature"] = cls(scope="feature")
     for key, policy in policies.items():
-        for likelihood in ("gaussian", "bernoulli"):
-            of = LIKELIHOODS[likelihood]
-            if not of().has_variance and "target" in policy.get_params():
+        likelihoods = (
+            ["gaussian"]
+            if policy.variance_policy is not None
+            else ["bernoulli", "gaussian"]
+        )
+        yield key, policy, likelihoods
+
+
+def pairs(name="", values=(None,), ids=("",)):
+    """Parametrize by policy, likelihood and, perhaps, one thing more.
+
+    A policy never sees a row, and a likelihood never sees a policy: each policy has one
+    of its likelihoods, and one of the values, in rotation. The others are slow.
+    """
+    found = []
+    for i, (key, policy, likelihoods) in enumerate(likelihoods_of_policies()):
+        for j, likelihood in enumerate(likelihoods):
+            of = policy
+            if likelihood == "bernoulli" and "target" in policy.get_params():
                 # There is no linear model to take a target from.
-                policy = type(policy)(target=1.0)
-            if of().has_free_variance or policy.variance_policy is None:
-                yield pytest.param(policy, likelihood, id=f"{key}-{likelihood}")
+                of = type(policy)(target=1.0)
+            for k, (value, value_id) in enumerate(zip(values, ids, strict=True)):
+                is_kept = i % len(likelihoods) == j and i // 2 % len(values) == k
+                found.append(
+                    pytest.param(
+                        *((of, likelihood, value) if name else (of, likelihood)),
+                        id="-".join(filter(None, (key, likelihood, value_id))),
+                        marks=() if is_kept else pytest.mark.slow,
+                    )
+                )
+    names = ["policy", "likelihood", *([name] if name else [])]
+    return pytest.mark.parametrize(names, found)
 
 
-every_pair = pytest.mark.parametrize(("policy", "likelihood"), list(pairs()))
+every_pair = pairs()
+every_dtype = pairs("dtype", (torch.float32, torch.float64), ids=("float32", "float64"))
 
 
 def balance_of(state):
@@ -64,8 +89,7 @@ def of_replica(state, r):
     return [state.values[one], *(part[one] for part in balance_of(state))]
 
 
-@every_pair
-@pytest.mark.parametrize("hidden", [(), (6,)], ids=["linear", "mlp"])
+@pairs("hidden", [(6,), ()], ids=["mlp", "linear"])
 def test_replicas_together_equal_each_alone(
     policy, likelihood, hidden, make_problem, make_plan
 ):
@@ -122,8 +146,7 @@ def kernels_are_exact(shapes, batch_size, dtype, sees_means):
     return exact
 
 
-@every_pair
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@every_dtype
 def test_replicas_are_bitwise_alone_where_the_kernels_are(
     policy, likelihood, dtype, make_problem, make_plan
 ):
@@ -183,8 +206,7 @@ def test_replicas_stop_when_each_alone_would(
     assert len(np.unique(together.n_epochs)) > 1
 
 
-@every_pair
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@every_dtype
 def test_stopped_and_pickled_it_goes_on_the_same(
     policy, likelihood, dtype, make_problem, make_plan
 ):
