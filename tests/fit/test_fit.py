@@ -1,0 +1,270 @@
+"""The lives of a fit: what each starts from, and what it leaves."""
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_allclose, assert_array_equal
+
+from skvae import BalancedVAE
+from skvae.balance import Constant, LearnedVariance, RunningAverage
+from skvae.fit import _table
+from skvae.fit._fit import Fit, prepare
+from skvae.fit._table import CheckedTable
+from skvae.likelihoods import Gaussian
+
+N_ROWS, N_FEATURES = 80, 4
+
+
+@pytest.fixture(scope="module")
+def X():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(N_ROWS, 2)) @ rng.normal(size=(2, N_FEATURES))
+    return 3.0 + X + 0.3 * rng.normal(size=X.shape)
+
+
+def small(**params):
+    settings = {"hidden_layer_sizes": (4,), "max_iter": 2, "tol": 1e3}
+    return BalancedVAE(2, **{**settings, "random_state": 0, **params})
+
+
+def table_of(vae, X, weight=None, columns=None):
+    return CheckedTable.of(vae, X, weight, columns)
+
+
+def fresh(vae, X, betas=(1.0,)):
+    return Fit.fresh(vae, table_of(vae, X), list(betas))
+
+
+def warm(vae, X):
+    last = vae._fitted
+    return Fit.warm(vae, table_of(vae, X, columns=last.view.columns), last)
+
+
+def resumed(vae, X):
+    last = vae._fitted
+    table = table_of(vae, X, columns=last.view.columns)
+    return Fit.resumed(vae, table, last, vae.history_)
+
+
+# --- Fresh ----------------------------------------------------------------------------
+
+
+def test_fresh_holds_out_rows_and_plans_all_epochs(X):
+    fit = fresh(small(max_iter=7), X)
+    assert fit.spec.n_features == N_FEATURES
+    assert fit.spec.n_components == 2
+    assert len(fit.prepared.held_out.x) == 8
+    assert len(fit.prepared.rows.x) == N_ROWS - 8
+    assert fit.plan.n_epochs == 7
+    assert fit.plan.patience == 15
+    assert fit.state.n_steps == fit.state.n_epochs == 0
+    assert fit.history is None
+    assert fit.sizes.n_replicas == len(fit.replicas)
+    # The scaling is that of all rows, held out or not.
+    view = fit.prepared.view
+    assert_allclose(view.scaling.center, X.mean(axis=0))
+    assert_allclose(view.to_model(X).std(axis=0), 1.0)
+
+
+def test_fresh_has_two_candidates_for_each_beta_where_rows_are_held_out(X):
+    fit = fresh(small(), X, [0.5, 2.0])
+    expected = [(beta, scope) for beta in (0.5, 2.0) for scope in ("shared", "feature")]
+    assert fit.n_candidates == 2
+    assert [tuple(replica) for replica in fit.replicas] == expected
+    assert len(fit.state.values) == 4
+    assert len(fit.train(None)) == 2
+
+
+@pytest.mark.parametrize(
+    ("params", "scope"),
+    [
+        ({"early_stopping": False}, "shared"),
+        ({"balance": RunningAverage(scope="feature")}, "feature"),
+        ({"balance": RunningAverage(scope="auto"), "early_stopping": False}, "shared"),
+    ],
+    ids=["nothing to judge on", "scope", "nothing to judge a scope on"],
+)
+def test_fresh_has_one_candidate_where_there_is_no_choice(X, params, scope):
+    vae = small(**params)
+    before = repr(vae)
+    fit = fresh(vae, X)
+    assert fit.n_candidates == 1
+    assert [tuple(replica) for replica in fit.replicas] == [(1.0, scope)]
+    assert fit.spec.policy.scope == scope
+    # The settings of the user stay as they are.
+    assert repr(vae) == before
+
+
+def test_fixed_variance_is_not_calibrated(X):
+    fit = fresh(small(balance="constant", likelihood=Gaussian(variance=0.5)), X)
+    assert fit.n_candidates == 1
+    assert fit.calibration is None
+    assert fresh(small(balance="constant"), X).calibration is not None
+
+
+def test_best_candidate_on_the_held_out_rows_is_kept(X):
+    alone = {}
+    for scope in ("shared", "feature"):
+        vae = small(balance=RunningAverage(scope=scope), precision="float64")
+        (alone[scope],) = fresh(vae, X).train(None)
+    (both,) = fresh(small(precision="float64"), X).train(None)
+    assert both["elbo_"] >= max(each["elbo_"] for each in alone.values()) - 0.05
+    assert both["_fitted"].values.shape[0] == 1
+
+
+def test_attributes_are_those_of_the_estimator(X):
+    vae = small()
+    (attributes,) = fresh(vae, X).train(None)
+    vae.fit(X)
+    for name, value in attributes.items():
+        if name not in ("_fitted", "history_"):
+            assert_array_equal(value, getattr(vae, name), err_msg=name)
+    assert_array_equal(attributes["_fitted"].values, vae._fitted.values)
+    assert attributes["history_"].keys() == vae.history_.keys()
+
+
+def test_prepare_is_fresh_without_a_start(X):
+    vae = small()
+    expected = fresh(vae, X).prepared
+    found = prepare(vae, table_of(vae, X), [1.0])
+    assert torch.equal(found.rows.x, expected.rows.x)
+    assert torch.equal(found.held_out.x, expected.held_out.x)
+    assert found.jacobian == expected.jacobian
+
+
+def test_weights_that_are_no_longer_finite_are_an_error(X):
+    fit = fresh(small(), X)
+    fit.state.values[:] = np.nan
+    with pytest.raises(RuntimeError, match=r"Training diverged: .* learning_rate_init"):
+        fit.train(None)
+
+
+# --- partial_fit ----------------------------------------------------------------------
+
+
+def test_first_pass_is_one_epoch_on_all_rows(X):
+    fit = Fit.first_pass(small(), table_of(small(), X))
+    assert fit.prepared.held_out is None
+    assert len(fit.prepared.rows.x) == N_ROWS
+    assert fit.plan.n_epochs == 1
+    assert fit.plan.patience is None
+    assert fit.plan.schedule == "constant"
+    assert fit.n_candidates == 1
+    assert fit.history is None
+
+
+def test_resumed_starts_from_all_that_the_last_call_left(X):
+    vae = small(precision="float64").partial_fit(X)
+    last = vae._fitted
+    fit = resumed(vae, X + 0.1)
+    assert fit.spec is last.spec
+    assert fit.replicas == [(1.0, "shared")]
+    assert fit.n_candidates == 1
+    assert fit.state.n_steps == last.state.n_steps == fit.plan.steps_per_epoch
+    assert fit.state.n_epochs == 1
+    for name in ("values", "mean", "square", "generator", "floor", "prior"):
+        assert_array_equal(getattr(fit.state, name), getattr(last.state, name))
+    assert fit.sizes is None
+    assert fit.history is vae.history_
+    # Centre and scale stay those of the first call.
+    assert_array_equal(fit.prepared.view.scaling.center, last.view.scaling.center)
+    assert fit.prepared.null_model is last.null_model
+
+
+def test_resumed_leaves_what_it_starts_from(X):
+    vae = small().partial_fit(X)
+    before = vae._fitted.state.values.copy(), vae.history_["rate"].copy()
+    (attributes,) = resumed(vae, X).train(None)
+    assert_array_equal(vae._fitted.state.values, before[0])
+    assert_array_equal(vae.history_["rate"], before[1])
+    assert len(attributes["history_"]["rate"]) == 2
+    assert attributes["_fitted"].state.n_epochs == 2
+    assert attributes["n_iter_"] == 2
+
+
+def test_resumed_keeps_a_variance_for_each_feature(X):
+    vae = small(balance=LearnedVariance(scope="feature")).fit(X)
+    fit = resumed(vae, X)
+    assert fit.replicas == [(1.0, "feature")]
+    (attributes,) = fit.train(None)
+    assert attributes["variance_"].shape == (N_FEATURES,)
+
+
+# --- Warm -----------------------------------------------------------------------------
+
+
+def test_warm_starts_from_weights_and_scaling_alone(X):
+    vae = small().fit(X)
+    last = vae._fitted
+    fit = warm(vae, 2.0 * X + 1.0)
+    assert_array_equal(fit.prepared.view.scaling.center, last.view.scaling.center)
+    assert_array_equal(fit.prepared.view.scaling.scale, last.view.scaling.scale)
+    assert fit.n_candidates == 2
+    for values in fit.state.values:
+        assert_array_equal(values, last.values[0])
+    assert fit.state.n_steps == 0
+    assert fit.state.mean is None
+    assert fit.history is None
+    assert fit.spec is not last.spec
+    assert fit.plan.n_epochs == 2
+
+
+def test_warm_takes_settings_as_they_are_now(X):
+    vae = small().fit(X)
+    vae.set_params(beta=3.0, max_iter=5, balance="constant")
+    fit = warm(vae, X)
+    assert [replica.beta for replica in fit.replicas] == [3.0]
+    assert isinstance(fit.spec.policy, Constant)
+    assert fit.plan.n_epochs == 5
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"likelihood": "laplace"}, "whose likelihood was Gaussian.* is now Laplace"),
+        ({"hidden_layer_sizes": (5,)}, "their shapes are .* now ask for"),
+        ({"n_components": 3}, "their shapes are .* now ask for"),
+    ],
+)
+def test_warm_needs_a_model_of_the_same_shapes(X, changes, match):
+    vae = small(likelihood="gaussian").fit(X).set_params(**changes)
+    with pytest.raises(ValueError, match=match):
+        warm(vae, X)
+
+
+# --- Work that is done once -----------------------------------------------------------
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """How often the table was admitted, and how often searched for missing cells."""
+    counts = dict.fromkeys(("admit", "columns_with_gaps"), 0)
+
+    def count(owner, name):
+        function = getattr(owner, name)
+
+        def counted(*args, **kwargs):
+            counts[name] += 1
+            return function(*args, **kwargs)
+
+        monkeypatch.setattr(owner, name, counted)
+
+    count(Gaussian, "admit")
+    count(_table, "columns_with_gaps")
+    return counts
+
+
+@pytest.mark.parametrize("has_gaps", [False, True])
+def test_each_life_admits_and_searches_the_table_once(X, calls, has_gaps):
+    X = X.copy()
+    if has_gaps:
+        X[::7, 1] = np.nan
+    once = {"admit": 1, "columns_with_gaps": 1}
+    vae = small(likelihood="gaussian", warm_start=True)
+    for method in (vae.fit, vae.fit, vae.partial_fit):
+        calls.update(dict.fromkeys(calls, 0))
+        method(X)
+        assert calls == once
+    calls.update(dict.fromkeys(calls, 0))
+    small(likelihood="gaussian").partial_fit(X)
+    assert calls == once
