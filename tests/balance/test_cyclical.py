@@ -1,3 +1,4 @@
+import itertools
 import math
 
 import pytest
@@ -69,16 +70,16 @@ def test_one_cycle_is_a_warm_up(shape, warm_up, ratio, warmup, beta_at):
         assert beta_at(policy, step / 100) == pytest.approx(expected, abs=1e-12)
 
 
-@pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("n_cycles", [1, 2, 3, 7, 10])
-@pytest.mark.parametrize("ratio", [0.1, 0.3, 0.5, 0.9, 1.0])
-@pytest.mark.parametrize("warmup", [0.3, 0.7, 1.0])
-def test_stays_full_from_the_last_plateau(shape, n_cycles, ratio, warmup, beta_at):
-    policy = Cyclical(n_cycles, ratio, shape, warmup)
-    at = policy.settled_at
-    assert at == pytest.approx(warmup * (n_cycles - 1 + ratio) / n_cycles)
-    for share in (at, math.nextafter(at, 2.0), 0.5 * (at + 1.0), warmup, 1.0):
-        if share >= at:
-            assert beta_at(policy, share) == [1.0, 4.0]
-    # And not from any earlier one: the last rise is before it.
-    assert beta_at(policy, at - 1e-3 * warmup / n_cycles)[1] < 4.0
+def test_stays_full_from_the_last_plateau(beta_at):
+    settings = itertools.product(
+        [1, 2, 3, 7, 10], [0.1, 0.3, 0.5, 0.9, 1.0], SHAPES, [0.3, 0.7, 1.0]
+    )
+    for n_cycles, ratio, shape, warmup in settings:
+        policy = Cyclical(n_cycles, ratio, shape, warmup)
+        at = policy.settled_at
+        assert at == pytest.approx(warmup * (n_cycles - 1 + ratio) / n_cycles), policy
+        for share in (at, math.nextafter(at, 2.0), 0.5 * (at + 1.0), warmup, 1.0):
+            if share >= at:
+                assert beta_at(policy, share) == [1.0, 4.0], policy
+        # And not from any earlier one: the last rise is before it.
+        assert beta_at(policy, at - 1e-3 * warmup / n_cycles)[1] < 4.0, policy
