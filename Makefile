@@ -13,7 +13,7 @@ CONSTRAINTS := constraints.txt
 
 # One thread per pytest worker: two workers share the cores as two processes.
 PYTEST_ENV := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
-PYTEST := python -m pytest -n 2
+PYTEST := python -m pytest -n 2 --dist loadgroup
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-slow test-matrix test-lowest test-kernels lint format

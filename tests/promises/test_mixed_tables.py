@@ -15,11 +15,14 @@ from skvae.divergences import ImportanceWeighted
 from skvae.fitted._access import admitted
 from skvae.likelihoods import Categorical
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:Training ended after",
-    # Two epochs on a few rows: what these tests are about is not how well it fits.
-    "ignore::skvae.exceptions.PosteriorCollapseWarning",
-)
+pytestmark = [
+    pytest.mark.xdist_group("mixed tables"),
+    pytest.mark.filterwarnings(
+        "ignore:Training ended after",
+        # Two epochs on a few rows: what these tests are about is not how well it fits.
+        "ignore::skvae.exceptions.PosteriorCollapseWarning",
+    ),
+]
 SMALL = {"hidden_layer_sizes": (8,), "max_iter": 2, "tol": 1e3, "random_state": 0}
 N_ROWS = 150
 

@@ -21,6 +21,8 @@ from skvae.likelihoods import Gaussian
 from skvae.model._weights import views
 from skvae.networks import MLP
 
+pytestmark = pytest.mark.xdist_group("trained divergences")
+
 X = load_wine().data
 
 every_divergence = pytest.mark.parametrize("name", DIVERGENCES)
