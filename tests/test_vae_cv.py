@@ -1,6 +1,7 @@
 """The estimator that finds its own beta."""
 
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -283,7 +284,7 @@ def test_warm_start_is_of_the_last_training():
     vae = BalancedVAECV(**SMALL, warm_start=True).fit(X)
     first = vae.cv_results_["mean_test_elbo"]
     vae._fitted.state.values[:] += 0.01
-    vae._fitted.values = vae._fitted.values + 0.01
+    vae._fitted = replace(vae._fitted, values=vae._fitted.values + 0.01)
     vae.fit(X)
     # The folds start anew.
     assert_array_equal(vae.cv_results_["mean_test_elbo"], first)
@@ -326,10 +327,11 @@ def test_callbacks_hear_of_the_path_and_of_the_last_training():
     pytest.importorskip("sklearn.callback", reason="new in scikit-learn 1.9")
     told, params = Told(), SMALL | {"early_stopping": False}
     vae = BalancedVAECV(**params).set_callbacks(told).fit(X)
-    # The folds are one run.
-    assert told.epochs == ["BalancedVAE"] * 6 + ["BalancedVAECV"] * 6
+    # Each of the three folds is a run.
+    assert told.epochs == ["BalancedVAE"] * 6 * 3 + ["BalancedVAECV"] * 6
     assert told.events == [
-        *("setup BalancedVAE", "teardown", "setup BalancedVAECV", "teardown")
+        *(["setup BalancedVAE", "teardown"] * 3),
+        *("setup BalancedVAECV", "teardown"),
     ]
     silent = BalancedVAECV(**params).fit(X)
     assert_array_equal(
@@ -337,7 +339,7 @@ def test_callbacks_hear_of_the_path_and_of_the_last_training():
     )
     stopped = Told(stop_at=2)
     BalancedVAECV(**params).set_callbacks(stopped).fit(X)
-    assert stopped.epochs == ["BalancedVAE"] * 2 + ["BalancedVAECV"] * 6
+    assert stopped.epochs == ["BalancedVAE"] * (2 + 6 + 6) + ["BalancedVAECV"] * 6
 
 
 def test_callbacks_of_a_search_are_not_set_up_for_the_path():
