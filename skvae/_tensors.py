@@ -1,4 +1,8 @@
-"""Columns of tensors by their positions."""
+"""Columns of tensors by their positions, and sums over weighted rows.
+
+Weights of rows have the shape (n_rows,). Weights of cells have two axes: (n_rows, 1)
+where no cell is missing, else (n_rows, n_features) with 0 for a missing one.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,48 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
     from torch import Tensor
+
+
+def cell_weights(weight: Tensor, observed: Tensor | None) -> Tensor:
+    """Weights of cells from those of rows.
+
+    Parameters
+    ----------
+    weight : Tensor of shape (n_rows,)
+    observed : Tensor of shape (n_rows, n_features), dtype=bool, or None
+        Cells that are not missing; None where none are.
+
+    Returns
+    -------
+    weight : Tensor of shape (n_rows, 1) or (n_rows, n_features)
+    """
+    weight = weight[:, None]
+    return weight if observed is None else weight * observed
+
+
+def weighted_sum(values: Tensor, weight: Tensor) -> Tensor:
+    """Sum over rows, with weights of cells.
+
+    Parameters
+    ----------
+    values : Tensor of shape (..., n_rows, n_features)
+    weight : Tensor of shape (n_rows, 1) or (n_rows, n_features)
+
+    Returns
+    -------
+    sum : Tensor of shape (..., n_features)
+    """
+    if weight.shape[1] == 1:
+        # A product of matrices is faster than what it is equal to.
+        return weight[:, 0] @ values
+    return (weight * values).sum(dim=-2)
+
+
+def weighted_total(values: Tensor, weight: Tensor) -> Tensor:
+    """Sum over rows and features, with weights of cells as in `weighted_sum`."""
+    if weight.shape[1] == 1:
+        return values.sum(dim=-1) @ weight[:, 0]
+    return (values * weight).sum(dim=(-2, -1))
 
 
 def columns_of(values: Tensor, places: NDArray[np.intp]) -> Tensor:

@@ -206,10 +206,11 @@ class BalancedVAE(
         rows, so that new rows score a little lower.
 
     history_ : dict of str to ndarray of shape (n_epochs,)
-        Per epoch "rate", "distortion", "elbo", "objective", "beta", "variance" (mean
-        over features), "theta" and "learning_rate"; with held-out rows also
-        "validation_rate", "validation_distortion" and "validation_elbo", which use
-        the calibrated variance.
+        Per epoch "rate", "distortion", "elbo", "objective", "beta" and
+        "learning_rate"; for a likelihood with a variance also "variance" (mean over
+        features) and "theta"; with held-out rows also "validation_rate",
+        "validation_distortion" and "validation_elbo", which use the calibrated
+        variance.
 
     n_iter_ : int
         Number of epochs run.

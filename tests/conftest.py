@@ -94,7 +94,7 @@ class Problem:
             variance=ones[:1],
             data_variance=ones,
             linear_model=(
-                self.linear_model if self.module.likelihood.has_variance else None
+                None if self.module.dispersion is None else self.linear_model
             ),
         )
         return init(self.module, policy, sizes, betas, 1e-6 * ones, seed)
@@ -115,7 +115,8 @@ class Problem:
             state = self.start(policy, state)
         held_out = self.held_out if judge else None
         calibration = None
-        if self.module.likelihood.has_free_variance:
+        dispersion = self.module.dispersion
+        if dispersion is not None and dispersion.is_free:
             calibration = Calibration.of(
                 policy.scope, state.floor, state.prior, self.rows, held_out
             )

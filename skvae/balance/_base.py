@@ -21,12 +21,13 @@ class Sizes(NamedTuple):
     n_features: int
     n_components: int
     variance: Tensor
-    """Decoder variance that nothing moves, of shape (1,) or (n_features,)."""
+    """Decoder variance that nothing moves, of shape (1,) or (n_dispersed,), one for
+    each column whose likelihood has a variance; of shape (0,) where none has."""
     data_variance: Tensor
-    """Variance of each column as the model sees it, of shape (n_features,)."""
+    """Variance of each such column as the model sees it, of shape (n_dispersed,)."""
     noise_variance: Tensor | None = None
     """Noise variances of the linear models that training starts at, of shape
-    (n_replicas, n_features), where it does."""
+    (n_replicas, n_dispersed), where it does."""
     per_feature: Tensor | None = None
     """With scope="auto" and held-out rows to choose by: 1 for a replica that starts
     with a variance for each feature, else 0, of shape (n_replicas,)."""
@@ -76,7 +77,8 @@ class BalanceState(NamedTuple):
     beta: Tensor
     """Weight of the divergence in force, of shape (n_replicas,)."""
     variance: Tensor
-    """Decoder variance, of shape (n_replicas, 1) or (n_replicas, n_features)."""
+    """Decoder variance, of shape (n_replicas, 1) or (n_replicas, n_dispersed); of shape
+    (n_replicas, 0) for a likelihood without one."""
 
 
 class PolicyState(Protocol):

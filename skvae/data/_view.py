@@ -34,9 +34,6 @@ class Units(Protocol):
     def log_jacobian(self, X: Floats) -> Floats:
         """Nats that each cell's distortion gains in the units of X."""
 
-    def continuous(self, n_features: int) -> NDArray[np.bool_]:
-        """Columns that are centred and scaled."""
-
 
 @dataclass(frozen=True)
 class TableView:
@@ -70,6 +67,7 @@ class TableView:
         index: NDArray[np.intp],
         weight: NDArray[np.float64],
         *,
+        continuous: NDArray[np.bool_],
         standardize: bool | str,
         has_gaps: bool,
     ) -> TableView:
@@ -85,6 +83,8 @@ class TableView:
         index : ndarray of shape (n_rows,)
             Rows of X to use, in order.
         weight : ndarray of shape (n_rows,)
+        continuous : ndarray of shape (n_features,), dtype=bool
+            Columns to centre and scale.
         standardize : bool or "robust"
         has_gaps : bool
             Whether any cell of X is missing.
@@ -94,7 +94,7 @@ class TableView:
             index,
             weight,
             standardize=standardize,
-            columns=units.continuous(X.shape[1]),
+            columns=continuous,
             has_gaps=has_gaps,
         )
         return cls(columns, units, scaling)

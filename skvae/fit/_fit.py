@@ -25,7 +25,7 @@ from skvae.fit._prepared import (
     scaled_as,
     scaled_for,
 )
-from skvae.fit._start import Replica, dispersed, start_of
+from skvae.fit._start import Replica, start_of
 from skvae.fit._table import CheckedTable
 from skvae.fitted._attributes import attributes_of, number
 from skvae.fitted._fitted import Fitted
@@ -199,7 +199,7 @@ class Fit:
         if fitted.variance.shape[1] == 1:
             # With scope="auto", one for all may have come once for each feature.
             variance = variance.mean(keepdims=True)
-        has_variance = self.spec.likelihood.has_variance
+        has_variance = self.module.dispersion is not None
         history = in_units_of_x(outcome.history, *self.prepared.jacobian)
         if self.history is not None:
             history = joined(self.history, history)
@@ -300,12 +300,12 @@ def _candidates(data: Prepared) -> tuple[Prepared, tuple[str, ...]]:
 def _calibration(
     data: Prepared, state: training.TrainingState, scope: str
 ) -> Calibration | None:
-    """Calibration of the decoder variance; None where the user fixed it."""
-    likelihood = data.spec.likelihood
-    if not likelihood.has_free_variance:
+    """Calibration of the decoder variance; None where there is none to move."""
+    spec, held_out = data.spec, data.held_out
+    dispersion = spec.likelihood.column_dispersion(spec.n_features)
+    if dispersion is None or not dispersion.is_free:
         return None
-    columns = dispersed(likelihood, data.spec.n_features)
-    held_out = data.held_out
+    columns = dispersion.columns
     return Calibration.of(
         scope,
         state.floor,

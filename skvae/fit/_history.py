@@ -27,7 +27,8 @@ def in_units_of_x(
 ) -> dict[str, NDArray[np.floating]]:
     """History of the only replica, in the units of X."""
     history = {name: entries[:, 0].astype(float) for name, entries in history.items()}
-    history["theta"] = history["beta"] * history["variance"]
+    if "variance" in history:
+        history["theta"] = history["beta"] * history["variance"]
     for name in ("distortion", "objective"):
         history[name] += jacobian
     if "validation_distortion" in history:

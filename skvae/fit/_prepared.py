@@ -14,6 +14,7 @@ from skvae.data._view import TableView
 from skvae.fit._table import Admitted, CheckedTable
 from skvae.fitted._fitted import Fitted
 from skvae.fitted._null_model import NullModel
+from skvae.likelihoods._groups import continuous
 from skvae.model._spec import ModelSpec
 
 
@@ -61,6 +62,7 @@ def scaled(spec: ModelSpec, table: CheckedTable, *, standardize: Any) -> Scaled:
         X,
         index,
         weight,
+        continuous=continuous(spec.likelihood, spec.n_features),
         standardize=standardize,
         has_gaps=bool(gaps),
     )

@@ -13,13 +13,13 @@ from torch import Tensor
 from skvae import training
 from skvae.balance._base import Sizes
 from skvae.fit._linear_rows import linear_rows
-from skvae.likelihoods import Likelihood
+from skvae.likelihoods._groups import is_gaussian
 from skvae.linear._start import LinearStarts
 from skvae.model._module import Module
-from skvae.model._spec import fixed_variance
 
 if TYPE_CHECKING:
     from skvae.fit._prepared import Prepared
+    from skvae.likelihoods._dispersion import Dispersion
 
 Floats = NDArray[np.floating]
 
@@ -64,18 +64,12 @@ def start_of(
             values, dtype=prepared.rows.x.dtype, device=prepared.rows.x.device
         )
 
-    columns = dispersed(likelihood, n_features)
-    variance = fixed_variance(likelihood, int(columns.sum()))
-    # A likelihood without a variance gets the policy's, which it does not read.
-    of_columns = scaling.variance[columns]
-    floor = likelihood.least_dispersion(scaling.variance)
-    if not likelihood.has_variance:
-        floor = 0.0 * of_columns
-    dispersion = likelihood.dispersion_of(of_columns)
+    levels = _levels(module.dispersion, scaling.variance)
     bias: Floats = np.zeros(n_features)
-    if not likelihood.is_gaussian:
+    is_exact = is_gaussian(likelihood, n_features)
+    if not is_exact:
         bias = likelihood.start(n_features, scaling.center, scaling.scale)
-    linear = linear_starts(prepared, variance, floor, dispersion)
+    linear = linear_starts(prepared, is_exact, levels)
     starts = noise = prior = None
     if linear is not None and spec.network.starts_linear:
         found = [
@@ -91,7 +85,7 @@ def start_of(
             for each in found
         ]
         noise = tensor(np.stack([each.noise for each in found]))
-        prior = tensor(np.maximum([each.left for each in found], floor))
+        prior = tensor(np.maximum([each.left for each in found], levels.least))
     per_feature = None
     if len({replica.scope for replica in replicas}) > 1:
         per_feature = tensor([float(r.scope == "feature") for r in replicas])
@@ -99,11 +93,11 @@ def start_of(
         n_replicas=len(replicas),
         n_features=n_features,
         n_components=spec.n_components,
-        variance=tensor(variance),
-        data_variance=tensor(dispersion),
+        variance=tensor(levels.unmoved),
+        data_variance=tensor(levels.of_data),
         noise_variance=noise,
         per_feature=per_feature,
-        linear_model=linear.model if linear and likelihood.is_gaussian else None,
+        linear_model=linear.model if linear and is_exact else None,
         log_jacobian=prepared.jacobian.train,
     )
     state = training.init(
@@ -111,7 +105,7 @@ def start_of(
         policy,
         sizes,
         beta=tensor([replica.beta for replica in replicas]),
-        floor=tensor(floor),
+        floor=tensor(levels.least),
         seed=seed,
         starts=starts,
         prior=prior,
@@ -122,7 +116,7 @@ def start_of(
 
 
 def linear_starts(
-    prepared: Prepared, variance: Floats, floor: Floats, dispersion: Floats
+    prepared: Prepared, is_exact: bool, levels: DispersionLevels
 ) -> LinearStarts | None:
     """Linear models of the columns that can have one, if there are any.
 
@@ -130,16 +124,14 @@ def linear_starts(
     ----------
     prepared : Prepared
         The table to train on.
-    variance : ndarray of shape (1,) or (n_dispersed,)
-        Decoder variance where nothing moves it.
-    floor : ndarray of shape (n_dispersed,)
-        Smallest one that may be learned.
-    dispersion : ndarray of shape (n_dispersed,)
-        Dispersion of the features without a model.
+    is_exact : bool
+        Whether a linear model is exact for all columns.
+    levels : DispersionLevels
+        Dispersions of the columns that have one.
     """
     spec = prepared.spec
     likelihood = spec.likelihood
-    if not (spec.network.starts_linear or likelihood.is_gaussian):
+    if not (spec.network.starts_linear or is_exact):
         # Nothing starts there, and set points need the linear model of numbers alone.
         return None
     columns = likelihood.linear_columns(spec.n_features)
@@ -153,14 +145,34 @@ def linear_starts(
         linear_rows(prepared.rows, likelihood, columns),
         held_out,
         spec.n_components,
-        variance,
-        floor,
-        dispersion,
-        dispersed(likelihood, spec.n_features),
+        levels.unmoved,
+        levels.least,
+        levels.of_data,
+        levels.columns,
     )
 
 
-def dispersed(likelihood: Likelihood, n_features: int) -> NDArray[np.bool_]:
-    """Columns with a dispersion; all of them where the likelihood has none."""
-    columns = likelihood.dispersed(n_features)
-    return columns if likelihood.has_variance else ~columns
+class DispersionLevels(NamedTuple):
+    """Dispersions of the columns that have one; without columns where none has."""
+
+    columns: NDArray[np.bool_]
+    """Columns that have one, of shape (n_features,)."""
+    unmoved: Floats
+    """Where no policy moves them, of shape (1,) or (n_dispersed,)."""
+    least: Floats
+    """Smallest that may be learned, of shape (n_dispersed,)."""
+    of_data: Floats
+    """At the variance of each column, of shape (n_dispersed,)."""
+
+
+def _levels(dispersion: Dispersion | None, variance: Floats) -> DispersionLevels:
+    """Dispersions of columns whose variances are given."""
+    if dispersion is None:
+        none: Floats = np.empty(0)
+        return DispersionLevels(np.zeros(len(variance), dtype=bool), none, none, none)
+    return DispersionLevels(
+        dispersion.columns,
+        dispersion.unmoved,
+        dispersion.least(variance),
+        dispersion.at(variance),
+    )

@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from skvae.data._checks import checked_numbers
 from skvae.data._columns import UNKNOWN
 from skvae.fitted._fitted import Fitted
+from skvae.likelihoods._groups import member_at
 
 
 def fitted_of(vae: Any) -> Fitted:
@@ -48,7 +49,7 @@ def _with_known_categories(
     columns = fitted.view.columns
     is_new = (numbers == UNKNOWN).any(axis=0) & columns.is_category
     for d in np.flatnonzero(is_new).tolist():
-        member = fitted.spec.likelihood.member_at(d)
+        member: Any = member_at(fitted.spec.likelihood, fitted.spec.n_features, d)
         if member.handle_unknown == "error":
             name = d if columns.names is None else columns.names[d]
             raise ValueError(

@@ -40,14 +40,14 @@ def attributes_of(
 
 def variance_of_columns(fitted: Fitted) -> Any:
     """Dispersion of each column, NaN where it has none; one number where shared."""
-    likelihood, variance = fitted.spec.likelihood, fitted.variance[0]
-    if not likelihood.has_variance:
+    spec, variance = fitted.spec, fitted.variance[0]
+    dispersion = spec.likelihood.column_dispersion(spec.n_features)
+    if dispersion is None:
         return None
-    if len(variance) == 1 or not likelihood.has_rest:
+    if len(variance) == 1 or dispersion.columns.all():
         return number(variance)
-    columns = likelihood.dispersed(fitted.spec.n_features)
-    found = np.full(len(columns), np.nan)
-    found[columns] = variance
+    found = np.full(spec.n_features, np.nan)
+    found[dispersion.columns] = variance
     return found
 
 

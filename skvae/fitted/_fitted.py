@@ -33,7 +33,7 @@ class Fitted:
         Shapes of the weights.
     values : ndarray of shape (1, n_weights)
         The weights.
-    variance : ndarray of shape (1, 1) or (1, n_features)
+    variance : ndarray of shape (1, 1 or n_dispersed)
         The decoder variance to score with.
     null_model : NullModel
         The model without latents, of the same rows.

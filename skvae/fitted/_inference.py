@@ -48,7 +48,7 @@ class Model:
         Between X and what the model sees.
     weights : dict of str to Tensor
         The weights, with an axis of one replica.
-    scored_variance : Tensor of shape (1, 1) or (1, n_features)
+    scored_variance : Tensor of shape (1, 1 or n_dispersed)
         The decoder variance to score with.
     """
 

@@ -13,7 +13,7 @@ from skvae.data._rows import chunks
 from skvae.data._view import TableView
 from skvae.fitted._inference import Floats, Model
 from skvae.likelihoods import Likelihood
-from skvae.model._spec import fixed_variance
+from skvae.likelihoods._groups import is_gaussian
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class NullModel:
         What the decoder would give for every row.
     shared : dict of str to ndarray
         The parameters that are the same for all rows.
-    variance : ndarray of shape (1, 1 or n_features)
+    variance : ndarray of shape (1, 1 or n_dispersed)
         Dispersion of each column that has one: of maximum likelihood, or as the user
         fixed it. NaN of one that is constant: it has none of its own, and gets that of
         the model it is compared with.
@@ -65,29 +65,30 @@ class NullModel:
         """
         n_features, scaling = X.shape[1], view.scaling
         output: Floats = scaling.mean
-        if not likelihood.is_gaussian:
+        if not is_gaussian(likelihood, n_features):
             output = likelihood.start(n_features, scaling.center, scaling.scale)
         shared = likelihood.feature_parameters(scaling.center, scaling.scale)
-        columns = likelihood.dispersed(n_features)
-        fixed = fixed_variance(likelihood, int(columns.sum()))
-        null = cls(output, shared, fixed[None])
-        if not likelihood.has_free_variance:
+        dispersion = likelihood.column_dispersion(n_features)
+        if dispersion is None:
+            return cls(output, shared, np.empty((1, 0)))
+        null = cls(output, shared, dispersion.unmoved[None])
+        if not dispersion.is_free:
             return null
+        columns = dispersion.columns
         error, total = np.zeros(columns.sum()), np.zeros(columns.sum())
         for part in chunks(len(index), n_features):
             x = view.to_model(X[index[part]])
             cells = weight[part, None] * ~np.isnan(x)
             seen = torch.from_numpy(np.nan_to_num(x, copy=False))
-            found = likelihood.expected_error(
+            found = dispersion.mean_error(
                 seen,
                 null._parameters(likelihood, seen),
                 torch.from_numpy(cells),
             )
-            assert found is not None
             error += found[0].numpy()
             total += cells[:, columns].sum(axis=0)
         variance = error / np.where(total > 0.0, total, 1.0)
-        is_constant = variance <= likelihood.least_dispersion(scaling.variance)
+        is_constant = variance <= dispersion.least(scaling.variance)
         return cls(output, shared, np.where(is_constant, np.nan, variance)[None])
 
     def _parameters(self, likelihood: Likelihood, x: Tensor) -> dict[str, Tensor]:

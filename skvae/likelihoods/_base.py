@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from skvae.linear._columns import LinearColumns
-
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from typing import Self, TypeAlias
 
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import NDArray
     from torch import Tensor
     from torch.distributions import Distribution
+
+    from skvae.likelihoods._dispersion import Dispersion
+    from skvae.linear._columns import LinearColumns
 
     Floats: TypeAlias = NDArray[np.floating]
     PerColumn: TypeAlias = Floats | float
@@ -36,12 +37,10 @@ class Likelihood(BaseEstimator):
     s of the table and J from `log_jacobian`.
 
     Some families have a *dispersion* that is one number for all rows and that a
-    balance policy may move, such as the variance of a Gaussian. It is called
-    `variance` throughout. They say how the mean error of each feature over a batch,
-    which is all there is to know of the batch, becomes its distortion; the mean error
-    is the maximum-likelihood dispersion. Other numbers that are the same for all rows,
-    such as the thresholds of an ordinal column, are `feature_parameters`, which are
-    trained by gradient beside the networks.
+    balance policy may move, such as the variance of a Gaussian: see `Dispersed`. It is
+    called `variance` throughout. Other numbers that are the same for all rows, such as
+    the thresholds of an ordinal column, are `feature_parameters`, which are trained by
+    gradient beside the networks.
 
     In a table that is handed to a likelihood, NaN is a missing cell: it passes `admit`
     and counts in no statistic. In a tensor a missing cell holds 0, at which every
@@ -55,24 +54,6 @@ class Likelihood(BaseEstimator):
 
     #: Whether columns are centred and scaled before the model sees them.
     is_continuous = False
-
-    #: Whether there is a dispersion that is one number for all rows, which a balance
-    #: policy may move and `fit` of the estimator calibrates.
-    has_variance = False
-
-    #: Whether it is normal in the units that the model sees, so that linear models of
-    #: it have a closed form to start at.
-    is_gaussian = False
-
-    #: Whether `error_vjp` gives the derivatives of its errors in closed form.
-    has_pullback = False
-
-    #: The dispersion that the user fixed, in the units that the model sees.
-    variance: float | ArrayLike | None = None
-
-    #: Smallest dispersion that may be learned, as the variance of a cell relative to
-    #: that of the column.
-    floor: Any = 0.0
 
     def fit(
         self,
@@ -105,35 +86,6 @@ class Likelihood(BaseEstimator):
 
     def learn(self, X: Floats, weight: Floats | None) -> None:
         """Set the attributes of `fit` from admitted rows; by default there are none."""
-
-    def continuous(self, n_features: int) -> NDArray[np.bool_]:
-        """Columns that are centred and scaled, of shape (n_features,)."""
-        return np.full(n_features, self.is_continuous)
-
-    def dispersed(self, n_features: int) -> NDArray[np.bool_]:
-        """Columns that have a dispersion, of shape (n_features,).
-
-        What is said of errors and dispersions has one entry for each of these.
-        """
-        return np.full(n_features, self.has_variance)
-
-    @property
-    def members(self) -> list[Likelihood]:
-        """The likelihoods that it is made of: itself, or those of its groups."""
-        return [self]
-
-    def member_at(self, column: int) -> Likelihood:
-        """The likelihood of a column."""
-        return self
-
-    @property
-    def has_rest(self) -> bool:
-        """Whether columns without a dispersion stand beside others that have one."""
-        return False
-
-    def least_dispersion(self, variance: Floats) -> Floats:
-        """Smallest dispersion that may be learned, given the variance of columns."""
-        return self.dispersion_of(self.floor * variance)
 
     def n_parameters(self, n_features: int) -> int:
         """Width of the decoder's output."""
@@ -231,7 +183,11 @@ class Likelihood(BaseEstimator):
 
     def linear_columns(self, n_features: int) -> LinearColumns | None:
         """Columns of a linear Gaussian model to start at; None where there are none."""
-        return LinearColumns.of_numbers(n_features) if self.is_gaussian else None
+        return None
+
+    def column_dispersion(self, n_features: int) -> Dispersion | None:
+        """Dispersions that a policy may move, as those of `Dispersed`; or None."""
+        return None
 
     def distribution(
         self, parameters: dict[str, Tensor], variance: Tensor
@@ -243,7 +199,7 @@ class Likelihood(BaseEstimator):
         parameters : dict of str to Tensor of shape (n_replicas, n_rows, n_features)
             As `unpack` returns them, together with the `feature_parameters`.
         variance : Tensor of shape (n_replicas, 1 or n_features)
-            The dispersion. Used only where `has_variance`.
+            The dispersion; of shape (n_replicas, 0) for a likelihood without one.
 
         Returns
         -------
@@ -261,10 +217,6 @@ class Likelihood(BaseEstimator):
     def mean(self, parameters: dict[str, Tensor], variance: Tensor) -> Tensor:
         """Mean of every cell, as the model sees it."""
         return self.distribution(parameters, variance).mean
-
-    def mode(self, parameters: dict[str, Tensor], variance: Tensor) -> Tensor:
-        """Most probable value of every cell, as the model sees it."""
-        return self.distribution(parameters, variance).mode
 
     def reconstruction(
         self,
@@ -323,109 +275,6 @@ class Likelihood(BaseEstimator):
             torch.default_generator.manual_seed(seed)
             return distribution.sample()
 
-    def error(self, x: Tensor, parameters: dict[str, Tensor]) -> Tensor:
-        """Error of every cell, whose mean is the dispersion, where `has_variance`."""
-        raise NotImplementedError
-
-    def expected_error(
-        self, x: Tensor, parameters: dict[str, Tensor], weight: Tensor
-    ) -> Tensor | None:
-        """Weighted mean error of each feature: its maximum-likelihood dispersion.
-
-        Parameters
-        ----------
-        x : Tensor of shape (n_rows, n_features)
-        parameters : dict of str to Tensor of shape (n_replicas, n_rows, n_features)
-        weight : Tensor of shape (n_rows,) or (n_rows, n_features)
-            Sums over rows to about 1; with a column for each feature, which is zero
-            where a cell is missing, to the share of what is observed.
-
-        Returns
-        -------
-        error : Tensor of shape (n_replicas, n_features), or None without a variance
-        """
-        if not self.has_variance:
-            return None
-        error = self.error(x, parameters)
-        return weight @ error if weight.ndim == 1 else (weight * error).sum(dim=-2)
-
-    def distortion_from_error(
-        self, error: Tensor, variance: Tensor, share: Tensor | float = 1.0
-    ) -> Tensor:
-        """Distortion of each replica from its mean errors, where `has_variance`.
-
-        Parameters
-        ----------
-        error : Tensor of shape (n_replicas, n_features)
-            As `expected_error` returns it.
-        variance : Tensor of shape (n_replicas, 1 or n_features)
-            The dispersion.
-        share : Tensor of shape (n_features,) or float, default=1.0
-            Weighted share of rows in which the feature is observed.
-
-        Returns
-        -------
-        distortion : Tensor of shape (n_replicas,)
-            In nats per row.
-        """
-        raise NotImplementedError
-
-    def error_vjp(
-        self, x: Tensor, output: Tensor, weight: Tensor
-    ) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
-        """`expected_error`, and what turns the variance into the decoder's gradient.
-
-        Only where `has_pullback`; automatic differentiation stands in elsewhere.
-
-        Parameters
-        ----------
-        x : Tensor of shape (n_rows, n_features)
-        output : Tensor of shape (n_replicas, n_rows, n_parameters)
-            What the decoder gives.
-        weight : Tensor of shape (n_rows,)
-
-        Returns
-        -------
-        error : Tensor of shape (n_replicas, n_features)
-        pullback : callable
-            From the variance, of shape (n_replicas, 1 or n_features), to the gradient
-            of the distortion in the shape of `output`.
-        """
-        raise NotImplementedError
-
-    def distortion(
-        self, x: Tensor, parameters: dict[str, Tensor], weight: Tensor
-    ) -> Tensor:
-        """Distortion of each replica, where there is no variance.
-
-        Parameters
-        ----------
-        x, parameters, weight : Tensor, dict of str to Tensor and Tensor
-            As in `expected_error`.
-
-        Returns
-        -------
-        distortion : Tensor of shape (n_replicas,)
-            In nats per row.
-        """
-        log_prob = self.log_prob(x, parameters, weight)
-        if weight.ndim == 1:
-            return -(log_prob.sum(dim=-1) @ weight)
-        return -(log_prob * weight).sum(dim=(-2, -1))
-
-    def dispersion_of(self, variance: Floats) -> Floats:
-        """Dispersion at which a cell has some variance, where `has_variance`.
-
-        From the noise variance of a linear model comes the dispersion to start with,
-        and from `floor` times a column's variance the smallest that may be learned.
-        """
-        return variance
-
-    @property
-    def has_free_variance(self) -> bool:
-        """Whether there is a dispersion that the user did not fix."""
-        return self.has_variance and self.variance is None
-
     def admit(self, X: Floats, names: Sequence[str] | None = None) -> Floats:
         """Return X if all of it is possible; what it is, `fit` says.
 
@@ -435,22 +284,6 @@ class Likelihood(BaseEstimator):
             If a value is impossible; the message names a column and the value.
         """
         return X
-
-    def refuse(
-        self,
-        is_impossible: NDArray[np.bool_],
-        X: Floats,
-        names: Sequence[str] | None,
-        needed: str,
-        remedy: str,
-    ) -> None:
-        """Raise ValueError about the first impossible value, if there is one."""
-        if is_impossible.any():
-            row, column = np.argwhere(is_impossible)[0]
-            raise ValueError(
-                f"The {type(self).__name__} likelihood needs {needed}, but "
-                f"{column_name(int(column), names)} holds {X[row, column]:g}. {remedy}"
-            )
 
     def tensor(self, name: str, beside: Tensor) -> Tensor:
         """What `fit` learned, on the device of a tensor and copied there once.
@@ -465,20 +298,16 @@ class Likelihood(BaseEstimator):
         array = getattr(self, name)
         dtype = beside.dtype if array.dtype.kind == "f" else torch.int64
         key = name, beside.device, dtype
-        copies = self.__dict__.setdefault("_tensors", {})
+        copies = self.__dict__.setdefault("_tensors", _Copies())
         source, tensor = copies.get(key, (None, None))
         if source is not array:
             tensor = torch.as_tensor(array, dtype=dtype, device=beside.device)
             copies[key] = array, tensor
         return tensor
 
-    def __getstate__(self) -> dict[str, Any]:
-        # Tensors on a device that may not be there where the object goes.
-        state = dict(super().__getstate__())
-        state.pop("_tensors", None)
-        return state
 
+class _Copies(dict):
+    """Copies of arrays on devices, which do not go with the object to another place."""
 
-def column_name(column: int, names: Sequence[str] | None) -> str:
-    """How an error message calls a column."""
-    return f"column {column}" if names is None else f"column {names[column]!r}"
+    def __reduce__(self) -> tuple[type, tuple]:
+        return _Copies, ()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from skvae.likelihoods._base import Likelihood
+from skvae.likelihoods._refuse import refuse
 from skvae.likelihoods._weighted import mean_and_spread
 from skvae.linear._columns import LinearColumns
 
@@ -83,10 +84,6 @@ class Bernoulli(Likelihood):
         unit = np.sqrt(share * (1.0 - share))
         return LinearColumns.of_levels(np.arange(n_features), share, unit)
 
-    def mode(self, parameters: dict[str, Tensor], variance: Tensor) -> Tensor:
-        """Return the more probable of zero and one."""
-        return (parameters["logits"] > 0.0).to(parameters["logits"].dtype)
-
     def expectation(
         self,
         parameters: dict[str, Tensor],
@@ -103,7 +100,8 @@ class Bernoulli(Likelihood):
         """Return X as zeros and ones, or raise ValueError."""
         if self.threshold is not None:
             return np.where(np.isnan(X), X, (self.threshold < X).astype(X.dtype))
-        self.refuse(
+        refuse(
+            self,
             ~((X == 0) | (X == 1) | np.isnan(X)),
             X,
             names,

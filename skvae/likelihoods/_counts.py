@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from skvae.likelihoods._refuse import refuse
 from skvae.likelihoods._scaled_inputs import ScaledInputs
 from skvae.likelihoods._weighted import mean_and_spread
 
@@ -59,7 +60,8 @@ class Counts(ScaledInputs):
 
     def admit(self, X: Floats, names: Sequence[str] | None = None) -> Floats:
         """Return X, or raise ValueError where it is not a count."""
-        self.refuse(
+        refuse(
+            self,
             (X < 0) | ((np.floor(X) != X) & ~np.isnan(X)),
             X,
             names,

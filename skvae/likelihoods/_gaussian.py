@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import math
-from numbers import Real
 from typing import TYPE_CHECKING
 
-from skvae._sklearn_compat import Interval
-from skvae.likelihoods._base import Likelihood
+from skvae.likelihoods._dispersed import Dispersed
 from skvae.likelihoods._weighted import column_means
+from skvae.linear._columns import LinearColumns
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from numpy.typing import ArrayLike
     from torch import Tensor
     from torch.distributions import Distribution
 
     from skvae.likelihoods._base import Floats, PerColumn
 
 
-class Gaussian(Likelihood):
+class Gaussian(Dispersed):
     r"""Normal distribution with one variance for all rows.
 
     .. math:: -\log p(x \mid z) = \sum_d \frac{1}{2} \left(
@@ -55,22 +53,7 @@ class Gaussian(Likelihood):
     Gaussian(variance=0.5)
     """
 
-    _parameter_constraints = {
-        "variance": [Interval(Real, 0, None, closed="neither"), "array-like", None],
-        "floor": [Interval(Real, 0, None, closed="neither")],
-    }
-
     parameter_names = ("mean",)
-    is_continuous = True
-    has_variance = True
-    has_pullback = True
-    is_gaussian = True
-
-    def __init__(
-        self, variance: float | ArrayLike | None = None, floor: float = 1e-6
-    ) -> None:
-        self.variance = variance
-        self.floor = floor
 
     def learn(self, X: Floats, weight: Floats | None) -> None:
         """Learn the mean of each column."""
@@ -84,6 +67,10 @@ class Gaussian(Likelihood):
     ) -> Floats:
         """Mean of each column: nearly zero where the table takes it out."""
         return (self.mean_ - center) / scale
+
+    def linear_columns(self, n_features: int) -> LinearColumns:
+        """Features as they are: a linear model of them is exact."""
+        return LinearColumns.of_numbers(n_features)
 
     def distribution(
         self, parameters: dict[str, Tensor], variance: Tensor
@@ -101,15 +88,30 @@ class Gaussian(Likelihood):
     def error_vjp(
         self, x: Tensor, output: Tensor, weight: Tensor
     ) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
-        """Mean squared errors, and the derivative of the distortion in closed form."""
+        """Mean squared errors, and the derivative of the distortion in closed form.
+
+        Parameters
+        ----------
+        x : Tensor of shape (n_rows, n_features)
+        output : Tensor of shape (n_replicas, n_rows, n_parameters)
+            Output of the decoder.
+        weight : Tensor of shape (n_rows, 1)
+
+        Returns
+        -------
+        error : Tensor of shape (n_replicas, n_features)
+        pullback : callable
+            From the variance, of shape (n_replicas, 1 or n_features), to the gradient
+            of the distortion in the shape of `output`.
+        """
         deviation = output - x
         n_replicas, n_rows, _ = deviation.shape
         # As a product of matrices: a vector would be copied for each replica.
-        rows = weight.expand(n_replicas, 1, n_rows)
+        rows = weight.mT.expand(n_replicas, 1, n_rows)
         error = rows.bmm(deviation * deviation)[:, 0]
 
         def pullback(variance: Tensor) -> Tensor:
-            return (deviation / variance[:, None]).mul_(weight[:, None])
+            return (deviation / variance[:, None]).mul_(weight)
 
         return error, pullback
 

@@ -1,55 +1,42 @@
-"""Groups of columns that share a likelihood, and what is theirs of a whole table."""
+"""Groups of columns of any likelihood: one of a family, several of a mixture."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from skvae._tensors import columns_of
+import numpy as np
+
+from skvae.likelihoods._by_columns import ByColumns
+from skvae.likelihoods._group import Group
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import numpy as np
     from numpy.typing import NDArray
-    from torch import Tensor
 
     from skvae.likelihoods._base import Likelihood
 
 
-class Group(NamedTuple):
-    """Columns that share a likelihood."""
-
-    likelihood: Likelihood
-    columns: NDArray[np.intp]
-
-    def of(self, values: Tensor) -> Tensor:
-        """What is theirs of a tensor, whose last axis is that of columns."""
-        return columns_of(values, self.columns)
-
-    def weight_of(self, weight: Tensor) -> Tensor:
-        """What is theirs of weights of cells; those of rows stay as they are."""
-        return weight if weight.ndim == 1 else self.of(weight)
+def groups_of(likelihood: Likelihood, n_features: int) -> list[Group]:
+    """Groups of columns that share a likelihood; a family by itself is one group."""
+    if isinstance(likelihood, ByColumns):
+        return likelihood.listed()
+    return [Group(likelihood, np.arange(n_features), is_all=True)]
 
 
-def key(i: int, name: str) -> str:
-    """Name of a group's parameter among those of all groups."""
-    return f"{i}.{name}"
+def member_at(likelihood: Likelihood, n_features: int, column: int) -> Likelihood:
+    """Likelihood of a column."""
+    groups = groups_of(likelihood, n_features)
+    return next(group.likelihood for group in groups if column in group.columns)
 
 
-def own_parameters(parameters: dict[str, Tensor], i: int) -> dict[str, Tensor]:
-    """Parameters of one group under their own names."""
-    prefix = key(i, "")
-    return {
-        name.removeprefix(prefix): value
-        for name, value in parameters.items()
-        if name.startswith(prefix)
-    }
+def continuous(likelihood: Likelihood, n_features: int) -> NDArray[np.bool_]:
+    """Columns that the table centres and scales, of shape (n_features,)."""
+    found = np.zeros(n_features, dtype=bool)
+    for group in groups_of(likelihood, n_features):
+        found[group.columns] = group.likelihood.is_continuous
+    return found
 
 
-def at(variance: Tensor, places: NDArray[np.intp]) -> Tensor:
-    """Dispersions of some columns; one for all stays so."""
-    return variance if variance.shape[1] == 1 else columns_of(variance, places)
-
-
-def picked(names: Sequence[str] | None, columns: NDArray[np.intp]) -> list | None:
-    return None if names is None else [names[column] for column in columns]
+def is_gaussian(likelihood: Likelihood, n_features: int) -> bool:
+    """Whether a linear model is exact for all columns of a fitted likelihood."""
+    columns = likelihood.linear_columns(n_features)
+    return columns is not None and columns.is_exact(n_features)

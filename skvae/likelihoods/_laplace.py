@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import math
-from numbers import Real
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from skvae._sklearn_compat import Interval
-from skvae.likelihoods._base import Likelihood
+from skvae.likelihoods._dispersed import Dispersed
 from skvae.likelihoods._weighted import quantile
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
     from torch import Tensor
     from torch.distributions import Distribution
 
     from skvae.likelihoods._base import Floats, PerColumn
 
 
-class Laplace(Likelihood):
+class Laplace(Dispersed):
     r"""Laplace distribution with one dispersion for all rows.
 
     .. math:: -\log p(x \mid z) = \sum_d \frac{|x_d - m_d(z)|}{b_d} + \log 2 b_d
@@ -56,20 +53,7 @@ class Laplace(Likelihood):
     Laplace()
     """
 
-    _parameter_constraints = {
-        "variance": [Interval(Real, 0, None, closed="neither"), "array-like", None],
-        "floor": [Interval(Real, 0, None, closed="neither")],
-    }
-
     parameter_names = ("location",)
-    is_continuous = True
-    has_variance = True
-
-    def __init__(
-        self, variance: float | ArrayLike | None = None, floor: float = 1e-6
-    ) -> None:
-        self.variance = variance
-        self.floor = floor
 
     def learn(self, X: Floats, weight: Floats | None) -> None:
         """Learn the median of each column."""
@@ -105,6 +89,6 @@ class Laplace(Likelihood):
         nats = error / variance + share * (variance.log() + math.log(2.0))
         return nats.sum(dim=-1)
 
-    def dispersion_of(self, variance: Floats) -> Floats:
+    def dispersion_at(self, variance: Floats) -> Floats:
         """Dispersion b of a cell whose variance is given."""
         return np.sqrt(0.5 * variance)

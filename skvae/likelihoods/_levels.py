@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from skvae._sklearn_compat import Interval, StrOptions
-from skvae.likelihoods._base import Likelihood, column_name
+from skvae.likelihoods._base import Likelihood
+from skvae.likelihoods._refuse import column_name
 from skvae.likelihoods._weighted import cell_weights
 
 if TYPE_CHECKING:
@@ -92,7 +93,8 @@ class Levels(Likelihood):
         scale: PerColumn = 1.0,
     ) -> Floats:
         """Most probable level of each cell."""
-        return self.to_user(self.mode(parameters, variance).detach().cpu().numpy())
+        mode = self.distribution(parameters, variance).mode
+        return self.to_user(mode.detach().cpu().numpy())
 
     def expectation(
         self,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from skvae.likelihoods._gaussian import Gaussian
+from skvae.likelihoods._refuse import refuse
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -86,7 +87,8 @@ class LogNormal(Gaussian):
 
     def admit(self, X: Floats, names: Sequence[str] | None = None) -> Floats:
         """Return X, or raise ValueError where it is not above zero."""
-        self.refuse(
+        refuse(
+            self,
             X <= 0,
             X,
             names,

@@ -20,6 +20,7 @@ from skvae.likelihoods._categorical import Categorical
 from skvae.likelihoods._continuous_bernoulli import ContinuousBernoulli
 from skvae.likelihoods._gaussian import Gaussian
 from skvae.likelihoods._laplace import Laplace
+from skvae.likelihoods._levels import Levels
 from skvae.likelihoods._log_normal import LogNormal
 from skvae.likelihoods._negative_binomial import NegativeBinomial
 from skvae.likelihoods._ordinal import Ordinal
@@ -122,15 +123,7 @@ def likelihood_of(
     ]
     if len(built) == 1 and (np.diff(built[0][1]) > 0).all():
         return built[0][0]
-    found = ByColumns(built)
-    fixed = [m for m in found.members if m.has_variance and not m.has_free_variance]
-    if fixed and found.has_free_variance:
-        raise ValueError(
-            f"likelihood gives some columns a fixed variance, as {fixed[0]!r}, and "
-            "leaves others free, but a balance moves either all variances or none. "
-            "Fix all of them, or leave all free (variance=None)."
-        )
-    return found
+    return ByColumns(built)
 
 
 def _built(
@@ -142,7 +135,7 @@ def _built(
     is_coded = [each is not None for each in categories]
     if not any(is_coded):
         return member
-    if not isinstance(member, (Categorical, Ordinal)):
+    if not isinstance(member, Levels):
         d = int(positions[is_coded.index(True)])
         name = d if columns.names is None else columns.names[d]
         raise ValueError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from skvae.likelihoods._refuse import refuse
 from skvae.likelihoods._scaled_inputs import ScaledInputs
 
 if TYPE_CHECKING:
@@ -17,7 +18,8 @@ class UnitInterval(ScaledInputs):
 
     def admit(self, X: Floats, names: Sequence[str] | None = None) -> Floats:
         """Return X, or raise ValueError where it is not between 0 and 1."""
-        self.refuse(
+        refuse(
+            self,
             (X < 0) | (X > 1),
             X,
             names,

@@ -79,6 +79,10 @@ class LinearColumns(NamedTuple):
         places, ones = np.arange(n_features), np.ones(n_features)
         return cls(places, places, places, 0.0 * ones, ones, ones.astype(bool))
 
+    def is_exact(self, n_features: int) -> bool:
+        """Whether they are Gaussian cells of all features of a table."""
+        return len(self.features) == n_features and bool(self.has_noise.all())
+
     def take(self, index: NDArray[np.generic]) -> LinearColumns:
         """Some of the columns."""
         return LinearColumns(*(part[index] for part in self))

@@ -13,6 +13,7 @@ from skvae.fitted._attributes import MIN_ACTIVITY
 from skvae.fitted._collapse import collapsed, subsample
 from skvae.fitted._fitted import Fitted
 from skvae.fitted._pipeline import model_and_rows
+from skvae.likelihoods._groups import is_gaussian
 from skvae.linear._model import LinearModel
 from skvae.metrics._diagnostics import (
     activity,
@@ -150,12 +151,14 @@ def _column_names(fitted: Fitted) -> NDArray[np.str_]:
 def _pca(fitted: Fitted, rows: Floats, weight: Floats) -> PCABaseline | None:
     """Probabilistic PCA of as many latents, in the units of X."""
     likelihood, view = fitted.spec.likelihood, fitted.view
-    if not likelihood.is_gaussian or np.isnan(rows).any():
+    dispersion = likelihood.column_dispersion(fitted.spec.n_features)
+    is_exact = is_gaussian(likelihood, fitted.spec.n_features)
+    if dispersion is None or not is_exact or np.isnan(rows).any():
         return None
     x, _ = view.seen(rows)
     model = LinearModel.from_rows(x, weight, fitted.spec.n_components)
     # No variance below the one that the model itself may have at most.
-    least = float(likelihood.least_dispersion(view.scaling.variance).mean())
+    least = float(dispersion.least(view.scaling.variance).mean())
     noise = max(model.noise_variance, least)
     rate = model.rate(noise)
     distortion = 0.5 * (

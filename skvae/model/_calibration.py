@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from skvae._tensors import cell_weights, weighted_sum
 from skvae.balance._base import pool
 from skvae.data._rows import Rows, chunks
 from skvae.model._shrinkage import drawn_together
@@ -123,12 +124,8 @@ def _moment(rows: Rows, power: int, center: Tensor | float = 0.0) -> Tensor:
     total = rows.x.new_zeros(rows.x.shape[1])
     share = torch.zeros_like(total)
     for part in chunks(*rows.x.shape):
-        values, weight = (rows.x[part] - center).pow(power), rows.weight[part]
-        if rows.observed is None:
-            total += weight @ values
-            share += weight.sum()
-        else:
-            cells = weight[:, None] * rows.observed[part]
-            total += (cells * values).sum(dim=0)
-            share += cells.sum(dim=0)
+        observed = None if rows.observed is None else rows.observed[part]
+        weight = cell_weights(rows.weight[part], observed)
+        total += weighted_sum((rows.x[part] - center).pow(power), weight)
+        share += weight.sum(dim=0)
     return total / share.clamp(min=torch.finfo(total.dtype).tiny)

@@ -23,20 +23,18 @@ class Evaluation(NamedTuple):
     spread: Tensor
     """Variance of the posterior mean over rows, (n_replicas, n_components)."""
     fixed_distortion: Tensor | None
-    """Of the columns that have no variance, of shape (n_replicas,), if any."""
+    """Of the columns that have no dispersion, of shape (n_replicas,), if any."""
     share: Tensor | None = None
     """Of rows in which each column with a variance is observed; None for all."""
 
     def distortion(self, module: Module, variance: Tensor) -> Tensor:
         """Distortion with a decoder variance, of shape (n_replicas,)."""
-        if self.error is None:
-            assert self.fixed_distortion is not None
-            return self.fixed_distortion
-        share = 1.0 if self.share is None else self.share
-        found = module.likelihood.distortion_from_error(
-            self.error * share, variance, share
+        error = self.error
+        if error is not None and self.share is not None:
+            error = error * self.share
+        return module.total_distortion(
+            error, self.share, variance, self.fixed_distortion
         )
-        return found if self.fixed_distortion is None else found + self.fixed_distortion
 
 
 def quadrature(n_components: int, n_nodes: int = 32) -> np.ndarray:
@@ -93,10 +91,8 @@ def evaluate(module: Module, weights: Weights, rows: Rows, noise: Tensor) -> Eva
             weight @ mean,
             weight @ mean.square(),
             error,
-            module.likelihood.distortion(sample.x, sample.parameters, sample.weight)
-            if error is None or module.likelihood.has_rest
-            else None,
-            None if error is None else module.share(sample),
+            module.fixed_distortion(sample),
+            module.share(sample),
         )
         totals = [
             part if total is None or part is None else total + part

@@ -9,11 +9,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from skvae._tensors import columns_of
+from skvae._tensors import cell_weights, columns_of, weighted_total
 from skvae.balance._base import Terms
 from skvae.divergences._base import Divergence, Draws
 from skvae.divergences._posterior import POSTERIORS, FullPosterior, Posterior
 from skvae.likelihoods._base import Likelihood
+from skvae.likelihoods._groups import groups_of
 from skvae.linear._model import LinearWeights
 from skvae.networks._base import Network, Weights
 
@@ -35,7 +36,8 @@ class Sample:
     """As often as there are draws, block after block, like what follows."""
     parameters: dict[str, Tensor]
     weight: Tensor
-    """Of rows, of shape (n_rows,), or of cells where some are missing."""
+    """Of cells, of shape (n_rows, 1), or (n_rows, n_features) where some are
+    missing."""
     observed: Tensor | None = None
     """Cells that are not missing; None where none are."""
 
@@ -71,6 +73,12 @@ class Module:
         self.divergence = divergence
         self.n_features = n_features
         self.n_components = n_components
+        self.dispersion = likelihood.column_dispersion(n_features)
+        self._without_dispersion = [
+            group
+            for group in groups_of(likelihood, n_features)
+            if group.likelihood.column_dispersion(len(group.columns)) is None
+        ]
         n_inputs = likelihood.n_inputs(n_features) + len(masked)
         self.encoder = network.encoder(n_inputs, n_components)
         self.posterior = POSTERIORS[network.posterior]
@@ -192,10 +200,7 @@ class Module:
     ) -> Sample:
         """Sample of a batch from its parts."""
         n_draws = len(noise)
-        x, weight = self.repeated(x, weight, n_draws)
-        if observed is not None:
-            observed = observed.repeat(n_draws, 1)
-            weight = weight[:, None] * observed
+        x, weight, observed = self.repeated(x, weight, observed, n_draws)
         return Sample(posterior, z, noise, x, parameters, weight, observed)
 
     def draw(self, posterior: Posterior | FullPosterior, noise: Tensor) -> Tensor:
@@ -203,48 +208,78 @@ class Module:
         return posterior.sample(noise[:, None]).transpose(0, 1)
 
     def repeated(
-        self, x: Tensor, weight: Tensor, n_draws: int
-    ) -> tuple[Tensor, Tensor]:
-        """Rows and their weights once for each draw."""
-        if n_draws == 1:
-            return x, weight
-        return x.repeat(n_draws, 1), weight.repeat(n_draws) / n_draws
+        self, x: Tensor, weight: Tensor, observed: Tensor | None, n_draws: int
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Rows, weights of their cells and which are observed, once for each draw."""
+        if n_draws > 1:
+            x, weight = x.repeat(n_draws, 1), weight.repeat(n_draws) / n_draws
+            observed = None if observed is None else observed.repeat(n_draws, 1)
+        return x, cell_weights(weight, observed), observed
 
     def error(self, sample: Sample) -> Tensor | None:
-        """Mean error of each feature, of shape (n_replicas, n_features)."""
-        return self.likelihood.expected_error(
-            sample.x, sample.parameters, sample.weight
-        )
+        """Mean error of each column with a dispersion, (n_replicas, n_dispersed)."""
+        if self.dispersion is None:
+            return None
+        return self.dispersion.mean_error(sample.x, sample.parameters, sample.weight)
 
     def share(self, sample: Sample) -> Tensor | None:
         """Weighted share of rows in which each column with a dispersion is observed.
 
-        None where no cell is missing.
+        None where no cell is missing, and where no column has one.
         """
-        if sample.observed is None:
+        if sample.observed is None or self.dispersion is None:
             return None
         share = sample.weight.sum(dim=0)
-        if not self.likelihood.has_rest:
+        if not self._without_dispersion:
             return share
-        dispersed = np.flatnonzero(self.likelihood.dispersed(self.n_features))
-        return columns_of(share, dispersed)
+        return columns_of(share, np.flatnonzero(self.dispersion.columns))
 
     def distortion(
         self, sample: Sample, error: Tensor | None, variance: Tensor
     ) -> Tensor:
         """Distortion of each replica, of shape (n_replicas,)."""
-        likelihood = self.likelihood
-        if error is None:
-            return likelihood.distortion(sample.x, sample.parameters, sample.weight)
-        share = self.share(sample)
-        found = likelihood.distortion_from_error(
+        return self.total_distortion(
+            error, self.share(sample), variance, self.fixed_distortion(sample)
+        )
+
+    def total_distortion(
+        self,
+        error: Tensor | None,
+        share: Tensor | None,
+        variance: Tensor,
+        fixed: Tensor | None,
+    ) -> Tensor:
+        """Distortion of each replica from that of columns with a dispersion and others.
+
+        Parameters
+        ----------
+        error, share : Tensor or None
+            As `error` and `share` return them.
+        variance : Tensor of shape (n_replicas, 1 or n_dispersed)
+        fixed : Tensor of shape (n_replicas,) or None
+            As `fixed_distortion` returns it.
+        """
+        if self.dispersion is None or error is None:
+            assert fixed is not None
+            return fixed
+        found = self.dispersion.distortion(
             error, variance, 1.0 if share is None else share
         )
-        if likelihood.has_rest:
-            found = found + likelihood.distortion(
-                sample.x, sample.parameters, sample.weight
+        return found if fixed is None else found + fixed
+
+    def fixed_distortion(self, sample: Sample) -> Tensor | None:
+        """Distortion of the columns without a dispersion, (n_replicas,), if any."""
+        no_variance = sample.x.new_empty((1, 0))
+        found = [
+            -weighted_total(
+                group.likelihood.log_prob(
+                    group.of(sample.x), group.own(sample.parameters), no_variance
+                ),
+                group.of(sample.weight),
             )
-        return found
+            for group in self._without_dispersion
+        ]
+        return sum(found[1:], start=found[0]) if found else None
 
     def log_likelihood(self, sample: Sample, variance: Tensor) -> Tensor:
         """Log-likelihood of each draw, of shape (n_replicas, n_draws, n_rows)."""

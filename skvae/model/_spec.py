@@ -19,6 +19,8 @@ from skvae.balance import (
 from skvae.data._columns import Columns
 from skvae.divergences import DIVERGENCES, Divergence
 from skvae.likelihoods import Likelihood
+from skvae.likelihoods._dispersion import Dispersion
+from skvae.likelihoods._groups import groups_of
 from skvae.likelihoods._resolve import likelihood_of
 from skvae.networks import MLP, NETWORKS, Network
 
@@ -67,13 +69,13 @@ class ModelSpec(NamedTuple):
         if network is None:
             network = MLP(tuple(vae.hidden_layer_sizes), vae.activation)
         likelihood = likelihood_of(likelihood, X, columns)
-        for member in likelihood.members:
-            _check_settings(member)
+        for group in groups_of(likelihood, n_features):
+            _check_settings(group.likelihood)
         n_components = vae.n_components
         if n_components == "auto":
             n_components = min(10, max(1, n_features // 2))
         spec = cls(
-            policy=_policy_for(vae, likelihood),
+            policy=_policy_for(vae, likelihood.column_dispersion(n_features)),
             likelihood=likelihood,
             divergence=_resolved(vae.divergence, DIVERGENCES),
             network=_resolved(network, NETWORKS),
@@ -100,8 +102,9 @@ class ModelSpec(NamedTuple):
         """Sentences on what to change where latents have collapsed."""
         policy = self.policy
         remedy = policy.remedy(beta)
-        is_fixed = policy.variance_policy is None and self.likelihood.has_free_variance
-        if policy.ends_at_beta and is_fixed:
+        dispersion = self.likelihood.column_dispersion(self.n_features)
+        is_free = dispersion is not None and dispersion.is_free
+        if policy.ends_at_beta and policy.variance_policy is None and is_free:
             remedy += (
                 " Or use balance='running_average' with beta=1, which finds the "
                 "variance that suits the data."
@@ -122,15 +125,15 @@ class ModelSpec(NamedTuple):
         )
 
 
-def _policy_for(vae: Any, likelihood: Likelihood) -> BalancePolicy:
+def _policy_for(vae: Any, dispersion: Dispersion | None) -> BalancePolicy:
     """Policy of an estimator, without a variance where the likelihood has none."""
     is_auto = isinstance(vae.balance, str) and vae.balance == "auto"
     policy = RunningAverage() if is_auto else _resolved(vae.balance, POLICIES)
     mover = policy.variance_policy
-    if mover is None or likelihood.has_free_variance:
+    if mover is None or (dispersion is not None and dispersion.is_free):
         return policy
     has_free_hand = isinstance(vae.likelihood, str) and vae.likelihood == "auto"
-    if not is_auto and (likelihood.has_variance or not has_free_hand):
+    if not is_auto and (dispersion is not None or not has_free_hand):
         raise ValueError(
             f"balance={vae.balance!r} moves the variance of the decoder, but "
             f"likelihood={vae.likelihood!r} has none that is free to move. "
@@ -173,16 +176,3 @@ def _check_settings(part: Any) -> None:
     for value in settings.values():
         if hasattr(value, "_parameter_constraints"):
             _check_settings(value)
-
-
-def fixed_variance(likelihood: Likelihood, n_features: int) -> NDArray[np.float64]:
-    """Decoder variance for a policy that does not move it: the user's, or 1."""
-    variance = likelihood.variance
-    variance = np.atleast_1d(1.0 if variance is None else np.asarray(variance, float))
-    is_possible = ((variance > 0) & (variance < np.inf)).all()
-    if variance.shape not in {(1,), (n_features,)} or not is_possible:
-        raise ValueError(
-            f"The variance of {type(likelihood).__name__} must be a number above 0 or "
-            f"one for each of the {n_features} features, got {likelihood.variance!r}."
-        )
-    return variance

@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 
 from skvae.fit._table import CheckedTable
+from skvae.likelihoods._groups import is_gaussian
 from skvae.linear._model import LinearModel
-from skvae.model._spec import fixed_variance
 
 Floats = NDArray[np.float64]
 
@@ -77,10 +77,12 @@ def _collapse(vae: Any, X: ArrayLike, sample_weight: ArrayLike | None) -> float:
     # A bound by several draws has no beta above 1.
     limit = 1.0 if spec.divergence.is_bound else np.inf
     columns = likelihood.linear_columns(spec.n_features)
-    if columns is None or not likelihood.is_gaussian:
+    dispersion = likelihood.column_dispersion(spec.n_features)
+    is_exact = is_gaussian(likelihood, spec.n_features)
+    if columns is None or dispersion is None or not is_exact:
         return min(_TOP, limit)
     x, weight = linear_rows(data.rows, likelihood, columns)
-    noises = [fixed_variance(likelihood, spec.n_features)]
+    noises = [dispersion.unmoved]
     if spec.policy.variance_policy is not None:
         variance = weight @ np.square(x - weight @ x)
         shared = variance.mean(keepdims=True)

@@ -80,7 +80,8 @@ class Differentiator:
         self.is_closed = (
             module.divergence.is_rate
             and module.posterior is POSTERIORS["diagonal"]
-            and module.likelihood.has_pullback
+            and module.dispersion is not None
+            and module.dispersion.error_vjp is not None
             and policy.is_weighted_sum
             and not trained
         )
@@ -123,18 +124,21 @@ class Differentiator:
         batch: Batch,
     ) -> tuple[Tensor, Callable[[Tensor], _Middle]]:
         """Latents, and what goes on from the decoder's output, without a graph."""
-        weight, likelihood = batch.weight, self.module.likelihood
+        weight, dispersion = batch.weight, self.module.dispersion
+        assert dispersion is not None
+        assert dispersion.error_vjp is not None
+        error_vjp = dispersion.error_vjp
         latents = Reparameterised.from_output(
             encoded, self.module.n_components, batch.noise
         )
 
         def go_on(decoded: Tensor) -> _Middle:
-            x, drawn_weight = self.module.repeated(batch.x, weight, len(batch.noise))
-            error, from_variance = likelihood.error_vjp(x, decoded, drawn_weight)
+            x, cells, _ = self.module.repeated(batch.x, weight, None, len(batch.noise))
+            error, from_variance = error_vjp(x, decoded, cells)
             moved = self._moved(state, error, weight, {})
             rate = latents.kl.sum(dim=-1) @ weight
             terms = Terms(
-                distortion=likelihood.distortion_from_error(error, moved.variance),
+                distortion=dispersion.distortion(error, moved.variance),
                 divergence=rate,
                 kl=latents.kl,
                 weight=weight,

@@ -121,9 +121,10 @@ def train(
             "elbo": -(rate + distortion),
             "objective": objective,
             "beta": balance.beta,
-            "variance": variance.mean(dim=1),
             "learning_rate": torch.full_like(rate, learning_rate),
         }
+        if module.dispersion is not None:
+            record["variance"] = variance.mean(dim=1)
         stop = False
         if judge is None:
             reached = functools.partial(

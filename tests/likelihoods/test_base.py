@@ -1,9 +1,12 @@
+import ast
+import inspect
+
 import numpy as np
 import pytest
 import torch
 
-from skvae.likelihoods import Likelihood
-from skvae.likelihoods._base import column_name
+from skvae.likelihoods import Likelihood, refuse
+from skvae.likelihoods._refuse import column_name
 
 
 class TwoParameters(Likelihood):
@@ -29,10 +32,22 @@ def test_output_of_another_width_is_refused():
         TwoParameters().unpack(torch.zeros(1, 1, 1))
 
 
-def test_base_has_no_variance_and_admits_everything():
+def test_base_is_small():
+    """Each name is one more thing that a new likelihood may have to answer."""
+    (body,) = ast.parse(inspect.getsource(Likelihood)).body
+    names = [
+        node.name if isinstance(node, ast.FunctionDef) else ast.unparse(node)
+        for node in body.body
+        if not isinstance(node, ast.Expr)
+    ]
+    assert "distribution" in names
+    assert len(names) <= 25, names
+
+
+def test_base_has_no_dispersion_and_admits_everything():
     likelihood = TwoParameters()
-    assert not likelihood.has_free_variance
-    assert likelihood.expected_error(None, {}, None) is None
+    assert likelihood.column_dispersion(1) is None
+    assert likelihood.linear_columns(1) is None
     X = np.array([[1.0, -2.0]])
     assert likelihood.admit(X) is X
 
@@ -46,7 +61,6 @@ def test_base_sees_columns_as_they_are_and_starts_at_zero():
     np.testing.assert_array_equal(likelihood.log_jacobian(X), [[0.0, 0.0]] * 2)
     np.testing.assert_array_equal(likelihood.start(2), [0.0] * 4)
     assert likelihood.feature_parameters() == {}
-    assert likelihood.dispersion_of(X) is X
     x = torch.tensor([[1.0, 2.0]])
     assert likelihood.n_inputs(2) == 2
     assert likelihood.inputs(x) is x
@@ -56,7 +70,7 @@ def test_base_sees_columns_as_they_are_and_starts_at_zero():
 def test_fit_admits_before_it_learns():
     class Positive(Known):
         def admit(self, X, names=None):
-            self.refuse(X <= 0, X, names, needed="more", remedy="Add to it.")
+            refuse(self, X <= 0, X, names, needed="more", remedy="Add to it.")
             return X
 
     message = "The Positive likelihood needs more, but column 'b' holds -0.5. Add to it"

@@ -16,7 +16,8 @@ def test_distortion_is_the_summed_cross_entropy():
     expected = functional.binary_cross_entropy_with_logits(
         logits[0], x, reduction="sum"
     )
-    distortion = Bernoulli().distortion(x, {"logits": logits}, weight)
+    log_prob = Bernoulli().log_prob(x, {"logits": logits}, NO_VARIANCE)
+    distortion = -(log_prob.sum(dim=-1) @ weight)
     assert float(distortion) == pytest.approx(float(expected) / 5, rel=1e-12)
 
 
@@ -47,7 +48,8 @@ def test_distortion_of_the_null_model_is_the_entropy():
     share = weight @ x
     logits = torch.logit(share).expand(1, 4, -1)
     entropy = -(share * share.log() + (1 - share) * (1 - share).log()).sum()
-    distortion = Bernoulli().distortion(x, {"logits": logits}, weight)
+    log_prob = Bernoulli().log_prob(x, {"logits": logits}, NO_VARIANCE)
+    distortion = -(log_prob.sum(dim=-1) @ weight)
     assert float(distortion) == pytest.approx(float(entropy), rel=1e-12)
 
 
@@ -78,11 +80,6 @@ def test_start_is_the_logit_of_the_share_and_bounded_without_one():
     X = np.array([[1.0, 0.0], [0.0, 0.0], [1.0, 0.0], [1.0, 0.0]])
     start = Bernoulli().fit(X).start(2)
     np.testing.assert_allclose(start, [np.log(3.0), -np.log(1e6 - 1.0)], rtol=1e-9)
-
-
-def test_mode_is_the_more_probable_value():
-    logits = torch.tensor([[[-0.1, 0.1, 0.0]]])
-    assert Bernoulli().mode({"logits": logits}, NO_VARIANCE).tolist() == [[[0, 1, 0]]]
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -13,6 +13,7 @@ from skvae.likelihoods import (
     Bernoulli,
     ByColumns,
     Categorical,
+    Dispersed,
     Gaussian,
     Laplace,
     LogNormal,
@@ -20,6 +21,7 @@ from skvae.likelihoods import (
     Ordinal,
     StudentT,
 )
+from skvae.likelihoods._groups import continuous, groups_of, member_at
 
 N_ROWS = 12
 # Columns of a group lie apart, and not in order.
@@ -69,7 +71,8 @@ class Both:
         self.parameters = self.mixture.unpack(self.output)
         for name, value in self.mixture.feature_parameters().items():
             self.parameters[name] = torch.from_numpy(value)[None, None]
-        self.dispersed = self.mixture.dispersed(N_FEATURES)
+        self.dispersion = self.mixture.column_dispersion(N_FEATURES)
+        self.dispersed = self.dispersion.columns
         n_dispersed = int(self.dispersed.sum())
         self.variance = torch.from_numpy(random.uniform(0.5, 2.0, (2, n_dispersed)))
 
@@ -84,7 +87,7 @@ class Both:
         }
         rank = np.cumsum(self.dispersed) - 1
         variance = self.variance
-        if family.has_variance:
+        if self.dispersed[columns].all():
             variance = variance[:, rank[columns]]
         return columns, own, variance
 
@@ -106,10 +109,6 @@ def test_cells_are_those_of_each_family_alone(both, family):
         (
             both.mixture.mean(both.parameters, both.variance),
             alone.mean(own, variance),
-        ),
-        (
-            both.mixture.mode(both.parameters, both.variance),
-            alone.mode(own, variance),
         ),
     ):
         assert found.shape == (2, N_ROWS, N_FEATURES)
@@ -145,9 +144,9 @@ def test_tables_are_those_of_each_family_alone(both, family):
     ]
     for found, expected in pairs:
         assert_allclose(found[..., columns], expected, rtol=1e-12)
-    assert_array_equal(both.mixture.continuous(13)[columns], family.is_continuous)
-    assert_array_equal(both.mixture.dispersed(13)[columns], family.has_variance)
-    assert all(isinstance(both.mixture.member_at(d), family) for d in columns)
+    assert_array_equal(continuous(both.mixture, 13)[columns], family.is_continuous)
+    assert_array_equal(both.dispersed[columns], issubclass(family, Dispersed))
+    assert all(isinstance(member_at(both.mixture, 13, d), family) for d in columns)
 
 
 def test_outputs_and_inputs_stand_side_by_side(both):
@@ -168,19 +167,40 @@ def test_outputs_and_inputs_stand_side_by_side(both):
 
 
 @pytest.mark.parametrize("shared", [False, True])
-def test_parts_of_the_distortion_sum_to_that_of_all_cells(both, shared):
-    """Those with a dispersion, by their mean errors, and those without."""
+def test_distortion_of_mean_errors_is_that_of_the_cells(both, shared):
     variance = both.variance[:, :1] if shared else both.variance
     weight = torch.from_numpy(np.random.RandomState(3).dirichlet(np.ones(N_ROWS)))
-    error = both.mixture.expected_error(both.x, both.parameters, weight)
+    error = both.dispersion.mean_error(both.x, both.parameters, weight[:, None])
     assert error.shape == (2, int(both.dispersed.sum()))
-    found = both.mixture.distortion_from_error(error, variance)
-    found = found + both.mixture.distortion(both.x, both.parameters, weight)
     log_prob = both.mixture.log_prob(both.x, both.parameters, variance)
-    torch.testing.assert_close(found, -(log_prob.sum(dim=-1) @ weight))
+    torch.testing.assert_close(
+        both.dispersion.distortion(error, variance),
+        -(log_prob[..., both.dispersed].sum(dim=-1) @ weight),
+    )
     # In the order of the columns, whatever that of the groups.
     squares = (both.x[:, 0] - both.share(Gaussian)[1]["mean"][..., 1]).square()
     torch.testing.assert_close(error[:, 0], squares @ weight)
+
+
+def test_mixture_in_a_group_is_taken_apart():
+    X = rows_of()
+    inner = ByColumns([(LogNormal(), [1, 0]), (Gaussian(), [2])])
+    flat = ByColumns([(Bernoulli(), [0]), (LogNormal(), [2, 1]), (Gaussian(), [3])])
+    columns = [7, 6, 11, 5]
+    nested = ByColumns([(Bernoulli(), [0]), (inner, [1, 2, 3])])
+    for likelihood in (nested, flat):
+        likelihood.fit(X[:, columns])
+    for one, other in zip(groups_of(nested, 4), groups_of(flat, 4), strict=True):
+        assert type(one.likelihood) is type(other.likelihood)
+        assert_array_equal(one.columns, other.columns)
+    x = torch.from_numpy(flat.to_model(X[:, columns]))
+    output = torch.linspace(-1.0, 1.0, 4, dtype=torch.float64).expand(1, N_ROWS, 4)
+    variance = torch.tensor([[0.5, 1.0, 2.0]], dtype=torch.float64)
+    found, expected = (
+        likelihood.log_prob(x, likelihood.unpack(output), variance)
+        for likelihood in (nested, flat)
+    )
+    torch.testing.assert_close(found, expected, rtol=0.0, atol=0.0)
 
 
 def test_samples_are_of_each_family_and_repeat_by_seed(both):

@@ -93,7 +93,7 @@ def operations(count, cls, n_features):
         parameters[key] = torch.from_numpy(value)[None, None]
     tasks = {
         "log_prob": lambda: likelihood.log_prob(x, parameters, NO_VARIANCE),
-        "mode": lambda: likelihood.mode(parameters, NO_VARIANCE),
+        "mode": lambda: likelihood.distribution(parameters, NO_VARIANCE).mode,
         "sample": lambda: likelihood.sample(parameters, NO_VARIANCE, seed=0),
         "inputs": lambda: likelihood.inputs(x),
     }

@@ -9,6 +9,12 @@ from skvae.likelihoods import Gaussian
 N_ROWS, N_FEATURES = 7, 4
 
 
+def mean_error(x, parameters, weight):
+    """Weighted mean error of each column, from weights of rows."""
+    dispersion = Gaussian().column_dispersion(x.shape[1])
+    return dispersion.mean_error(x, parameters, weight[:, None])
+
+
 @pytest.fixture
 def batch():
     """Rows, decoder means and weights that differ, which sum to 1."""
@@ -23,7 +29,7 @@ def batch():
 @pytest.mark.parametrize("variance", [0.04, 1.0, 25.0])
 def test_gradient_to_the_log_of_a_shared_variance(variance, batch):
     x, parameters, weight = batch
-    error = Gaussian().expected_error(x, parameters, weight)
+    error = mean_error(x, parameters, weight)
     log_variance = torch.tensor([[math.log(variance)]], dtype=torch.float64)
     log_variance.requires_grad_()
     Gaussian().distortion_from_error(error, log_variance.exp()).sum().backward()
@@ -34,7 +40,7 @@ def test_gradient_to_the_log_of_a_shared_variance(variance, batch):
 
 def test_error_is_the_maximum_likelihood_variance(batch):
     x, parameters, weight = batch
-    error = Gaussian().expected_error(x, parameters, weight)
+    error = mean_error(x, parameters, weight)
     expected = ((x - parameters["mean"][0]) ** 2 * weight[:, None]).sum(dim=0)
     torch.testing.assert_close(error[0], expected, rtol=1e-13, atol=0.0)
     log_variance = error.log().requires_grad_()
@@ -46,7 +52,7 @@ def test_gradient_to_the_mean(batch):
     x, parameters, weight = batch
     mean = parameters["mean"].requires_grad_()
     variance = torch.linspace(0.5, 2.0, N_FEATURES, dtype=torch.float64)[None]
-    error = Gaussian().expected_error(x, parameters, weight)
+    error = mean_error(x, parameters, weight)
     Gaussian().distortion_from_error(error, variance).sum().backward()
     expected = weight[:, None] * (mean - x) / variance
     torch.testing.assert_close(mean.grad, expected.detach(), rtol=1e-12, atol=0.0)
@@ -55,10 +61,8 @@ def test_gradient_to_the_mean(batch):
 def test_unit_of_a_column_shifts_the_distortion_by_its_logarithm(batch):
     x, parameters, weight = batch
     unit = torch.tensor([1e-3, 1.0, 7.0, 1e4], dtype=torch.float64)
-    error = Gaussian().expected_error(x, parameters, weight)
-    scaled = Gaussian().expected_error(
-        x * unit, {"mean": parameters["mean"] * unit}, weight
-    )
+    error = mean_error(x, parameters, weight)
+    scaled = mean_error(x * unit, {"mean": parameters["mean"] * unit}, weight)
     variance = torch.linspace(0.5, 2.0, N_FEATURES, dtype=torch.float64)[None]
     torch.testing.assert_close(
         Gaussian().distortion_from_error(scaled, variance * unit**2),
@@ -73,16 +77,16 @@ def test_distortion_of_the_null_model(batch):
     x, _, weight = batch
     mean = weight @ x
     variance = weight @ (x - mean).square()
-    error = Gaussian().expected_error(x, {"mean": mean.expand(1, N_ROWS, -1)}, weight)
+    error = mean_error(x, {"mean": mean.expand(1, N_ROWS, -1)}, weight)
     distortion = Gaussian().distortion_from_error(error, variance[None])
     expected = 0.5 * (2.0 * math.pi * math.e * variance).log().sum()
     assert float(distortion) == pytest.approx(float(expected), rel=1e-12)
 
 
 def test_who_may_move_the_variance():
-    assert Gaussian().has_free_variance
-    assert not Gaussian(variance=0.5).has_free_variance
-    assert not Gaussian(variance=[0.5, 1.0]).has_free_variance
+    assert Gaussian().column_dispersion(2).is_free
+    assert not Gaussian(variance=0.5).column_dispersion(2).is_free
+    assert not Gaussian(variance=[0.5, 1.0]).column_dispersion(2).is_free
 
 
 def test_start_is_the_mean_in_the_units_of_the_table():
@@ -95,4 +99,4 @@ def test_start_is_the_mean_in_the_units_of_the_table():
 
 def test_dispersion_is_the_variance():
     variance = np.array([0.5, 2.0])
-    assert Gaussian().dispersion_of(variance) is variance
+    assert Gaussian().dispersion_at(variance) is variance

@@ -31,8 +31,8 @@ def test_is_a_gaussian_of_the_logarithm():
     X = np.exp(np.random.RandomState(0).standard_normal((20, 2)))
     start = LogNormal().fit(X).start(2)
     np.testing.assert_allclose(start, Gaussian().fit(np.log(X)).start(2), rtol=1e-12)
-    assert LogNormal().has_free_variance
-    assert not LogNormal(variance=0.5).has_free_variance
+    assert LogNormal().column_dispersion(2).is_free
+    assert not LogNormal(variance=0.5).column_dispersion(2).is_free
 
 
 def test_start_is_zero_where_the_table_takes_the_mean_out():

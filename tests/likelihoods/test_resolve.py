@@ -7,6 +7,7 @@ import pytest
 from skvae import BalancedVAE
 from skvae.data._columns import Columns
 from skvae.likelihoods import Bernoulli, ByColumns, Categorical, Gaussian, Poisson
+from skvae.likelihoods._groups import member_at
 from skvae.likelihoods._resolve import likelihood_of, located
 
 FRAME = pd.DataFrame(
@@ -26,7 +27,7 @@ def built(likelihood, frame=FRAME):
 
 
 def test_auto_goes_by_content():
-    kinds = [type(built("auto").member_at(d)) for d in range(5)]
+    kinds = [type(member_at(built("auto"), 5, d)) for d in range(5)]
     assert kinds == [Gaussian, Bernoulli, Bernoulli, Categorical, Gaussian]
 
 
@@ -39,7 +40,7 @@ def test_columns_are_chosen_as_in_column_transformer(columns):
     rest = [("gaussian", [0, 1, 2]), ("categorical", ["text"])]
     found = built([*rest, (Poisson(), columns)])
     assert isinstance(found, ByColumns)
-    assert isinstance(found.member_at(4), Poisson)
+    assert isinstance(member_at(found, 5, 4), Poisson)
 
 
 def test_levels_follow_the_order_in_which_columns_are_named():
@@ -67,6 +68,15 @@ def test_levels_follow_the_order_in_which_columns_are_named():
 def test_what_cannot_be_is_refused(likelihood, message):
     with pytest.raises(ValueError, match=message):
         built(likelihood)
+
+
+@pytest.mark.parametrize("variance", [0.0, np.inf, [0.5, 1.0]])
+def test_variance_that_cannot_be_is_refused(variance):
+    gaussian = Gaussian().set_params(variance=variance)
+    mixture = ByColumns([(gaussian, [0, 2, 3]), (Poisson(), [1])])
+    for likelihood in (gaussian, mixture):
+        with pytest.raises(ValueError, match="variance of Gaussian must be a number"):
+            _ = likelihood.column_dispersion(3).unmoved
 
 
 def test_fixed_variance_beside_a_free_one_is_refused():

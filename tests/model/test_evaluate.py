@@ -95,7 +95,7 @@ def test_evaluation_is_the_weighted_mean(likelihood, make_problem):
     center = (weight[:, None] * mean).sum(dim=1, keepdim=True)
     spread = (weight[:, None] * (mean - center).square()).sum(dim=1)
     torch.testing.assert_close(found.spread, spread)
-    assert (found.error is None) == (not module.likelihood.has_variance)
+    assert (found.error is None) == (module.dispersion is None)
     assert not found.rate.requires_grad
 
 

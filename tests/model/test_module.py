@@ -153,12 +153,12 @@ def test_shapes(likelihood, hidden, n_draws):
         assert part.shape == (N_REPLICAS, N_ROWS, N_COMPONENTS)
     assert sample.z.shape == (N_REPLICAS, n_draws, N_ROWS, N_COMPONENTS)
     assert sample.x.shape == (n_draws * N_ROWS, N_FEATURES)
-    assert sample.weight.shape == (n_draws * N_ROWS,)
+    assert sample.weight.shape == (n_draws * N_ROWS, 1)
     for parameter in sample.parameters.values():
         assert parameter.shape == (N_REPLICAS, n_draws * N_ROWS, N_FEATURES)
     error = module.error(sample)
     terms = module.terms(sample, error, variance_of(), weight_of())
-    if module.likelihood.has_variance:
+    if module.dispersion is not None:
         assert error.shape == (N_REPLICAS, N_FEATURES)
     else:
         assert error is None
@@ -183,7 +183,7 @@ def test_draws_of_a_row_are_blocks_of_rows():
         mean, log_variance = sample.posterior
         assert_close(z, mean + (0.5 * log_variance).exp() * noise[d])
         assert torch.equal(x_drawn, x)
-        assert_close(w, weight / 3)
+        assert_close(w, weight[:, None] / 3)
 
 
 @every_likelihood

@@ -51,7 +51,7 @@ def pairs(name="", values=(None,), ids=("",), *, may_stop_apart=False):
     """
     found, seen = [], set()
     for i, (key, policy, likelihoods) in enumerate(likelihoods_of_policies()):
-        stops_as = policy.settled_at, policy.moves_variance
+        stops_as = policy.settled_at, policy.variance_policy is not None
         is_new = not may_stop_apart or stops_as not in seen
         seen.add(stops_as)
         for j, likelihood in enumerate(likelihoods):

@@ -1,0 +1,219 @@
+"""Dispersions of columns, which a balance policy may move."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+import numpy as np
+
+from skvae._tensors import columns_of, weighted_sum
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from skvae.likelihoods._base import Floats
+    from skvae.likelihoods._dispersed import Dispersed
+    from skvae.likelihoods._group import Group
+
+
+class _Part(NamedTuple):
+    """Columns that share a likelihood with a dispersion."""
+
+    family: Dispersed
+    cells: Group
+    """These columns among those of the table."""
+    places: Group
+    """The same among the columns that have a dispersion."""
+
+
+class Dispersion:
+    """Dispersions of the columns of a table, one number for all rows.
+
+    The error of a cell is a function of the decoder's output, and the mean error of a
+    column, over a batch, is all that its distortion depends on. It is also the
+    maximum-likelihood dispersion. Tensors of dispersions have the columns as their last
+    axis, in the order of the table and without those that have none; an axis of
+    length 1 is one dispersion for all.
+
+    Parameters
+    ----------
+    groups : sequence of Group
+        Columns that have a dispersion; all likelihoods are `Dispersed`.
+    n_features : int
+        Number of columns of the table.
+
+    Attributes
+    ----------
+    columns : ndarray of shape (n_features,), dtype=bool
+        Columns that have a dispersion.
+
+    Raises
+    ------
+    ValueError
+        If the user fixed some dispersions and left others free.
+    """
+
+    def __init__(self, groups: Sequence[Group], n_features: int) -> None:
+        self.columns = np.zeros(n_features, dtype=bool)
+        self.columns[np.concatenate([group.columns for group in groups])] = True
+        self._rank = np.cumsum(self.columns) - 1
+        self._parts = [
+            _Part(cast("Dispersed", group.likelihood), group, self._ranked(group))
+            for group in groups
+        ]
+        families = [part.family for part in self._parts]
+        fixed = [family for family in families if family.variance is not None]
+        if 0 < len(fixed) < len(families):
+            raise ValueError(
+                f"likelihood gives some columns a fixed variance, as {fixed[0]!r}, and "
+                "leaves others free, but a balance moves either all variances or none. "
+                "Fix all of them, or leave all free (variance=None)."
+            )
+        self.is_free = not fixed
+        places = np.concatenate([part.places.columns for part in self._parts])
+        self._order = None if len(groups) == 1 else np.argsort(places)
+
+    def _ranked(self, group: Group) -> Group:
+        """Group with places among the columns that have a dispersion."""
+        return group._replace(columns=self._rank[group.columns])
+
+    def of(self, group: Group, variance: Tensor) -> Tensor:
+        """Dispersions of a group of columns, (n_replicas, 0) if it has none."""
+        if not self.columns[group.columns].all():
+            return variance[:, :0]
+        return self._ranked(group).of(variance)
+
+    @property
+    def unmoved(self) -> NDArray[np.float64]:
+        """Dispersions where no policy moves them: those the user fixed, or 1.
+
+        Of shape (1,) or (n_dispersed,).
+
+        Raises
+        ------
+        ValueError
+            If one that the user fixed is not a number above 0.
+        """
+        if self.is_free:
+            return np.ones(1)
+        if len(self._parts) == 1 and self._parts[0].places.is_all:
+            family, cells, _ = self._parts[0]
+            return _checked(family, len(cells.columns))
+        return self._filled(lambda part: _checked(part.family, len(part.cells.columns)))
+
+    def at(self, variance: Floats) -> Floats:
+        """Dispersions at which cells have some variance.
+
+        Parameters
+        ----------
+        variance : ndarray of shape (n_features,)
+
+        Returns
+        -------
+        dispersion : ndarray of shape (n_dispersed,)
+        """
+        return self._filled(
+            lambda part: part.family.dispersion_at(variance[part.cells.columns])
+        )
+
+    def least(self, variance: Floats) -> Floats:
+        """Smallest dispersions that may be learned, given the variances of columns.
+
+        Parameters and shapes are those of `at`.
+        """
+
+        def least_of(part: _Part) -> Floats:
+            family = part.family
+            return family.dispersion_at(family.floor * variance[part.cells.columns])
+
+        return self._filled(least_of)
+
+    def _filled(self, function: Callable[[_Part], Any]) -> NDArray[np.float64]:
+        found = np.empty(self.columns.sum())
+        for part in self._parts:
+            found[part.places.columns] = function(part)
+        return found
+
+    def mean_error(
+        self, x: Tensor, parameters: dict[str, Tensor], weight: Tensor
+    ) -> Tensor:
+        """Weighted mean error of each column: its maximum-likelihood dispersion.
+
+        Parameters
+        ----------
+        x : Tensor of shape (n_rows, n_features)
+        parameters : dict of str to Tensor of shape (n_replicas, n_rows, n_features)
+        weight : Tensor of shape (n_rows, 1) or (n_rows, n_features)
+            Sums over rows to about 1; with a column for each feature, which is zero
+            where a cell is missing, to the weight of the observed rows.
+
+        Returns
+        -------
+        error : Tensor of shape (n_replicas, n_dispersed)
+        """
+        errors = [
+            weighted_sum(
+                family.error(cells.of(x), cells.own(parameters)), cells.of(weight)
+            )
+            for family, cells, _ in self._parts
+        ]
+        if self._order is None:
+            return errors[0]
+        import torch
+
+        return columns_of(torch.cat(errors, dim=-1), self._order)
+
+    def distortion(
+        self, error: Tensor, variance: Tensor, share: Tensor | float = 1.0
+    ) -> Tensor:
+        """Distortion of the columns that have a dispersion, from their mean errors.
+
+        Parameters
+        ----------
+        error : Tensor of shape (n_replicas, n_dispersed)
+            As `mean_error` returns it.
+        variance : Tensor of shape (n_replicas, 1 or n_dispersed)
+            The dispersions.
+        share : Tensor of shape (n_dispersed,) or float, default=1.0
+            Weighted share of rows in which the column is observed.
+
+        Returns
+        -------
+        distortion : Tensor of shape (n_replicas,)
+            In nats per row.
+        """
+        found = [
+            family.distortion_from_error(
+                places.of(error),
+                places.of(variance),
+                share if isinstance(share, float) else places.of(share),
+            )
+            for family, _, places in self._parts
+        ]
+        return sum(found[1:], start=found[0])
+
+    @property
+    def error_vjp(
+        self,
+    ) -> Callable[..., tuple[Tensor, Callable[[Tensor], Tensor]]] | None:
+        """`mean_error` with its derivative; None where there is no closed form.
+
+        There is one where a single family has all columns and brings it.
+        """
+        family, cells, _ = self._parts[0]
+        return family.error_vjp if cells.is_all else None
+
+
+def _checked(family: Dispersed, n_features: int) -> NDArray[np.float64]:
+    """Dispersions that the user fixed, of shape (1,) or (n_features,)."""
+    variance = np.atleast_1d(np.asarray(family.variance, float))
+    is_possible = ((variance > 0) & (variance < np.inf)).all()
+    if variance.shape not in {(1,), (n_features,)} or not is_possible:
+        raise ValueError(
+            f"The variance of {type(family).__name__} must be a number above 0 or "
+            f"one for each of the {n_features} features, got {family.variance!r}."
+        )
+    return variance

@@ -1,0 +1,41 @@
+"""A group of columns that share a likelihood, and its parts of a table's tensors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from skvae._tensors import columns_of
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from skvae.likelihoods._base import Likelihood
+
+
+class Group(NamedTuple):
+    """Columns that share a likelihood."""
+
+    likelihood: Likelihood
+    columns: NDArray[np.intp]
+    prefix: str = ""
+    """Start of the names of the group's parameters among those of all groups."""
+    is_all: bool = False
+    """Whether there is no other group, and the columns are in order."""
+
+    def of(self, values: Tensor) -> Tensor:
+        """Columns of the group; a single column stands for all and stays."""
+        if self.is_all or values.shape[-1] == 1:
+            return values
+        return columns_of(values, self.columns)
+
+    def own(self, parameters: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Parameters of the group under the names that its likelihood gave them."""
+        if not self.prefix:
+            return parameters
+        return {
+            name.removeprefix(self.prefix): value
+            for name, value in parameters.items()
+            if name.startswith(self.prefix)
+        }
