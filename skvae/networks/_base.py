@@ -28,6 +28,11 @@ class Function:
     #: Shape of each weight, without the replica axis.
     shapes: dict[str, tuple[int, ...]]
 
+    #: True where `vjp` uses automatic differentiation, as it does here. A step with a
+    #: function that does not may run in torch's inference mode, whose tensors cannot
+    #: be saved for a backward pass.
+    uses_autograd = True
+
     def init(
         self, generator: torch.Generator, start: LinearWeights | None = None
     ) -> Weights:

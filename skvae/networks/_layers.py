@@ -33,6 +33,8 @@ class Layers(Function):
     The linear map leads to the first `n_linear` outputs; a single layer needs none.
     """
 
+    uses_autograd = False
+
     def __init__(
         self, name: str, widths: tuple[int, ...], activation: str, n_linear: int
     ) -> None:

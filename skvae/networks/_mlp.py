@@ -145,6 +145,8 @@ class _Decoder(Layers):
 class _Encoder(Function):
     """Hidden layers below linear heads: posterior mean, log-variance, correlations."""
 
+    uses_autograd = False
+
     def __init__(
         self,
         n_inputs: int,

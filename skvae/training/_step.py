@@ -85,6 +85,10 @@ class Differentiator:
             and policy.is_weighted_sum
             and not trained
         )
+        #: True where a step without missing cells records no graph at all.
+        self.is_graph_free = self.is_closed and not (
+            module.encoder.uses_autograd or module.decoder.uses_autograd
+        )
 
     @torch.no_grad()
     def __call__(

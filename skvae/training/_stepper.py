@@ -101,7 +101,8 @@ class Stepper:
         self.n_steps += 1
         flat, x, observed = self.flat, self.rows.x, self.rows.observed
         # Without a graph torch need not look for one at each operation.
-        with torch.inference_mode(observed is None and self.differentiate.is_closed):
+        is_graph_free = observed is None and self.differentiate.is_graph_free
+        with torch.inference_mode(is_graph_free):
             batch = Batch(
                 x.index_select(0, index),
                 self.weight.index_select(0, index),
