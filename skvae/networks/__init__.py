@@ -1,4 +1,4 @@
-"""Networks: what maps rows to posteriors and latents to likelihood parameters."""
+"""Networks: encoders from rows to posteriors, decoders to likelihood parameters."""
 
 from skvae.networks._activations import ACTIVATIONS
 from skvae.networks._base import Function, Network

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Activation(NamedTuple):
-    """What follows a layer.
+    """An activation function and its derivative.
 
     The derivative is written down because a step of training has little else to do
     than matrix products: recording each operation to differentiate it later would
@@ -21,9 +21,9 @@ class Activation(NamedTuple):
     """
 
     gain: float
-    """Of start values that roughly keep the variance of what passes through."""
+    """Initialisation gain that preserves the variance."""
     function: Callable[[Tensor], Tensor]
-    """Of a tensor that may be overwritten, as that of the next one."""
+    """The function; it may overwrite its argument, as may the next one."""
     with_slope: Callable[[Tensor], tuple[Tensor, Tensor]]
     """The function and its derivative."""
 

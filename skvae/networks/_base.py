@@ -1,4 +1,4 @@
-"""What every network is: a specification that builds stacked functions of weights."""
+"""Base of the networks: specifications that build functions of stacked weights."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 Weights = dict[str, "Tensor"]
 
 
-#: Takes the gradient of a function's output and where to write those of its weights,
-#: and returns that of the rows, or None where nobody asks for it.
+#: Takes the gradient of a function's output, writes those of its weights into the
+#: tensors given, and returns that of the rows, or None if it is not requested.
 Pullback = Callable[["Tensor", Weights], "Tensor | None"]
 
 
@@ -38,13 +38,23 @@ class Function:
     ) -> Weights:
         """Draw start values in float64 on the CPU, without the replica axis.
 
-        With `start`, which is passed where the network `starts_linear`, the function
-        is to begin as that linear map.
+        If the network `starts_linear`, `start` holds a linear model, and the function
+        must begin as its encoder or decoder.
         """
         raise NotImplementedError
 
     def set_bias(self, weights: Weights, bias: Tensor) -> None:
-        """Let start values give `bias` where they know nothing; may be left undone."""
+        """Set the output at latents of zero to `bias`; by default, do nothing.
+
+        Called for a decoder that does not start at a linear model.
+
+        Parameters
+        ----------
+        weights : dict of str to Tensor
+            Start values, to be changed in place.
+        bias : Tensor of shape (n_outputs,)
+            Parameters of the likelihood that fit the mean of each column.
+        """
 
     def __call__(self, weights: Weights, x: Tensor) -> Tensor:
         """Map rows of shape (n_replicas, n_rows, n_inputs), or without replicas."""
@@ -53,10 +63,10 @@ class Function:
     def vjp(
         self, weights: Weights, x: Tensor, *, to_rows: bool
     ) -> tuple[Tensor, Pullback]:
-        """Output, and what turns its gradient into those of weights and rows.
+        """Output, and its vector-Jacobian product with weights and rows.
 
-        As it stands, automatic differentiation. A function with many small
-        operations is faster with its derivatives written down.
+        By default, automatic differentiation. A function of many small operations is
+        faster with its derivatives written down; it sets `uses_autograd` to False.
 
         Parameters
         ----------
@@ -65,7 +75,7 @@ class Function:
         x : Tensor
             Rows.
         to_rows : bool
-            Whether the gradient of the rows is asked for.
+            True if the gradient of the rows is needed.
         """
         import torch
 
@@ -88,17 +98,17 @@ class Function:
 
 
 class Network(BaseEstimator):
-    """Base of the networks: the shapes of encoder and decoder, without weights."""
+    """Base of the networks: settings of encoder and decoder, without weights."""
 
     _parameter_constraints: dict[str, list] = {}
 
-    #: What the encoder describes: a "diagonal" normal posterior or one of "full"
-    #: covariance.
+    #: Covariance of the normal posterior that the encoder describes: "diagonal" or
+    #: "full".
     posterior = "diagonal"
 
     @property
     def starts_linear(self) -> bool:
-        """Whether training starts at a linear model where the likelihood has one."""
+        """True if training starts at the linear model of the likelihood, if any."""
         return False
 
     def encoder(self, n_inputs: int, n_components: int) -> Function:
@@ -107,15 +117,15 @@ class Network(BaseEstimator):
         Returns
         -------
         encoder : Function
-            Gives the posterior mean and its log-variance side by side,
-            2 * n_components numbers a row. Where the posterior is "full", the
-            log-variance is that of each latent given those before it, and the
+            Returns the posterior mean and its log-variance side by side,
+            2 * n_components numbers a row. If the posterior is "full", the
+            log-variance is that of each latent given the previous ones, and the
             n_components * (n_components - 1) / 2 entries of the Cholesky factor
-            below its diagonal follow, line after line and each over its line's
-            entry on the diagonal.
+            below its diagonal follow, row by row, each divided by the entry of its
+            row on the diagonal.
         """
         raise NotImplementedError
 
     def decoder(self, n_components: int, n_outputs: int) -> Function:
-        """Build the decoder, which gives `n_outputs` numbers a row."""
+        """Build the decoder, which returns `n_outputs` numbers a row."""
         raise NotImplementedError

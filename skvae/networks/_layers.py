@@ -19,18 +19,18 @@ Floats = NDArray[np.floating]
 
 
 class _Tape(NamedTuple):
-    """What the way back needs of each layer."""
+    """Intermediate results of each layer for the backward pass."""
 
     rows: list[Tensor]
-    """That go into it, of shape (n_replicas, n_rows, n_in)."""
+    """Its input, of shape (n_replicas, n_rows, n_in)."""
     slopes: list[Tensor]
-    """Derivative of the activation after it, at what comes out of it."""
+    """Derivative of the activation after it, at its output."""
 
 
 class Layers(Function):
-    """Dense layers with an activation between two, and a linear map beside them.
+    """Dense layers with activations between them, and a linear skip connection.
 
-    The linear map leads to the first `n_linear` outputs; a single layer needs none.
+    The linear map is added to the first `n_linear` outputs; a single layer needs none.
     """
 
     uses_autograd = False
@@ -50,7 +50,7 @@ class Layers(Function):
             self.shapes[self.linear] = (widths[0], self.n_linear)
 
     def draw(self, generator: torch.Generator) -> Weights:
-        """Weights that about keep the variance of rows; all else is zero."""
+        """Draw weights that roughly preserve the variance of rows; the rest is zero."""
         weights = {}
         for layer in self.names:
             gain = ACTIVATIONS[self.activation].gain if layer != self.names[-1] else 1.0
@@ -64,7 +64,7 @@ class Layers(Function):
     def start_at(self, weights: Weights, weight: Floats, bias: Floats) -> None:
         """Set the weights to those of an affine map of the first inputs and outputs.
 
-        What comes after them counts for nothing at first.
+        Other inputs and outputs do not take part at first.
         """
         last = self.names[-1]
         weights[f"{last}.weight"].zero_()
@@ -74,7 +74,7 @@ class Layers(Function):
         weights[f"{last}.bias"][:n_outputs] = float64(bias)
 
     def set_bias(self, weights: Weights, bias: Tensor) -> None:
-        """Set what the last layer adds."""
+        """Set the bias of the last layer."""
         weights[f"{self.names[-1]}.bias"].copy_(bias)
 
     def __call__(self, weights: Weights, x: Tensor) -> Tensor:
@@ -103,13 +103,13 @@ class Layers(Function):
         return output, pullback
 
     def _of_each(self, weights: Weights, x: Tensor) -> Tensor:
-        """Rows of each replica, which are the same where there is no axis for them."""
+        """Rows for each replica; without an axis for replicas they are the same."""
         if x.ndim == 3:
             return x
         return x.expand(len(weights[f"{self.names[0]}.bias"]), -1, -1)
 
     def _output(self, weights: Weights, x: Tensor, hidden: Tensor) -> Tensor:
-        """What the last layer and the linear map give."""
+        """Sum of the last layer and the linear map."""
         output = dense(weights, self.names[-1], hidden)
         if self.n_linear:
             output[..., : self.n_linear].baddbmm_(x, weights[self.linear])

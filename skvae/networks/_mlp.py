@@ -29,16 +29,16 @@ class MLP(Network):
         variance that is one number for each latent, as in probabilistic PCA.
 
     activation : {"silu", "relu", "gelu", "tanh"}, default="silu"
-        What follows each hidden layer.
+        Activation function after each hidden layer.
 
     linear_path : bool, default=True
-        Whether a linear map stands beside the layers, from the row to the posterior
+        If True, a linear map is added to the layers, from the row to the posterior
         mean and from the latents to the decoder's output. With a Gaussian likelihood
         it starts in closed form at the linear model of the same size, probabilistic
-        PCA or factor analysis, and the last layers start at zero: training starts
-        from what those reach, and the layers add what is not linear. Columns of
-        levels, alone or beside others, take part as indicators. False starts at
-        random, without the linear map.
+        PCA or factor analysis, and the last layers start at zero: training starts at
+        the fit of that model, and the layers add what is not linear. Categorical
+        columns take part as indicators. If False, there is no linear map, and
+        training starts at random.
 
     posterior : {"diagonal", "full"}, default="diagonal"
         Covariance of the latents given a row. A full one costs the encoder
@@ -57,7 +57,7 @@ class MLP(Network):
     Linear models have the closed forms of [1]_ [2]_. Their weights are those of
     probabilistic PCA where one decoder variance serves all features, of factor analysis
     where each has its own, and of the optimum at beta times the variance where that is
-    fixed. With held-out rows, `fit` counts the start among the weights to choose from.
+    fixed. With held-out rows, the start is one of the candidates for the best weights.
 
     References
     ----------
@@ -95,11 +95,11 @@ class MLP(Network):
 
     @property
     def starts_linear(self) -> bool:
-        """Whether training starts at a linear model where the likelihood has one."""
+        """True if training starts at the linear model of the likelihood, if any."""
         return self.linear_path
 
     def widths(self) -> tuple[int, ...]:
-        """Hidden widths, or ValueError."""
+        """Validated widths of the hidden layers."""
         widths: tuple[Any, ...] = tuple(self.hidden_layer_sizes)
         if not all(isinstance(width, Integral) and int(width) > 0 for width in widths):
             raise ValueError(
@@ -135,7 +135,7 @@ class _Decoder(Layers):
     def init(
         self, generator: torch.Generator, start: LinearWeights | None = None
     ) -> Weights:
-        """Draw start values, or begin at those of a linear model."""
+        """Draw start values, or take those of a linear model."""
         weights = self.draw(generator)
         if start is not None:
             self.start_at(weights, start.decoder, start.bias)
@@ -180,9 +180,9 @@ class _Encoder(Function):
     def init(
         self, generator: torch.Generator, start: LinearWeights | None = None
     ) -> Weights:
-        """Draw start values, or begin at those of a linear model.
+        """Draw start values, or take those of a linear model.
 
-        Drawn, the posterior covariance starts at the prior's.
+        If drawn, the posterior covariance starts at that of the prior.
         """
         weights, last = self.layers.draw(generator), self.layers.names[-1]
         for name, shape in self.constants.items():
@@ -222,7 +222,7 @@ class _Encoder(Function):
         return self._with_constants(weights, output), pullback
 
     def _with_constants(self, weights: Weights, output: Tensor) -> Tensor:
-        """Output with what is the same for all rows of a linear encoder."""
+        """Output, and for a linear encoder the parts that all rows share."""
         import torch
 
         if not self.is_linear:
