@@ -104,16 +104,16 @@ class Problem:
         x, weight = (part.double().numpy() for part in self.rows[:2])
         return LinearModel.from_rows(x, weight, self.module.n_components)
 
-    def train(self, policy, state, plan, *, judge=False, on_epoch=None):
+    def train(self, policy, state, plan, *, validate=False, on_epoch=None):
         """Train from a state, or from the start with betas in place of one."""
-        task = self.task(policy, state, judge=judge)
+        task = self.task(policy, state, validate=validate)
         return train(self.module, policy, task, plan, on_epoch)
 
-    def task(self, policy, state, *, judge=False):
+    def task(self, policy, state, *, validate=False):
         """What is trained from a state, or from the start with betas."""
         if isinstance(state, list):
             state = self.start(policy, state)
-        held_out = self.held_out if judge else None
+        held_out = self.held_out if validate else None
         calibration = None
         dispersion = self.module.dispersion
         if dispersion is not None and dispersion.is_free:

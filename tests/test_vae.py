@@ -66,15 +66,15 @@ def fit(X=X, **params):
 @pytest.fixture
 def n_steps(monkeypatch):
     """Count optimiser steps; a list of one number."""
-    from skvae.training._flat import Flat
+    from skvae.training._optimizer import Adam
 
-    count, step = [0], Flat.step
+    count, step = [0], Adam.step
 
     def counted(self, *args):
         count[0] += 1
         step(self, *args)
 
-    monkeypatch.setattr(Flat, "step", counted)
+    monkeypatch.setattr(Adam, "step", counted)
     return count
 
 

@@ -107,10 +107,12 @@ def start_of(
         beta=tensor([replica.beta for replica in replicas]),
         floor=tensor(levels.least),
         seed=seed,
-        starts=starts,
-        prior=prior,
-        bias=torch.tensor(bias, dtype=torch.float64),
-        shared=module.shared(scaling.center, scaling.scale),
+        start=training.StartValues(
+            linear=starts,
+            prior=prior,
+            bias=torch.tensor(bias, dtype=torch.float64),
+            shared=module.shared(scaling.center, scaling.scale),
+        ),
     )
     return Start(state, sizes)
 

@@ -1,11 +1,12 @@
-"""Training: plain functions on tensors, and the only epoch loop of the package."""
+"""Training on tensors; holds the only epoch loop of the package."""
 
+from skvae.training._outcome import Outcome
 from skvae.training._plan import Plan
 from skvae.training._schedules import SCHEDULES
-from skvae.training._state import TrainingState, init
+from skvae.training._state import StartValues, TrainingState, init
 from skvae.training._step import Batch, Differentiator, Step
 from skvae.training._task import Task
-from skvae.training._train import Outcome, train
+from skvae.training._train import train
 
 __all__ = [
     "SCHEDULES",
@@ -13,6 +14,7 @@ __all__ = [
     "Differentiator",
     "Outcome",
     "Plan",
+    "StartValues",
     "Step",
     "Task",
     "TrainingState",

@@ -1,4 +1,4 @@
-"""What is planned: steps, batches and noise."""
+"""Plan of a training: its steps, batches and noise."""
 
 from __future__ import annotations
 
@@ -19,12 +19,11 @@ class Plan(NamedTuple):
     n_epochs: int
     """Epochs to run now."""
     n_planned_epochs: int
-    """Epochs that schedules are fractions of."""
+    """Epochs in a whole schedule."""
     steps_per_epoch: int
     batch_size: int
     n_draws: int
-    """Latents drawn for each row and step: an even number of them where paired, or
-    1."""
+    """Latents drawn for each row and step; 1 or, if paired, an even number."""
     schedule: str
     learning_rate: float
     weight_decay: float
@@ -32,10 +31,10 @@ class Plan(NamedTuple):
     """Epochs without a better held-out elbo after which to stop; None for never."""
     tolerance: float
     is_paired: bool = True
-    """Whether several draws for a row come in pairs of opposite sign."""
+    """True for several draws of a row in pairs of opposite sign."""
 
     def progress(self, epoch: int, n_steps: int) -> float:
-        """Share of what is planned that is done, some steps into an epoch."""
+        """Fraction of the planned steps that is done, some steps into an epoch."""
         return min(
             1.0, (epoch + n_steps / self.steps_per_epoch) / self.n_planned_epochs
         )

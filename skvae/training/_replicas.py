@@ -1,44 +1,44 @@
-"""Replicas that stop at different epochs: those that still train, and the others."""
+"""Replicas that stop at different epochs."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from skvae.balance._base import map_state, tensors_of
+from skvae.training._state import PolicyState
 
 
 class Reached(NamedTuple):
-    """What some replicas have come to, replica axis first."""
+    """Results of some replicas, replica axis first."""
 
     values: Tensor
     """Weights to keep, of shape (n_replicas, n_weights)."""
-    balance: Any
+    balance: PolicyState
     """State of the policy."""
     beta: Tensor
     """Weight of the rate that the weights were trained with, of shape (n_replicas,)."""
     variance: Tensor
     """Decoder variance that they were trained with, (n_replicas, 1 or n_features)."""
     elbo: Tensor
-    """Of shape (n_replicas,), as is the next one."""
+    """Held-out elbo, or that of the epoch, of shape (n_replicas,)."""
     n_epochs: Tensor
-    """Epochs run."""
+    """Epochs run, of shape (n_replicas,)."""
 
 
 class Replicas:
-    """Which of the replicas still train, and what the others have stopped with.
+    """Numbers of the replicas that still train, and results of those that do not.
 
-    Replicas share nothing, so that one can leave the tensors of a training without
-    a difference to those that stay. What it has reached is put aside until all have
-    ended.
+    Replicas share nothing, so that removing one from the tensors of a training makes
+    no difference to the others. Its results are kept until all have ended.
 
     Parameters
     ----------
     n_replicas : int
-        How many there are at the start.
+        Number of replicas at the start.
     """
 
     def __init__(self, n_replicas: int) -> None:
@@ -46,20 +46,20 @@ class Replicas:
         self._stopped: list[tuple[Tensor, Reached]] = []
 
     def stop(self, is_stopped: Tensor, reached: Reached) -> None:
-        """Put aside what the running replicas that have stopped have reached.
+        """Keep the results of the running replicas that have stopped.
 
         Parameters
         ----------
         is_stopped : Tensor of shape (n_running,), dtype=bool
         reached : Reached
-            Of all that are running.
+            Results of all that were running.
         """
         aside = map_state(lambda tensor: tensor[is_stopped], reached)
         self._stopped.append((self.running[is_stopped], aside))
         self.running = self.running[~is_stopped]
 
     def all(self, reached: Reached) -> Reached:
-        """What all replicas have reached, given that of those running."""
+        """Results of all replicas, given those of the running ones."""
         if not self._stopped:
             return reached
         numbers, parts = zip(*self._stopped, (self.running, reached), strict=True)

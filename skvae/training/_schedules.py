@@ -42,7 +42,7 @@ def cyclical(progress: float) -> float:
     return 1.0 + (_BOTTOM - 1.0) * distance
 
 
-#: Each maps the share of the planned steps that are done, in [0, 1], to a factor.
+#: Each maps the fraction of the planned steps that are done to a factor.
 SCHEDULES: dict[str, Callable[[float], float]] = {
     "constant": constant,
     "cosine": cosine,

@@ -1,10 +1,10 @@
-"""All that training moves, and where it starts."""
+"""The state of a training, and its start values."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -15,9 +15,35 @@ from skvae.model._module import Module
 from skvae.model._weights import flatten, views
 
 
+class PolicyState(Protocol):
+    """State of any policy: a named tuple of tensors, with these two among them."""
+
+    @property
+    def beta(self) -> Tensor:
+        """Weight of the divergence, of shape (n_replicas,)."""
+
+    @property
+    def variance(self) -> Tensor:
+        """Decoder variance, of shape (n_replicas, 1) or (n_replicas, n_features)."""
+
+
+class StartValues(NamedTuple):
+    """Start values of the weights; by default all are drawn at random."""
+
+    linear: Sequence[LinearWeights] | None = None
+    """Linear model at which each replica starts."""
+    prior: Tensor | None = None
+    """Variance of each feature that those models leave unexplained, of shape
+    (n_replicas, n_features); None for all of its variance."""
+    bias: Tensor | None = None
+    """Output of the decoder where there is no linear model, (n_parameters,)."""
+    shared: dict[str, Tensor] | None = None
+    """Parameters of the likelihood that are the same for all rows."""
+
+
 @dataclass
 class TrainingState:
-    """All that training moves: to stop here and go on later changes nothing.
+    """Everything that training changes: it can be stopped and resumed at no difference.
 
     Tensors have the replica axis first, except `floor`.
     """
@@ -25,15 +51,18 @@ class TrainingState:
     shapes: dict[str, tuple[int, ...]]
     values: Tensor
     """Weights, of shape (n_replicas, n_weights)."""
-    balance: Any
-    generator: Any
+    balance: PolicyState
+    generator: Tensor
     """State of the random generator."""
     floor: Tensor
     """Smallest decoder variance of each feature, of shape (n_features,)."""
     prior: Tensor
-    """Variance that the linear model leaves of each, (n_replicas, n_features)."""
+    """Variance of each feature that the linear model leaves unexplained, of shape
+    (n_replicas, n_features)."""
     mean: Tensor | None = None
+    """First moment of the gradient; None before the first step, as is the next one."""
     square: Tensor | None = None
+    """Second moment of the gradient."""
     n_steps: int = 0
     n_epochs: int = 0
 
@@ -42,7 +71,7 @@ class TrainingState:
         """Named views of the weights."""
         return views(self.values, self.shapes)
 
-    def map(self, function: Callable[[Any], Any]) -> TrainingState:
+    def map(self, function: Callable[[Tensor], Tensor]) -> TrainingState:
         """Copy with a function applied to every tensor but the generator's state."""
         return replace(
             self,
@@ -67,8 +96,7 @@ class TrainingState:
 
     def to_numpy(self) -> TrainingState:
         """Copy with arrays in place of tensors, which can be pickled anywhere."""
-        arrays = self.map(lambda tensor: tensor.detach().cpu().numpy())
-        return replace(arrays, generator=self.generator.numpy())
+        return replace(self.map(_array), generator=_array(self.generator))
 
     def to_torch(self, device: torch.device, dtype: torch.dtype) -> TrainingState:
         """Inverse of `to_numpy`; always a copy, as the arrays may be read-only."""
@@ -85,10 +113,7 @@ def init(
     beta: Tensor,
     floor: Tensor,
     seed: int,
-    starts: Sequence[LinearWeights] | None = None,
-    prior: Tensor | None = None,
-    bias: Tensor | None = None,
-    shared: dict[str, Tensor] | None = None,
+    start: StartValues | None = None,
 ) -> TrainingState:
     """State before the first step.
 
@@ -100,44 +125,41 @@ def init(
     module : Module
         The model.
     policy : BalancePolicy
-        What weighs rate against distortion.
+        The policy that weighs rate against distortion.
     sizes : Sizes
-        What the policy may know.
+        Shapes and variances, for the policy.
     beta : Tensor of shape (n_replicas,)
         The weight of the rate asked for; its dtype and device are the training's.
     floor : Tensor of shape (n_features,)
         The smallest decoder variance allowed.
     seed : int
-        Of the private random generator.
-    starts : list of LinearWeights or None, default=None
-        The linear model that each replica starts at.
-    prior : Tensor of shape (n_replicas, n_features) or None, default=None
-        Variance that those models leave of each feature; None for all of it.
-    bias : Tensor of shape (n_parameters,) or None, default=None
-        What the decoder starts at where there is no linear model.
-    shared : dict of str to Tensor or None, default=None
-        Start values of the likelihood's parameters that all rows share.
+        Seed of the private random generator.
+    start : StartValues or None, default=None
+        Start values that are not drawn at random.
 
     Returns
     -------
     state : TrainingState
     """
+    if start is None:
+        start = StartValues()
     drawn = []
-    each: Sequence[LinearWeights | None] = [None] * sizes.n_replicas
-    if starts is not None:
-        each = starts
-    for start in each:
+    each: list[LinearWeights | None] = [None] * sizes.n_replicas
+    if start.linear is not None:
+        each = list(start.linear)
+    for linear in each:
         generator = torch.Generator().manual_seed(seed)
-        drawn.append(module.init(generator, start, bias))
+        drawn.append(module.init(generator, linear, start.bias))
     weights = {
         name: torch.stack([weights[name] for weights in drawn]).to(beta)
         for name in drawn[0]
     }
-    for name, value in (shared or {}).items():
+    for name, value in (start.shared or {}).items():
         weights[name] = value.to(beta).repeat(sizes.n_replicas, *([1] * value.ndim))
     mover = policy.variance_policy
     if mover is not None:
         weights |= mover.init_parameters(sizes)
+    prior = start.prior
     if prior is None:
         prior = sizes.data_variance.repeat(sizes.n_replicas, 1)
     return TrainingState(
@@ -148,3 +170,8 @@ def init(
         floor=floor,
         prior=prior,
     )
+
+
+def _array(tensor: Tensor) -> Any:
+    """Array of a tensor, in the field of a state where the tensor was."""
+    return tensor.detach().cpu().numpy()

@@ -1,10 +1,10 @@
-"""One step: the objective of a batch, and its gradient to every weight."""
+"""The objective of a batch, and its gradient to every weight."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,16 +13,17 @@ from skvae.balance._base import BalancePolicy, Terms, map_state
 from skvae.divergences._posterior import POSTERIORS, Reparameterised
 from skvae.model._module import Module
 from skvae.networks._base import Weights
+from skvae.training._state import PolicyState
 
 
 class Step(NamedTuple):
-    """What a step saw of a batch; nothing in it has a gradient."""
+    """Values of a step on its batch, all detached."""
 
     objective: Tensor
     """Of shape (n_replicas,), like the next one."""
     rate: Tensor
     terms: Terms
-    state: Any
+    state: PolicyState
     """State of the policy, with the variance that the distortion uses."""
     error: Tensor | None
     """Mean error of each feature, of shape (n_replicas, n_features)."""
@@ -30,10 +31,7 @@ class Step(NamedTuple):
 
 @dataclass
 class Batch:
-    """Rows of a step, and the noise that it draws latents with.
-
-    All replicas are given the same.
-    """
+    """Rows of a step and noise for its latents, the same for all replicas."""
 
     x: Tensor
     """Of shape (n_rows, n_features)."""
@@ -42,29 +40,30 @@ class Batch:
     noise: Tensor
     """Standard normal, of shape (n_draws, n_rows, n_components)."""
     n_rows_of_table: int | None = None
-    """Rows of the table that it is from; None if it is all of it."""
+    """Number of rows of the whole table; None if the batch is all of it."""
     observed: Tensor | None = None
-    """Cells that are not missing, of the shape of x; None where none are."""
+    """Mask of the cells that are not missing, of the shape of x; None if none are."""
 
 
 class Differentiator:
     """Objectives of batches, and their gradients to every weight.
 
-    The networks bring their derivatives in closed form. So do, in the usual case, the
-    latents, the likelihood and the objective: a diagonal posterior with its rate, a
-    likelihood whose errors say all, and a policy that weighs the terms. With anything
-    else automatic differentiation leads from the objective to what the networks give.
+    Each network computes its own vector-Jacobian products. In the usual case the rest
+    is in closed form too: a diagonal posterior with its KL divergence, a likelihood
+    whose mean errors are sufficient statistics, and an objective that is a weighted sum
+    of the terms. In all other cases the part between the networks, from the encoder's
+    output to the objective, is differentiated automatically.
 
     Parameters
     ----------
     module : Module
         The model.
     policy : BalancePolicy
-        What makes an objective of the terms.
+        The policy that computes the objective from the terms.
     floor : Tensor of shape (n_features,)
         Smallest decoder variance.
     trained : list of str
-        Names of the weights that are the policy's.
+        Names of the weights outside the networks.
     """
 
     def __init__(
@@ -76,7 +75,8 @@ class Differentiator:
     ) -> None:
         self.module, self.policy, self.floor = module, policy, floor
         self.trained = trained
-        #: Whether no step needs a graph, but one of a batch with missing cells.
+        #: True where the part between the networks is in closed form, except in a
+        #: batch with missing cells.
         self.is_closed = (
             module.divergence.is_rate
             and module.posterior is POSTERIORS["diagonal"]
@@ -92,18 +92,18 @@ class Differentiator:
 
     @torch.no_grad()
     def __call__(
-        self, state: Any, weights: Weights, gradients: Weights, batch: Batch
+        self, state: PolicyState, weights: Weights, gradients: Weights, batch: Batch
     ) -> Step:
-        """Objective of a batch; writes its gradient.
+        """Compute the objective of a batch, and write its gradient.
 
         Parameters
         ----------
-        state : BalanceState or the like
+        state : PolicyState
             State of the policy.
         weights : dict of str to Tensor
-            Weights of the module and what the policy trains, replica axis first.
+            All weights, replica axis first.
         gradients : dict of str to Tensor
-            Where to write their gradients.
+            Tensors that their gradients are written to.
         batch : Batch
         """
         encoder, decoder = self.module.encoder, self.module.decoder
@@ -122,12 +122,12 @@ class Differentiator:
     def _closed(
         self,
         encoded: Tensor,
-        state: Any,
+        state: PolicyState,
         weights: Weights,
         gradients: Weights,
         batch: Batch,
     ) -> tuple[Tensor, Callable[[Tensor], _Middle]]:
-        """Latents, and what goes on from the decoder's output, without a graph."""
+        """Latents, and the way on from the decoder's output, in closed form."""
         weight, dispersion = batch.weight, self.module.dispersion
         assert dispersion is not None
         assert dispersion.error_vjp is not None
@@ -159,12 +159,12 @@ class Differentiator:
     def _traced(
         self,
         encoded: Tensor,
-        state: Any,
+        state: PolicyState,
         weights: Weights,
         gradients: Weights,
         batch: Batch,
     ) -> tuple[Tensor, Callable[[Tensor], _Middle]]:
-        """Latents, and what goes on from the decoder's output, with a graph."""
+        """Latents, and the way on from the decoder's output, with a graph."""
         module, noise = self.module, batch.noise
         encoded.requires_grad_()
         with torch.enable_grad():
@@ -187,10 +187,10 @@ class Differentiator:
                     batch.observed,
                 )
                 error, moved = module.error(sample), state
-                share = module.share(sample)
+                fraction = module.share(sample)
                 if error is not None:
                     moved = self._moved(
-                        state, error.detach(), batch.weight, trained, share
+                        state, error.detach(), batch.weight, trained, fraction
                     )
                 terms = module.terms(
                     sample, error, moved.variance, batch.weight, batch.n_rows_of_table
@@ -219,7 +219,7 @@ class Differentiator:
                 terms.rate,
                 terms,
                 map_state(Tensor.detach, moved),
-                None if error is None else _mean(error.detach(), share),
+                None if error is None else _mean(error.detach(), fraction),
             )
             return step, to_decoded, from_z
 
@@ -227,28 +227,29 @@ class Differentiator:
 
     def _moved(
         self,
-        state: Any,
+        state: PolicyState,
         error: Tensor,
         weight: Tensor,
         trained: Weights,
-        share: Tensor | None = None,
-    ) -> Any:
-        """State with the variance that the policy sets for the batch's errors."""
+        fraction: Tensor | None = None,
+    ) -> PolicyState:
+        """State with the decoder variance that follows from the batch's errors."""
         mover = self.policy.variance_policy
         if mover is None:
             return state
         # The batch's own mean: its weights sum to 1 only in the mean of batches.
-        own = error / weight.sum() if share is None else _mean(error, share)
-        return mover.move_variance(state, own, trained, self.floor)
+        own = error / weight.sum() if fraction is None else _mean(error, fraction)
+        moved: PolicyState = mover.move_variance(state, own, trained, self.floor)
+        return moved
 
 
-#: What was seen, the gradient of the decoder's output, and the way from the gradient
-#: of the latents to that of the encoder's output.
+#: Values of the step, the gradient of the decoder's output, and a function from the
+#: gradient of the latents to that of the encoder's output.
 _Middle = tuple[Step, Tensor, Callable[[Tensor], Tensor]]
 
 
-def _mean(error: Tensor, share: Tensor | None) -> Tensor:
-    """Mean error where a column is observed; 0 where the batch has none of it."""
-    if share is None:
+def _mean(error: Tensor, fraction: Tensor | None) -> Tensor:
+    """Mean error over the observed fraction of a column; 0 if the batch has no cell."""
+    if fraction is None:
         return error
-    return error / share.clamp(min=torch.finfo(error.dtype).tiny)
+    return error / fraction.clamp(min=torch.finfo(error.dtype).tiny)

@@ -1,10 +1,9 @@
-"""What one step of training does: a batch in; weights, variance and policy moved."""
+"""A training step: a batch moves the weights, the variance and the policy."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,7 +11,8 @@ from torch import Tensor
 from skvae.balance._base import BalancePolicy
 from skvae.data._rows import Rows
 from skvae.model._module import Module
-from skvae.training._flat import Flat
+from skvae.training._optimizer import Adam
+from skvae.training._parameters import FlatParameters
 from skvae.training._plan import Plan
 from skvae.training._state import TrainingState
 from skvae.training._step import Batch, Differentiator, Step
@@ -23,20 +23,20 @@ _MAX_NORM_PER_FEATURE = 10.0
 
 
 class Stepper:
-    """Weights and policy state, and how a batch moves them.
+    """Weights, optimiser and policy state, and the step that changes them.
 
     Parameters
     ----------
     module : Module
         The model.
     policy : BalancePolicy
-        What weighs rate against distortion.
+        The policy that weighs rate against distortion.
     state : TrainingState
-        Where to start; it is not changed.
+        The start; it is not changed.
     rows : Rows
-        What to train on.
+        Rows to train on.
     plan : Plan
-        How long and how fast.
+        How long and how fast to train.
     """
 
     def __init__(
@@ -49,14 +49,13 @@ class Stepper:
     ) -> None:
         self.module, self.policy = module, policy
         self.start, self.rows, self.plan = state, rows, plan
-        self.balance: Any = state.balance
-        # What a policy or the likelihood trains beside the networks does not decay.
+        self.balance = state.balance
+        self.parameters = FlatParameters(state.shapes, state.values.clone())
+        # Parameters of the policy or the likelihood do not decay.
         n_decayed = sum(map(math.prod, module.shapes.values()))
-        self.flat = Flat(state.shapes, state.values.clone(), n_decayed)
+        self.optimizer = Adam(self.parameters, n_decayed)
         if state.mean is not None and state.square is not None:
-            self.flat.mean.copy_(state.mean)
-            self.flat.square.copy_(state.square)
-            self.flat.n_steps.fill_(state.n_steps)
+            self.optimizer.set_moments(state.mean, state.square, state.n_steps)
         trained = [name for name in state.shapes if name not in module.shapes]
         self.n_steps = state.n_steps
         self.differentiate = Differentiator(module, policy, state.floor, trained)
@@ -65,18 +64,18 @@ class Stepper:
 
     @property
     def state(self) -> TrainingState:
-        """Where the steps have led, but for what is not theirs to move."""
+        """State after the latest step."""
         return replace(
             self.start,
-            values=self.flat.values.detach(),
+            values=self.parameters.values.detach(),
             balance=self.balance,
-            mean=self.flat.mean,
-            square=self.flat.square,
+            mean=self.optimizer.mean,
+            square=self.optimizer.square,
             n_steps=self.n_steps,
         )
 
     def select(self, replicas: Tensor) -> Stepper:
-        """Steps of some replicas from here on, given as a mask."""
+        """Stepper that goes on with some of the replicas, given as a mask."""
         state = self.state.select(replicas)
         return type(self)(self.module, self.policy, state, self.rows, self.plan)
 
@@ -96,10 +95,10 @@ class Stepper:
         noise : Tensor of shape (n_draws, batch_size, n_components)
         learning_rate : float or Tensor of shape ()
         progress : float or Tensor of shape ()
-            Share of the planned steps that are done with this one.
+            Fraction of the planned steps that are done with this one.
         """
         self.n_steps += 1
-        flat, x, observed = self.flat, self.rows.x, self.rows.observed
+        parameters, x, observed = self.parameters, self.rows.x, self.rows.observed
         # Without a graph torch need not look for one at each operation.
         is_graph_free = observed is None and self.differentiate.is_graph_free
         with torch.inference_mode(is_graph_free):
@@ -110,8 +109,10 @@ class Stepper:
                 len(x),
                 None if observed is None else observed.index_select(0, index),
             )
-            step = self.differentiate(self.balance, flat.weights, flat.gradients, batch)
-            flat.clip(self.max_norm)
-            flat.step(learning_rate, self.plan.weight_decay)
+            step = self.differentiate(
+                self.balance, parameters.weights, parameters.gradients, batch
+            )
+            parameters.clip(self.max_norm)
+            self.optimizer.step(learning_rate, self.plan.weight_decay)
             self.balance = self.policy.update(step.state, step.terms, progress)
         return step

@@ -1,4 +1,4 @@
-"""Where a training starts, and the rows it reads."""
+"""Input of a training: its start and its rows."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from skvae.training._state import TrainingState
 
 
 class Task(NamedTuple):
-    """Replicas to train, and the rows to train and judge them on."""
+    """Start of the replicas, and the rows to train and to validate them on."""
 
     state: TrainingState
-    """Where to start; it is not changed."""
+    """The start; it is not changed."""
     rows: Rows
-    """What to train on."""
+    """Rows to train on."""
     held_out: Rows | None = None
-    """What to judge on, if anything."""
+    """Rows to validate on, if any."""
     calibration: Calibration | None = None
-    """How to set the decoder variance that is judged with; None where it is fixed."""
+    """Sets the decoder variance of the validation; None where it is fixed."""

@@ -638,9 +638,9 @@ def test_before_fit(method):
 def test_interrupted_training_leaves_everything_as_it_was(
     fitted, monkeypatch, method, error
 ):
-    from skvae.training._flat import Flat
+    from skvae.training._optimizer import Adam
 
-    n_steps, step = [0], Flat.step
+    n_steps, step = [0], Adam.step
 
     def step_or_interrupt(self, *args):
         n_steps[0] += 1
@@ -649,7 +649,7 @@ def test_interrupted_training_leaves_everything_as_it_was(
             raise error("now")
         step(self, *args)
 
-    monkeypatch.setattr(Flat, "step", step_or_interrupt)
+    monkeypatch.setattr(Adam, "step", step_or_interrupt)
     assert_fit_refuses(fitted, error, "now", method=method, batch_size=8)
     assert n_steps[0] == 4
 

@@ -36,8 +36,9 @@ class StandIn:
         self.stepper, self.n_recorded = stepper, 0
 
     def __call__(self, function):
-        flat, static = self.stepper.flat, self.stepper._static
-        moved = flat.values, flat.mean, flat.square, flat.n_steps, *tensors_of(static)
+        static, adam = self.stepper._static, self.stepper.optimizer
+        values = self.stepper.parameters.values
+        moved = values, adam.mean, adam.square, adam.n_steps, *tensors_of(static)
         before = [tensor.clone() for tensor in moved]
         try:
             with Pure():
@@ -109,7 +110,7 @@ def test_replayed_steps_are_the_steps(policy, likelihood, make_problem, make_pla
                 stepper.balance = mover.judged(stepper.balance, ratio)
     assert captured.record.n_recorded == 1
     assert eager.n_steps == captured.n_steps == 30
-    torch.testing.assert_close(eager.flat.values, captured.flat.values)
+    torch.testing.assert_close(eager.parameters.values, captured.parameters.values)
     for left, right in zip(
         tensors_of(eager.balance), tensors_of(captured.balance), strict=True
     ):
@@ -148,7 +149,7 @@ def test_mixed_columns_and_missing_cells_are_recorded(
         one, other = eager(*step), captured(*step)
         torch.testing.assert_close(one.objective, other.objective)
     assert captured.record.n_recorded == 1
-    torch.testing.assert_close(eager.flat.values, captured.flat.values)
+    torch.testing.assert_close(eager.parameters.values, captured.parameters.values)
 
 
 def test_policy_that_reads_numbers_goes_on_with_one_warning(make_problem, make_plan):
@@ -171,4 +172,4 @@ def test_policy_that_reads_numbers_goes_on_with_one_warning(make_problem, make_p
         run()
     assert len(caught) == 1
     assert captured.n_steps == 30
-    torch.testing.assert_close(captured.flat.values, eager.flat.values)
+    torch.testing.assert_close(captured.parameters.values, eager.parameters.values)

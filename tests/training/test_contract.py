@@ -185,9 +185,9 @@ def test_replicas_stop_when_each_alone_would(
         patience=5,
         tolerance=1e-2,
     )
-    together = problem.train(policy, BETAS, plan, judge=True)
+    together = problem.train(policy, BETAS, plan, validate=True)
     for r, beta in enumerate(BETAS):
-        alone = problem.train(policy, [beta], plan, judge=True)
+        alone = problem.train(policy, [beta], plan, validate=True)
         assert alone.n_epochs[0] == together.n_epochs[r]
         for name in ("values", "beta", "variance"):
             torch.testing.assert_close(
@@ -278,7 +278,7 @@ def test_objective_falls(policy, likelihood, make_problem, make_plan):
 @every_pair
 def test_history(policy, likelihood, make_problem, make_plan):
     problem = make_problem(likelihood)
-    outcome = problem.train(policy, BETAS, make_plan(), judge=True)
+    outcome = problem.train(policy, BETAS, make_plan(), validate=True)
     history = outcome.history
     names = {"rate", "distortion", "elbo", "objective", "beta", "variance"}
     validation = {f"validation_{name}" for name in ("rate", "distortion", "elbo")}

@@ -33,9 +33,9 @@ def make(make_problem, make_plan):
 def test_replicas_together_equal_each_alone(name, make):
     problem, plan = make(DIVERGENCES[name]())
     policy = LearnedVariance()
-    together = problem.train(policy, BETAS, plan, judge=True)
+    together = problem.train(policy, BETAS, plan, validate=True)
     for r, beta in enumerate(BETAS):
-        alone = problem.train(policy, [beta], plan, judge=True)
+        alone = problem.train(policy, [beta], plan, validate=True)
         torch.testing.assert_close(
             alone.values[0], together.values[r], rtol=1e-8, atol=1e-8
         )

@@ -54,7 +54,7 @@ def test_stopped_replicas_leave_the_run(policy, make_problem, make_plan, monkeyp
     take, heights = Stepper.__call__, []
 
     def counted(self, *args):
-        heights.append(len(self.flat.values))
+        heights.append(len(self.parameters.values))
         return take(self, *args)
 
     monkeypatch.setattr(Stepper, "__call__", counted)
@@ -67,7 +67,7 @@ def test_stopped_replicas_leave_the_run(policy, make_problem, make_plan, monkeyp
         patience=2,
         tolerance=1e-2,
     )
-    together = problem.train(policy, BETAS, plan, judge=True)
+    together = problem.train(policy, BETAS, plan, validate=True)
     n_epochs = together.n_epochs.tolist()
     assert len(set(n_epochs)) > 2, "the test says nothing"
     assert heights == [
@@ -76,7 +76,7 @@ def test_stopped_replicas_leave_the_run(policy, make_problem, make_plan, monkeyp
         for _ in "5" * 5
     ]
     for r, beta in enumerate(BETAS):
-        alone = problem.train(policy, [beta], plan, judge=True)
+        alone = problem.train(policy, [beta], plan, validate=True)
         one = together.take(r)
         assert one.state.n_epochs == alone.state.n_epochs == n_epochs[r]
         # What it goes on from is that of the epoch that it stopped in.
@@ -108,7 +108,7 @@ def test_callback_hears_of_all_replicas(make_problem, make_plan):
         tolerance=1e-2,
     )
     outcome = problem.train(
-        RunningAverage(), BETAS, plan, judge=True, on_epoch=on_epoch
+        RunningAverage(), BETAS, plan, validate=True, on_epoch=on_epoch
     )
     assert len(set(outcome.n_epochs.tolist())) > 1, "the test says nothing"
     record, (best, values) = seen[-1]

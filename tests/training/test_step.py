@@ -8,7 +8,7 @@ from skvae.model._module import Module
 from skvae.model._weights import flatten
 from skvae.networks import MLP
 from skvae.training import Batch, Differentiator
-from skvae.training._flat import Flat
+from skvae.training._parameters import FlatParameters
 
 N_REPLICAS, N_ROWS, N_FEATURES, N_COMPONENTS = 2, 12, 4, 2
 
@@ -69,7 +69,7 @@ class Problem:
         }
         weights |= self.trained
         shapes = {name: tuple(w.shape[1:]) for name, w in weights.items()}
-        self.flat = Flat(shapes, flatten(weights))
+        self.flat = FlatParameters(shapes, flatten(weights))
         weight = torch.arange(1, N_ROWS + 1, dtype=torch.float64) / 80.0
         n_draws = 2 * divergence.n_draws
         noise = draw(n_draws, N_ROWS, N_COMPONENTS, seed=60)

@@ -199,13 +199,13 @@ def test_global_state_is_untouched(make_problem, make_plan):
     torch_state, numpy_state = torch.get_rng_state(), np.random.get_state()
     settings = torch.get_num_threads(), torch.get_default_dtype()
     problem = make_problem()
-    first = problem.train(Constant(), BETAS, make_plan(), judge=True)
+    first = problem.train(Constant(), BETAS, make_plan(), validate=True)
     assert torch.equal(torch.get_rng_state(), torch_state)
     np.testing.assert_equal(np.random.get_state(), numpy_state)
     assert (torch.get_num_threads(), torch.get_default_dtype()) == settings
     assert torch.is_grad_enabled()
     torch.rand(1)
-    again = problem.train(Constant(), BETAS, make_plan(), judge=True)
+    again = problem.train(Constant(), BETAS, make_plan(), validate=True)
     torch.set_rng_state(torch_state)
     assert torch.equal(again.values, first.values)
 
@@ -225,7 +225,7 @@ def test_table_smaller_than_a_batch(make_problem, make_plan):
     np.testing.assert_allclose(rate, expected.rate, rtol=1e-12)
 
 
-# Epochs judged on held-out rows.
+# Epochs validated on held-out rows.
 
 
 @pytest.fixture
@@ -247,7 +247,7 @@ def epoch_of(outcome, problem):
 
 def test_weights_kept_are_those_of_the_best_epoch(make_problem, long_plan):
     problem = make_problem()
-    outcome = problem.train(Constant(), BETAS, long_plan, judge=True)
+    outcome = problem.train(Constant(), BETAS, long_plan, validate=True)
     best = outcome.history["validation_elbo"].argmax(axis=0)
     np.testing.assert_array_equal(epoch_of(outcome, problem), best)
     # The test says nothing if they are the last ones.
@@ -260,21 +260,21 @@ def test_weights_kept_are_those_of_the_best_epoch(make_problem, long_plan):
 
 def test_held_out_rows_do_not_train(make_problem, long_plan):
     problem = make_problem()
-    history = problem.train(Constant(), BETAS, long_plan, judge=True).history
+    history = problem.train(Constant(), BETAS, long_plan, validate=True).history
     problem.held_out = Rows(problem.held_out.x.flip(1), problem.held_out.weight)
-    other = problem.train(Constant(), BETAS, long_plan, judge=True).history
+    other = problem.train(Constant(), BETAS, long_plan, validate=True).history
     for name, entries in history.items():
         is_same = np.array_equal(entries, other[name])
         assert is_same != name.startswith("validation"), name
 
 
-def test_every_epoch_is_judged_with_the_same_noise(make_problem, long_plan):
+def test_every_epoch_is_validated_with_the_same_noise(make_problem, long_plan):
     problem = make_problem()
     still = long_plan._replace(learning_rate=0.0, weight_decay=0.0)
     # Full batches, or the calibration would follow the batches.
     still = still._replace(batch_size=40, steps_per_epoch=1)
     problem.module.likelihood.variance = 1.0
-    outcome = problem.train(Constant(), BETAS, still, judge=True)
+    outcome = problem.train(Constant(), BETAS, still, validate=True)
     elbo = outcome.history["validation_elbo"]
     np.testing.assert_array_equal(elbo, np.broadcast_to(elbo[0], elbo.shape))
 
@@ -284,7 +284,7 @@ def test_patience(patience, make_problem, long_plan):
     problem = make_problem()
     # Nothing is ever better by so much, but the start is better than none.
     plan = long_plan._replace(patience=patience, tolerance=1e9)
-    outcome = problem.train(Constant(), BETAS, plan, judge=True)
+    outcome = problem.train(Constant(), BETAS, plan, validate=True)
     assert outcome.n_epochs.tolist() == [patience] * 3
     assert len(outcome.history["elbo"]) == patience
     assert outcome.state.n_epochs == patience
@@ -309,7 +309,7 @@ def test_patience_is_armed_when_the_schedule_has_ended(
     policy, n_epochs, make_problem, long_plan
 ):
     plan = long_plan._replace(patience=2, tolerance=1e9)
-    outcome = make_problem().train(policy, BETAS, plan, judge=True)
+    outcome = make_problem().train(policy, BETAS, plan, validate=True)
     assert outcome.n_epochs.tolist() == [n_epochs] * 3
 
 
@@ -327,7 +327,7 @@ def test_patience_is_armed_when_the_schedule_has_ended(
 def test_annealed_epochs_are_not_the_best(policy, make_problem, long_plan):
     # Rows enough not to be overfitted, or what explains most is what explains nothing.
     problem = make_problem(n_rows=400)
-    outcome = problem.train(policy, [8.0], long_plan, judge=True)
+    outcome = problem.train(policy, [8.0], long_plan, validate=True)
     elbo = outcome.history["validation_elbo"][:, 0]
     # Below its final weight the model explains more, but is not the one asked for.
     assert elbo.argmax() < 14
@@ -364,19 +364,19 @@ def test_stopped_within_the_schedule_the_latest_weights_are_kept(
         return epoch == 2
 
     outcome = problem.train(
-        Linear(warmup=0.5), BETAS, long_plan, judge=True, on_epoch=on_epoch
+        Linear(warmup=0.5), BETAS, long_plan, validate=True, on_epoch=on_epoch
     )
     assert epoch_of(outcome, problem).tolist() == [2] * 3
     best, values = kept[-1]
     assert torch.equal(values, outcome.values[best : best + 1])
 
 
-@pytest.mark.parametrize("judge", [False, True])
-def test_divergence_is_not_hidden(judge, make_problem, make_plan):
+@pytest.mark.parametrize("validate", [False, True])
+def test_divergence_is_not_hidden(validate, make_problem, make_plan):
     problem = make_problem()
     problem.rows.x[3, 1] = math.inf
     problem.held_out.x[3, 1] = math.inf
-    outcome = problem.train(Constant(), [1.0], make_plan(), judge=judge)
+    outcome = problem.train(Constant(), [1.0], make_plan(), validate=validate)
     assert not torch.isfinite(outcome.values).all()
 
 
@@ -387,7 +387,7 @@ def test_divergence_is_not_hidden(judge, make_problem, make_plan):
 def trained(make_problem, long_plan):
     """A problem, and a state that is as good as training gets."""
     problem = make_problem()
-    outcome = problem.train(Constant(), BETAS, long_plan, judge=True)
+    outcome = problem.train(Constant(), BETAS, long_plan, validate=True)
     return problem, replace(outcome.state, n_epochs=0)
 
 
@@ -396,7 +396,7 @@ def test_start_is_kept_where_training_only_harms(trained, make_plan):
     plan = make_plan(
         n_epochs=4, n_planned_epochs=40, schedule="constant", learning_rate=1.0
     )
-    outcome = problem.train(Constant(), state, plan, judge=True)
+    outcome = problem.train(Constant(), state, plan, validate=True)
     elbo = outcome.history["validation_elbo"]
     assert torch.equal(outcome.values, state.values)
     assert (outcome.elbo.numpy() > elbo.max(axis=0) + 0.1).all()
@@ -413,7 +413,7 @@ def test_each_replica_keeps_its_own_best(trained, make_plan):
     # One of them has everything to learn.
     state.values[1] = problem.start(Constant(), [1.0], seed=5).values[0]
     plan = make_plan(n_epochs=4, n_planned_epochs=40, learning_rate=0.02)
-    outcome = problem.train(Constant(), state, plan, judge=True)
+    outcome = problem.train(Constant(), state, plan, validate=True)
     assert not torch.equal(outcome.values[1], state.values[1])
     best = outcome.history["validation_elbo"].max(axis=0)
     assert outcome.elbo[1] == pytest.approx(best[1])
@@ -427,7 +427,7 @@ def test_start_within_a_schedule_is_not_kept(trained, make_plan):
         n_epochs=4, n_planned_epochs=4, schedule="constant", learning_rate=1.0
     )
     state = problem.start(Linear(warmup=0.5), BETAS)
-    outcome = problem.train(Linear(warmup=0.5), state, plan, judge=True)
+    outcome = problem.train(Linear(warmup=0.5), state, plan, validate=True)
     assert not (outcome.values == state.values).all(dim=1).any()
     assert outcome.beta.tolist() == BETAS
 
@@ -438,7 +438,7 @@ def test_patience_is_counted_from_the_start(trained, make_plan):
         n_epochs=9, n_planned_epochs=90, schedule="constant", learning_rate=1.0
     )
     plan = plan._replace(patience=3)
-    outcome = problem.train(Constant(), state, plan, judge=True)
+    outcome = problem.train(Constant(), state, plan, validate=True)
     assert outcome.n_epochs.tolist() == [3] * 3
     assert torch.equal(outcome.values, state.values)
 
@@ -446,7 +446,7 @@ def test_patience_is_counted_from_the_start(trained, make_plan):
 def test_divergence_is_not_hidden_by_a_good_start(trained, make_plan):
     problem, state = trained
     plan = make_plan(learning_rate=1e200, schedule="constant")
-    outcome = problem.train(Constant(), state, plan, judge=True)
+    outcome = problem.train(Constant(), state, plan, validate=True)
     assert torch.isfinite(state.values).all()
     assert not torch.isfinite(outcome.values).all(dim=1).any()
 
@@ -454,7 +454,7 @@ def test_divergence_is_not_hidden_by_a_good_start(trained, make_plan):
 def test_one_of_several_outcomes(make_problem, long_plan):
     problem = make_problem()
     plan = long_plan._replace(patience=3, tolerance=1e-2)
-    outcome = problem.train(RunningAverage(), BETAS, plan, judge=True)
+    outcome = problem.train(RunningAverage(), BETAS, plan, validate=True)
     assert len(set(outcome.n_epochs.tolist())) > 1
     for r in range(3):
         one = outcome.take(r)

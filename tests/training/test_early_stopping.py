@@ -1,4 +1,4 @@
-"""When a training stops."""
+"""The epoch that a training stops at."""
 
 import math
 
@@ -7,14 +7,15 @@ import torch
 
 from skvae.balance import Constant
 from skvae.model._calibration import Calibration
-from skvae.training import Task
-from skvae.training._judge import Judge
-from skvae.training._stepper import Stepper
+from skvae.training._early_stopping import EarlyStopping
+from skvae.training._means import Means
+from skvae.training._parameters import FlatParameters
+from skvae.training._validation import Validation
 
 
 @pytest.fixture
-def judge_of(make_problem):
-    """Build a judge, and what judges an epoch that leaves two replicas as they were."""
+def epochs_of(make_problem):
+    """Build a function that ends an epoch of two replicas with unchanged weights."""
 
     def make(plan):
         problem = make_problem()
@@ -22,28 +23,34 @@ def judge_of(make_problem):
         calibration = Calibration.of(
             "shared", state.floor, state.prior, problem.rows, problem.held_out
         )
-        task = Task(state, problem.rows, problem.held_out, calibration)
-        generator = torch.Generator().manual_seed(0)
-        judge = Judge(problem.module, Constant(), task, plan, generator)
-        flat = Stepper(problem.module, Constant(), state, problem.rows, plan).flat
-        balance = state.balance
-        judge.start(0, flat, balance, problem.rows)
+        validation = Validation.drawn(
+            problem.module,
+            problem.rows,
+            problem.held_out,
+            calibration,
+            plan,
+            torch.Generator().manual_seed(0),
+        )
+        stopping = EarlyStopping(validation, state, plan, settled_at=0.0)
+        parameters, balance = FlatParameters(state.shapes, state.values), state.balance
+        stopping.start(parameters, balance)
         error = torch.ones(2, 5, dtype=problem.dtype)
 
         def epoch(number, *objective):
             objective = torch.tensor(objective, dtype=problem.dtype)
-            judge(number, flat, balance.beta, balance.variance, error, objective)
-            return judge.is_stopped().tolist()
+            means = Means(objective, objective, objective, balance.variance, error)
+            stopping.after_epoch(number, parameters, balance.beta, means)
+            return stopping.is_stopped().tolist()
 
         return epoch
 
     return make
 
 
-def test_worse_at_a_higher_learning_rate_is_not_overfitted(judge_of, make_plan):
+def test_worse_at_a_higher_learning_rate_is_not_overfitted(epochs_of, make_plan):
     """Where the training rows, too, are explained worse, it may come back."""
     plan = make_plan(n_planned_epochs=100, n_epochs=100, patience=3)
-    epoch = judge_of(plan)
+    epoch = epochs_of(plan)
     assert epoch(0, 7.0, 7.0) == [False, False]
     stopped = [epoch(number, 7.5, 6.5) for number in range(1, 90)]
     assert stopped == [[False, False]] + 88 * [[False, True]]
@@ -53,9 +60,9 @@ def test_worse_at_a_higher_learning_rate_is_not_overfitted(judge_of, make_plan):
     assert late[-1] is True
 
 
-def test_first_steps_say_nothing_of_the_start(judge_of, make_plan):
+def test_first_steps_say_nothing_of_the_start(epochs_of, make_plan):
     """They may be worse than all that follows, and the start has no objective."""
-    epoch = judge_of(make_plan(n_planned_epochs=100, n_epochs=100, patience=3))
+    epoch = epochs_of(make_plan(n_planned_epochs=100, n_epochs=100, patience=3))
     assert epoch(0, 30.0, 30.0) == [False, False]
     assert epoch(1, 7.0, 9.0) == [False, False]
     assert [epoch(number, 8.0, 8.0) for number in range(2, 50)] == 48 * [[False, True]]
@@ -71,9 +78,9 @@ def test_first_steps_say_nothing_of_the_start(judge_of, make_plan):
         ({}, math.nan),
     ],
 )
-def test_any_other_epoch_counts(changes, objective, judge_of, make_plan):
+def test_any_other_epoch_counts(changes, objective, epochs_of, make_plan):
     plan = make_plan(n_planned_epochs=100, n_epochs=100, patience=3, **changes)
-    epoch = judge_of(plan)
+    epoch = epochs_of(plan)
     # What the start is better than need not be better than what comes after.
     assert epoch(0, 7.0, 7.0) == [False, False]
     assert epoch(1, objective, 7.5) == [False, False]

@@ -3,8 +3,9 @@ import math
 import pytest
 import torch
 
-from skvae.model._weights import views
-from skvae.training._flat import Flat, flatten
+from skvae.model._weights import flatten, views
+from skvae.training._optimizer import Adam
+from skvae.training._parameters import FlatParameters
 
 SHAPES = {"a.weight": (3, 4), "a.bias": (4,), "b": (2,)}
 
@@ -19,7 +20,7 @@ def make(n_replicas=2, dtype=torch.float64):
         name: draw(n_replicas, *shape, seed=i)
         for i, (name, shape) in enumerate(SHAPES.items())
     }
-    return Flat(SHAPES, flatten(weights).to(dtype)), weights
+    return FlatParameters(SHAPES, flatten(weights).to(dtype)), weights
 
 
 def objective_of(weights, slope=1.0):
@@ -45,7 +46,7 @@ def test_views_share_memory_with_the_buffer():
 def test_buffer_is_used_as_it_is():
     _, weights = make()
     values = flatten(weights)
-    assert Flat(SHAPES, values).values is values
+    assert FlatParameters(SHAPES, values).values is values
 
 
 def test_flatten_is_the_inverse_of_views():
@@ -87,6 +88,7 @@ def test_gradients_share_memory_with_their_buffer():
 @pytest.mark.parametrize("size", [1e6, 1e300, math.inf, math.nan])
 def test_exploding_replica_leaves_the_others(size):
     flat, _ = make(n_replicas=3)
+    optimizer = Adam(flat)
     backward(flat)
     before = flat.gradient.clone()
     norm = torch.linalg.vector_norm(before, dim=1)
@@ -94,7 +96,7 @@ def test_exploding_replica_leaves_the_others(size):
     flat.clip(float(norm.max()) + 1.0)
     for r in (0, 2):
         assert torch.equal(flat.gradient[r], before[r])
-    flat.step(0.1, 0.0)
+    optimizer.step(0.1, 0.0)
     for weights in flat.weights.values():
         assert torch.isfinite(weights[[0, 2]]).all()
 
@@ -119,6 +121,7 @@ def test_clip_scales_down_to_the_norm():
 )
 def test_steps_equal_those_of_torch(weight_decay, dtype, tolerance):
     flat, weights = make(n_replicas=1, dtype=dtype)
+    adam = Adam(flat)
     leaves = {name: w.to(dtype).clone() for name, w in weights.items()}
     for leaf in leaves.values():
         leaf.requires_grad_()
@@ -129,7 +132,7 @@ def test_steps_equal_those_of_torch(weight_decay, dtype, tolerance):
         learning_rate = 0.1 / (1 + step)
         # The size of the gradient changes, as in training.
         backward(flat, slope=1.0 + step)
-        flat.step(learning_rate, weight_decay)
+        adam.step(learning_rate, weight_decay)
 
         optimizer.zero_grad()
         objective_of(leaves, slope=1.0 + step).sum().backward()
@@ -146,10 +149,9 @@ def test_decay_may_stop_at_a_weight():
     # What a policy trains beside the module is not pulled to zero.
     n_decayed = 12 + 4
     (flat, _), (still, _) = make(), make()
-    flat = Flat(SHAPES, flat.values.detach(), n_decayed)
     for one, decay in ((flat, 0.5), (still, 0.0)):
         backward(one)
-        one.step(0.1, decay)
+        Adam(one, n_decayed).step(0.1, decay)
     start, _ = make()
     difference = flat.values.detach() - still.values.detach()
     expected = -0.1 * 0.5 * start.values.detach()
@@ -160,14 +162,17 @@ def test_decay_may_stop_at_a_weight():
 def test_replica_does_not_depend_on_those_beside_it():
     together, weights = make(n_replicas=3)
     singles = [
-        Flat(SHAPES, flatten({name: w[r : r + 1] for name, w in weights.items()}))
+        FlatParameters(
+            SHAPES, flatten({name: w[r : r + 1] for name, w in weights.items()})
+        )
         for r in range(3)
     ]
     for flat in (together, *singles):
+        optimizer = Adam(flat)
         for step in range(20):
             backward(flat, slope=1.0 + step)
             flat.clip(3.0)
-            flat.step(0.05, 0.1)
+            optimizer.step(0.05, 0.1)
     torch.testing.assert_close(
         together.values,
         torch.cat([flat.values for flat in singles]),

@@ -1,0 +1,43 @@
+"""The result of a training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from torch import Tensor
+
+from skvae.training._state import TrainingState
+
+
+@dataclass
+class Outcome:
+    """The result of a training."""
+
+    state: TrainingState
+    """State to resume from."""
+    values: Tensor
+    """Weights to keep: the best on held-out rows if there are any, else the last."""
+    beta: Tensor
+    """Weight of the rate that those weights were trained with, (n_replicas,)."""
+    variance: Tensor
+    """Decoder variance that they were trained with, (n_replicas, 1 or n_features)."""
+    elbo: Tensor
+    """The best on held-out rows, or minus the last epoch's objective, (n_replicas,)."""
+    n_epochs: np.ndarray
+    """Epochs run by each replica, of shape (n_replicas,)."""
+    history: dict[str, np.ndarray] = field(default_factory=dict)
+    """An array of shape (n_epochs, n_replicas) for each quantity."""
+
+    def take(self, r: int) -> Outcome:
+        """Outcome of one replica."""
+        one, n_epochs = slice(r, r + 1), int(self.n_epochs[r])
+        return Outcome(
+            replace(self.state.take(r), n_epochs=n_epochs),
+            self.values[one],
+            self.beta[one],
+            self.variance[one],
+            self.elbo[one],
+            self.n_epochs[one],
+            {name: part[:n_epochs, one] for name, part in self.history.items()},
+        )
