@@ -61,6 +61,24 @@ def test_gpu_trains_every_divergence(divergence, posterior):
 
 
 @pytest.mark.gpu
+@pytest.mark.parametrize("balance", POLICIES)
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+def test_gpu_replays_its_steps(balance, precision, monkeypatch):
+    from skvae.training._captured import CapturedStepper
+
+    replayed, n_replayed = CapturedStepper._replayed, [0]
+
+    def counted(self, *args):
+        n_replayed[0] += 1
+        return replayed(self, *args)
+
+    monkeypatch.setattr(CapturedStepper, "_replayed", counted)
+    # A recording that differs from eager steps is a warning, and so an error here.
+    fit("cuda", balance=balance, precision=precision)
+    assert n_replayed[0] > 2
+
+
+@pytest.mark.gpu
 def test_state_of_a_gpu_goes_on_on_the_cpu():
     gpu = pickle.loads(pickle.dumps(fit("cuda", early_stopping=False)))
     expected = gpu.transform(X)

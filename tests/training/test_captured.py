@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -36,9 +38,7 @@ class StandIn:
         self.stepper, self.n_recorded = stepper, 0
 
     def __call__(self, function):
-        static, adam = self.stepper._static, self.stepper.optimizer
-        values = self.stepper.parameters.values
-        moved = values, adam.mean, adam.square, adam.n_steps, *tensors_of(static)
+        moved = [*moved_by(self.stepper), *tensors_of(self.stepper._static)]
         before = [tensor.clone() for tensor in moved]
         try:
             with Pure():
@@ -55,6 +55,12 @@ class StandIn:
                     place.copy_(new)
 
         return found, replay
+
+
+def moved_by(stepper):
+    """Tensors that a step writes to."""
+    adam = stepper.optimizer
+    return [stepper.parameters.values, adam.mean, adam.square, adam.n_steps]
 
 
 def leaves(step):
@@ -152,7 +158,7 @@ def test_mixed_columns_and_missing_cells_are_recorded(
     torch.testing.assert_close(eager.parameters.values, captured.parameters.values)
 
 
-def test_policy_that_reads_numbers_goes_on_with_one_warning(make_problem, make_plan):
+def test_policy_that_reads_numbers_trains_with_one_warning(make_problem, make_plan):
     class Reading(Constant):
         def update(self, state, terms, progress):
             return state._replace(beta=state.beta + 1e-3 * float(terms.rate[0]))
@@ -173,3 +179,160 @@ def test_policy_that_reads_numbers_goes_on_with_one_warning(make_problem, make_p
     assert len(caught) == 1
     assert captured.n_steps == 30
     torch.testing.assert_close(captured.parameters.values, eager.parameters.values)
+
+
+# Replays that differ from eager steps.
+
+
+class WithoutAnUpdate(StandIn):
+    """Replays leave a tensor as it was."""
+
+    def __init__(self, stepper, number):
+        super().__init__(stepper)
+        self.number = number
+
+    def __call__(self, function):
+        found, replay = super().__call__(function)
+
+        def replay_in_part():
+            place = [*moved_by(self.stepper), *tensors_of(self.stepper._static)]
+            before = place[self.number].clone()
+            replay()
+            place[self.number].copy_(before)
+
+        return found, replay_in_part
+
+
+class WithAStaleBatch(StandIn):
+    """Replays read the batch of the recording."""
+
+    def __call__(self, function):
+        found, replay = super().__call__(function)
+        stepper = self.stepper
+        batch = stepper._index.clone(), stepper._noise.clone()
+
+        def replay_again():
+            stepper._index.copy_(batch[0])
+            stepper._noise.copy_(batch[1])
+            replay()
+
+        return found, replay_again
+
+
+class WithAStaleOutput(StandIn):
+    """Replays move the weights, but leave the objective of the recording."""
+
+    def __call__(self, function):
+        found, replay = super().__call__(function)
+
+        def replay_in_part():
+            before = found.objective.clone()
+            replay()
+            with torch.inference_mode():
+                found.objective.copy_(before + 1.0)
+
+        return found, replay_in_part
+
+
+class Counting(Constant):
+    """Keeps a number between steps outside the state, which no recording can see."""
+
+    def update(self, state, terms, progress):
+        self.n_updates_ = getattr(self, "n_updates_", 0) + 1
+        return state._replace(beta=state.beta * (1.0 + 0.01 * self.n_updates_))
+
+
+WRONG = {
+    "no weights moved": lambda stepper: WithoutAnUpdate(stepper, 0),
+    "no first moment": lambda stepper: WithoutAnUpdate(stepper, 1),
+    "no second moment": lambda stepper: WithoutAnUpdate(stepper, 2),
+    "no count of steps": lambda stepper: WithoutAnUpdate(stepper, 3),
+    "no beta": lambda stepper: WithoutAnUpdate(stepper, 4),
+    "no variance": lambda stepper: WithoutAnUpdate(stepper, 5),
+    "stale batch": WithAStaleBatch,
+    "stale output": WithAStaleOutput,
+}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("wrong", WRONG)
+def test_wrong_recording_is_caught(wrong, dtype, make_problem, make_plan):
+    problem, plan = make_problem(dtype=dtype), make_plan()
+    policy = Linear(policy=RunningAverage())
+    state = problem.start(policy, [0.5, 2.0])
+    arguments = problem.module, policy, state, problem.rows, plan
+    eager, captured = Stepper(*arguments), CapturedStepper(*arguments)
+    captured.record = WRONG[wrong](captured)
+
+    def run():
+        for step in steps(problem, plan):
+            one, other = eager(*step), captured(*step)
+            for left, right in zip(leaves(one), leaves(other), strict=True):
+                torch.testing.assert_close(left, right)
+
+    with pytest.warns(RuntimeWarning, match="differ from eager steps") as caught:
+        run()
+    assert len(caught) == 1
+    assert captured.record.n_recorded == 1
+    assert captured.n_steps == 30
+    # The first replay may agree by chance, and then differs by rounding.
+    for left, right in zip(
+        [*moved_by(eager), *tensors_of(eager.balance)],
+        [*moved_by(captured), *tensors_of(captured.balance)],
+        strict=True,
+    ):
+        torch.testing.assert_close(left, right)
+
+
+def test_policy_that_counts_in_python_is_caught(make_problem, make_plan):
+    problem, plan, policy = make_problem(), make_plan(), Counting()
+    state = problem.start(policy, [0.5, 2.0])
+    captured = CapturedStepper(problem.module, policy, state, problem.rows, plan)
+    captured.record = StandIn(captured)
+
+    def run():
+        for step in steps(problem, plan):
+            captured(*step)
+
+    with pytest.warns(RuntimeWarning, match="keep any between steps") as caught:
+        run()
+    assert len(caught) == 1
+
+
+def test_diverged_replica_is_no_wrong_recording(make_problem, make_plan):
+    problem, plan = make_problem(), make_plan()
+    state = problem.start(Constant(), [1.0, math.inf])
+    arguments = problem.module, Constant(), state, problem.rows, plan
+    captured = CapturedStepper(*arguments)
+    captured.record = StandIn(captured)
+    for step in steps(problem, plan):
+        captured(*step)
+    finite = captured.parameters.values.isfinite().all(dim=1)
+    assert finite.tolist() == [True, False]
+
+
+def test_nothing_is_read_after_the_verification(make_problem, make_plan):
+    problem, plan = make_problem(), make_plan()
+    policy = RunningAverage()
+    state = problem.start(policy, [0.5, 2.0])
+    captured = CapturedStepper(problem.module, policy, state, problem.rows, plan)
+    captured.record = StandIn(captured)
+    n_read = []
+    for step in steps(problem, plan):
+        with Counter() as counter:
+            captured(*step)
+        n_read.append(counter.n_read)
+    # Three steps to warm up; one number for each of two replays.
+    assert n_read == [0, 0, 0, 1, 1] + 25 * [0]
+
+
+class Counter(TorchDispatchMode):
+    """Counts the numbers that are read from a device."""
+
+    def __init__(self):
+        super().__init__()
+        self.n_read = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.n_read += func.overloadpacket.__name__ in READING - {"lift_fresh"}
+        return func(*args, **(kwargs or {}))
