@@ -39,7 +39,7 @@ INSTANCES = [
     BalancedVAE(**SMALL, **BESIDE["learned_variance"]),
     BalancedVAE(**SMALL, **BESIDE["optimal_variance"]),
     BalancedVAE(likelihood=Bernoulli(threshold=0.0), balance="constant", **SMALL),
-    BalancedVAECV(3, cv=2, **SMALL),
+    BalancedVAECV(2, cv=2, **SMALL),
 ]
 
 # A policy changes no validation, no shape and no tag.
