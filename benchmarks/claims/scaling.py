@@ -31,6 +31,7 @@ SETTINGS = {
     "turns": 3,
     "import_turns": 15,
     "fit_rows": [1000, 3200, 10_000, 31_600, 100_000, 316_200, 1_000_000],
+    "methods": ["fit", "transform", "score_samples"],
     "memory_rows": [250_000, 500_000, 1_000_000],
     "level_rows": 20_000,
     "levels": [10, 100, 1000, 5000],
@@ -40,6 +41,7 @@ QUICK = {
     "turns": 1,
     "import_turns": 1,
     "fit_rows": [1000, 10_000, 15_000, 20_000],
+    "methods": ["fit"],
     "memory_rows": [2000, 4000],
     "level_rows": 2000,
     "levels": [10, 100],
@@ -313,9 +315,7 @@ def handling():
 
 PARTS = {
     "fit": lambda settings: fit(settings["fit_rows"], settings["turns"]),
-    "memory": lambda settings: peaks(
-        ["fit", "transform", "score_samples"], settings["memory_rows"]
-    ),
+    "memory": lambda settings: peaks(settings["methods"], settings["memory_rows"]),
     "levels": lambda settings: levels(settings["levels"], settings["level_rows"]),
     "throughput": lambda settings: throughput(
         settings["scored_rows"], settings["turns"]
