@@ -74,11 +74,14 @@ class Dispersion:
             )
         self.is_free = not fixed
         places = np.concatenate([part.places.columns for part in self._parts])
-        self._order = None if len(groups) == 1 else np.argsort(places)
+        is_ordered = bool((np.diff(places) > 0).all())
+        self._order = None if is_ordered else np.argsort(places)
 
     def _ranked(self, group: Group) -> Group:
         """Group with places among the columns that have a dispersion."""
-        return group._replace(columns=self._rank[group.columns])
+        places = self._rank[group.columns]
+        is_all = np.array_equal(places, np.arange(self.columns.sum()))
+        return group._replace(columns=places, is_all=is_all)
 
     def of(self, group: Group, variance: Tensor) -> Tensor:
         """Dispersions of a group of columns, (n_replicas, 0) if it has none."""
@@ -99,8 +102,8 @@ class Dispersion:
         """
         if self.is_free:
             return np.ones(1)
-        if len(self._parts) == 1 and self._parts[0].places.is_all:
-            family, cells, _ = self._parts[0]
+        family, cells, _ = self._parts[0]
+        if cells.is_all:
             return _checked(family, len(cells.columns))
         return self._filled(lambda part: _checked(part.family, len(part.cells.columns)))
 
@@ -160,11 +163,12 @@ class Dispersion:
             )
             for family, cells, _ in self._parts
         ]
-        if self._order is None:
+        if len(errors) == 1 and self._order is None:
             return errors[0]
         import torch
 
-        return columns_of(torch.cat(errors, dim=-1), self._order)
+        found = torch.cat(errors, dim=-1)
+        return found if self._order is None else columns_of(found, self._order)
 
     def distortion(
         self, error: Tensor, variance: Tensor, share: Tensor | float = 1.0

@@ -182,6 +182,29 @@ def test_distortion_of_mean_errors_is_that_of_the_cells(both, shared):
     torch.testing.assert_close(error[:, 0], squares @ weight)
 
 
+@pytest.mark.parametrize(
+    ("gaussian", "laplace"), [([3, 0], []), ([0, 3], []), ([0], [3]), ([3], [0])]
+)
+def test_errors_are_in_the_order_of_the_columns(gaussian, laplace):
+    """However the columns are split among groups, in whichever order."""
+    groups = [(Bernoulli(), [2, 1]), (Gaussian(), gaussian), (Laplace(), laplace)]
+    mixture = ByColumns([group for group in groups if group[1]])
+    dispersion = mixture.column_dispersion(4)
+    assert_array_equal(dispersion.columns, [True, False, False, True])
+    x = torch.tensor([[0.5, 0.0, 1.0, 3.0]])
+    parameters = mixture.unpack(torch.zeros(1, 1, 4))
+    error = dispersion.mean_error(x, parameters, torch.ones(1, 1))
+    square = [0.25 if 0 in gaussian else 0.5, 9.0 if 3 in gaussian else 3.0]
+    assert_allclose(error[0], square)
+    variance = torch.tensor([[2.0, 0.7]])
+    log_prob = mixture.log_prob(x, parameters, variance)[0, 0]
+    assert_allclose(
+        dispersion.distortion(error, variance)[0],
+        -(log_prob[0] + log_prob[3]),
+        rtol=1e-6,
+    )
+
+
 def test_mixture_in_a_group_is_taken_apart():
     X = rows_of()
     inner = ByColumns([(LogNormal(), [1, 0]), (Gaussian(), [2])])
@@ -240,7 +263,7 @@ def operations(count, n_groups, n_each):
     families = [Gaussian, Categorical, NegativeBinomial, Ordinal, Bernoulli]
     order = np.random.RandomState(0).permutation(n_groups * n_each)
     groups = {
-        family: list(columns)
+        family: sorted(columns)
         for family, columns in zip(
             families[:n_groups], order.reshape(n_groups, n_each), strict=True
         )
