@@ -135,7 +135,7 @@ def test_better_of_two_models_is_kept():
     # The candidate that starts shared has not the same variance at the end.
     assert candidates["auto"].elbo_ > best - 0.1
     assert candidates["auto"].history_["rate"].shape == (4,)
-    assert len(candidates["auto"]._values) == 1
+    assert len(candidates["auto"]._fitted.values) == 1
     for name in ("variance_", "theta_"):
         assert np.shape(getattr(candidates["auto"], name)) == (13,)
 

@@ -223,9 +223,16 @@ TABLES = {
 }
 
 
-@pytest.mark.parametrize("early_stopping", [True, False])
+@pytest.mark.parametrize(
+    ("hidden", "early_stopping"),
+    [
+        pytest.param((), True, id="linear-held out"),
+        pytest.param((4,), False, id="mlp"),
+        pytest.param((), False, id="linear", marks=pytest.mark.slow),
+        pytest.param((4,), True, id="mlp-held out", marks=pytest.mark.slow),
+    ],
+)
 @pytest.mark.parametrize("case", TABLES)
-@pytest.mark.parametrize("hidden", [(), (4,)], ids=["linear", "mlp"])
 def test_start_in_closed_form(case, hidden, early_stopping):
     rows = TABLES[case](np.random.RandomState(0))
     for n_components in (3, 8) if rows.shape[1] > 3 else (3, 4):
@@ -255,7 +262,7 @@ def test_extreme_beta(balance):
     bound = fit(X, beta=1e6, balance=balance, max_iter=5)
     if balance == "capacity":
         # The weight is of the distance to the target, which may be above.
-        target = bound._state.balance.target[0]
+        target = bound._fitted.state.balance.target[0]
         assert abs(bound.rate_ - target) < abs(free.rate_ - target)
     else:
         assert bound.rate_ < free.rate_
@@ -406,8 +413,15 @@ UNITS = {
 }
 
 
-@pytest.mark.parametrize("balance", ["learned_variance", "constant"])
-@pytest.mark.parametrize("data", [load_wine, load_breast_cancer])
+@pytest.mark.parametrize(
+    ("data", "balance"),
+    [
+        (load_wine, "learned_variance"),
+        (load_breast_cancer, "constant"),
+        pytest.param(load_wine, "constant", marks=pytest.mark.slow),
+        pytest.param(load_breast_cancer, "learned_variance", marks=pytest.mark.slow),
+    ],
+)
 def test_units_do_not_matter(data, balance):
     table = data().data
     params = {
