@@ -117,8 +117,10 @@ class Problem:
         calibration = None
         dispersion = self.module.dispersion
         if dispersion is not None and dispersion.is_free:
+            mover = policy.variance_policy
+            scope = "auto" if mover is None else mover.scope
             calibration = Calibration.of(
-                policy.scope, state.floor, state.prior, self.rows, held_out
+                scope, state.floor, state.prior, self.rows, held_out
             )
         return Task(state, self.rows, held_out, calibration)
 
