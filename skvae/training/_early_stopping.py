@@ -166,7 +166,7 @@ class EarlyStopping:
             Mean objective of the epoch's steps.
         """
         best, is_running = self.best, self.patience.stopped_at == self.never
-        # Below its final beta a model is not the one that was asked for.
+        # Below its final beta a model is not the requested one.
         progress = self.plan.progress(epoch, self.plan.steps_per_epoch)
         is_settled = progress >= self.settled_at
         is_better = is_running & (elbo > best.elbo) & is_settled

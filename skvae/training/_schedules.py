@@ -1,4 +1,4 @@
-"""Learning-rate schedules, as factors of the learning rate asked for."""
+"""Learning-rate schedules, as factors of the planned learning rate."""
 
 import math
 from collections.abc import Callable

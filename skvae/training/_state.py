@@ -129,7 +129,7 @@ def init(
     sizes : Sizes
         Shapes and variances, for the policy.
     beta : Tensor of shape (n_replicas,)
-        The weight of the rate asked for; its dtype and device are the training's.
+        Weight of the rate; its dtype and device are the training's.
     floor : Tensor of shape (n_features,)
         The smallest decoder variance allowed.
     seed : int

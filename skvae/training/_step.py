@@ -208,7 +208,7 @@ class Differentiator:
                 gradients[name].copy_(gradient)
 
             def from_z(to_z: Tensor) -> Tensor:
-                # Of a number: asked for those of a tensor, torch imports its compiler.
+                # Of a number: for the gradient of a tensor, torch imports its compiler.
                 with torch.enable_grad():
                     inner = (z * to_z).sum()
                 return torch.autograd.grad(inner, encoded)[0].add_(to_encoded)
