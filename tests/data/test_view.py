@@ -18,6 +18,7 @@ from skvae.likelihoods import (
     LogNormal,
     Poisson,
 )
+from skvae.likelihoods._groups import continuous
 
 COUNTS = st.integers(0, 1000).map(float)
 LEVELS = st.sampled_from([0.0, 1.0, 2.5, 7.0])
@@ -82,6 +83,7 @@ def view_of(name, X, standardize=True):
         likelihood.admit(X),
         np.arange(len(X)),
         np.ones(len(X)),
+        continuous=continuous(likelihood, X.shape[1]),
         standardize=standardize,
         has_gaps=bool(np.isnan(X).any()),
     )
@@ -166,6 +168,7 @@ def test_units_and_scaling_are_both_in_the_jacobian():
         X,
         np.arange(3),
         np.ones(3),
+        continuous=np.ones(2, dtype=bool),
         standardize=True,
         has_gaps=False,
     )

@@ -7,9 +7,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from skvae import BalancedVAE
 from skvae.fit._fit import prepare
-from skvae.fit._start import Replica, dispersed, start_of
+from skvae.fit._start import Replica, start_of
 from skvae.fit._table import CheckedTable
-from skvae.likelihoods import Bernoulli, ByColumns, Gaussian, Poisson
+from skvae.likelihoods import Gaussian
 from skvae.linear._model import LinearModel
 from skvae.networks import MLP
 
@@ -108,11 +108,3 @@ def test_likelihood_without_a_variance_has_no_linear_model(X):
     # The decoder starts at the mean of each column.
     bias = state.weights["decoder.0.bias"][0]
     assert_allclose(bias.exp(), rows.mean(axis=0))
-
-
-def test_columns_with_a_dispersion():
-    mixed = ByColumns([(Gaussian(), [2, 0]), (Poisson(), [1])])
-    assert_array_equal(dispersed(mixed, 3), [True, False, True])
-    assert_array_equal(dispersed(Gaussian(), 2), [True, True])
-    # Policies get some dispersion of each column, which is not read.
-    assert_array_equal(dispersed(Bernoulli(), 2), [True, True])

@@ -407,8 +407,8 @@ def test_healthy_model(report):
 def test_verdict_on_a_collapsed_model(collapsed):
     assert re.fullmatch(
         r"Collapsed: the latents say next to nothing, \S+ nats per row\. Lower beta "
-        r"\(now 100\), or use balance='running_average', which finds the variance that "
-        r"suits the data, with beta=1\.",
+        r"\(now 100\)\. Or use balance='running_average' with beta=1, which finds the "
+        r"variance that suits the data\.",
         latent_report(collapsed, X).verdict,
     )
 

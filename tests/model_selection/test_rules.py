@@ -17,11 +17,11 @@ from skvae.metrics import neg_rate_scorer, rate_distortion_scoring
 from skvae.model_selection import (
     RefitRule,
     knee,
-    knee_of,
     one_standard_error,
     target_distortion,
     target_rate,
 )
+from skvae.model_selection._rules import knee_of
 
 # These ask for more weight than latents can bear.
 may_collapse = pytest.mark.filterwarnings(

@@ -77,9 +77,11 @@ class Small(Network):
 
 
 def fit(X=X, **params):
+    # Normalized keeps no latent at a beta of 1.
     settings = {
         "hidden_layer_sizes": (8,),
         "batch_size": 50,
+        "beta": 0.3,
         "max_iter": 2,
         "tol": 1e3,
         "precision": "float64",
