@@ -60,7 +60,7 @@ def without_callbacks(estimator):
 
 
 class _NoCallbacks:
-    """Callback context that calls nobody."""
+    """Callback context without callbacks."""
 
     def subcontext(self, **kwargs):
         return self

@@ -21,7 +21,7 @@ def fitted_of(vae: Any) -> Fitted:
 
 
 def admitted(vae: Any, X: Any) -> tuple[Fitted, NDArray[np.floating]]:
-    """Fitted model of an estimator, and rows of the user's as it takes them.
+    """Fitted model of an estimator, and the user's rows as admitted numbers.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def admitted(vae: Any, X: Any) -> tuple[Fitted, NDArray[np.floating]]:
 def _with_known_categories(
     fitted: Fitted, numbers: NDArray[np.floating], X: Any
 ) -> NDArray[np.floating]:
-    """Numbers with NaN for new categories where that is asked for, or ValueError."""
+    """Numbers, with NaN for new categories where these are allowed, or ValueError."""
     columns = fitted.view.columns
     is_new = (numbers == UNKNOWN).any(axis=0) & columns.is_category
     for d in np.flatnonzero(is_new).tolist():

@@ -18,17 +18,17 @@ if TYPE_CHECKING:
 Floats = NDArray[np.floating]
 
 # A latent has collapsed if its rate is below the first, in nats, on all rows but this
-# share of them.
+# fraction of them.
 MIN_RATE, RARE = 0.01, 0.01
 
-# Nats of distortion that are nothing.
+# Explained nats below which a model explains nothing.
 MIN_EXPLAINED = 0.1
 
-# Rows that are looked at after a fit. Fewer may well have nothing to say that could be
-# told from noise, which is no fault of the model; of more, a share is what counts.
+# Rows examined after a fit. Fewer may not distinguish structure from noise, which is no
+# fault of the model; a table of more is subsampled.
 MIN_ROWS, MAX_ROWS = 50, 2000
 
-# Numbers that a layer holds for them, of which only a column of very many levels has
+# Numbers that a layer may hold for these rows; only columns of very many levels need
 # more.
 MAX_CELLS = 2**21
 
@@ -97,7 +97,7 @@ def subsample(n_rows: int, max_rows: int, seed: Any) -> NDArray[np.intp]:
     """Ascending indices of at most `max_rows` rows, all of them if that is enough."""
     if n_rows <= max_rows:
         return np.arange(n_rows)
-    # A frozen stream: numpy may change that of its newer generators.
+    # RandomState: the streams of newer generators may change with numpy.
     return np.sort(np.random.RandomState(seed).permutation(n_rows)[:max_rows])
 
 
@@ -111,10 +111,10 @@ def collapsed(kl: Floats, weight: Floats) -> NDArray[np.bool_]:
     weight : ndarray of shape (n_rows,)
         Sums to 1.
     """
-    # A share of exactly that is not to be lost by rounding.
+    # Tolerance for a weight that equals the threshold but for rounding.
     return weight @ (kl >= MIN_RATE) <= RARE * (1.0 + 1e-9)
 
 
 def has_collapsed(rate: float, explained: float) -> bool:
-    """Whether a whole model says nothing: neither in nats, nor by what they explain."""
+    """True where a model carries no information: low rate, and nothing explained."""
     return rate < MIN_RATE and explained < MIN_EXPLAINED

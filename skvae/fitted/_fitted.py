@@ -1,4 +1,4 @@
-"""A fitted model: what was learned, as arrays, and the torch model made of it."""
+"""A fitted model: learned values as arrays, and the torch model built from them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Fitted:
     spec : ModelSpec
         The parts of the model.
     view : TableView
-        Between the user's table and what the model sees.
+        Conversion between the user's table and the model's inputs.
     shapes : dict of str to tuple of int
         Shapes of the weights.
     values : ndarray of shape (1, n_weights)
@@ -38,9 +38,9 @@ class Fitted:
     null_model : NullModel
         The model without latents, of the same rows.
     beta : float
-        Weight of the rate that was asked for.
+        The requested weight of the rate.
     state : TrainingState or None
-        To go on from, as arrays. None of a model that a callback looks at.
+        State to resume from, as arrays; None for a model passed to a callback.
     """
 
     spec: ModelSpec

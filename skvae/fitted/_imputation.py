@@ -76,7 +76,7 @@ def drawn(
 def _incomplete(
     model: Model, X: Floats, n_draws: int, random: np.random.RandomState
 ) -> Iterator[tuple[NDArray[np.intp], Sample]]:
-    """Rows that lack something, in chunks, with latents drawn for them."""
+    """Rows with missing cells, in chunks, with latents drawn for them."""
     index = np.flatnonzero(np.isnan(X).any(axis=1))
     noise = model.tensor(random.standard_normal((n_draws, model.module.n_components)))
     for part in chunks(len(index), n_draws * model.module.cells_per_row):

@@ -45,7 +45,7 @@ class Model:
     module : Module
         The functions.
     view : TableView
-        Between X and what the model sees.
+        Conversion between X and the model's inputs.
     weights : dict of str to Tensor
         The weights, with an axis of one replica.
     scored_variance : Tensor of shape (1, 1 or n_dispersed)
@@ -129,7 +129,7 @@ class Model:
 
     @torch.no_grad()
     def _scored(self, X: Floats) -> Iterator[tuple[slice, Sample, Floats]]:
-        """Some rows after the other: which, draws for them, distortion of cells."""
+        """Chunks of rows: their slice, their sample, and the distortion of cells."""
         noise = self.tensor(quadrature(self.module.n_components))[:, None]
         for rows in self.chunks(len(X), len(noise)):
             x, observed = self.seen(X[rows])
@@ -180,7 +180,7 @@ class Model:
 
         All rows use the same draws, and fewer draws are the first of more.
         """
-        # A frozen stream: numpy may change that of its newer generators.
+        # RandomState: the streams of newer generators may change with numpy.
         draws = np.random.RandomState(0).standard_normal(
             (n_importance_samples, self.module.n_components)
         )
@@ -224,7 +224,7 @@ class Model:
         return self.view.to_user(x.cpu().double().numpy())
 
     def in_units_of_x(self, nats: Tensor, observed: Tensor | None, X: Floats) -> Floats:
-        """Distortion of cells of X, from that of what the model sees of them."""
+        """Distortion of cells in the units of X, from that in the model's units."""
         cells = nats.cpu().numpy() + self.view.log_jacobian(X)
         if observed is None:
             return cells

@@ -34,12 +34,12 @@ class Seen:
 
     @property
     def rate(self) -> Floats:
-        """Of each row, shape (n_samples,)."""
+        """Rate of each row, shape (n_samples,)."""
         return self.scored.rate
 
     @property
     def distortion(self) -> Floats:
-        """Of each row, shape (n_samples,)."""
+        """Distortion of each row, shape (n_samples,)."""
         return self.scored.distortion
 
 

@@ -18,7 +18,7 @@ from skvae.likelihoods._groups import is_gaussian
 
 @dataclass(frozen=True)
 class NullModel:
-    """What the rows of `fit` say of each column by itself.
+    """Marginal distribution of each column over the rows of `fit`.
 
     Its distortion minus that of a model is what the model's latents explain. Arrays, so
     that it can be pickled anywhere.
@@ -26,7 +26,7 @@ class NullModel:
     Attributes
     ----------
     output : ndarray of shape (n_parameters,)
-        What the decoder would give for every row.
+        Output of the decoder, the same for every row.
     shared : dict of str to ndarray
         The parameters that are the same for all rows.
     variance : ndarray of shape (1, 1 or n_dispersed)
@@ -56,12 +56,12 @@ class NullModel:
         X : ndarray of shape (n_samples, n_features)
             Admitted rows; NaN where a cell is missing.
         index : ndarray of shape (n_rows,)
-            Which of them, and in which order.
+            Rows of X to use, in order.
         weight : ndarray of shape (n_rows,)
         likelihood : Likelihood
             Fitted.
         view : TableView
-            Between these rows and what the model sees.
+            Conversion between these rows and the model's inputs.
         """
         n_features, scaling = X.shape[1], view.scaling
         output: Floats = scaling.mean
@@ -108,7 +108,7 @@ class NullModel:
         Parameters
         ----------
         model : Model
-            Whose likelihood and units these are.
+            The model that provides likelihood and units.
         X : ndarray of shape (n_samples, n_features)
             Admitted rows; a missing cell costs nothing.
         """

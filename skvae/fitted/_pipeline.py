@@ -1,4 +1,4 @@
-"""The model inside of what the user fitted, and rows as they reach it."""
+"""The model inside a pipeline or search, and rows as they reach it."""
 
 from __future__ import annotations
 

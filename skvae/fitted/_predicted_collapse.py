@@ -18,7 +18,7 @@ Floats = NDArray[np.floating]
 
 
 class LinearBound(NamedTuple):
-    """Where the linear model of the same size gives its latents up."""
+    """Thresholds at which the linear model of the same size loses its latents."""
 
     theta: float
     """Beta times the decoder variance of a model without latents."""
@@ -33,10 +33,10 @@ class LinearBound(NamedTuple):
 
     @property
     def collapses(self) -> bool:
-        """Whether no latent is active.
+        """True where no latent is active.
 
-        A tie is left to what the training makes of it: columns that are not
-        correlated at all are one at a beta of 1.
+        A tie is not counted as a collapse: columns without any correlation tie at a
+        beta of 1.
         """
         return self.theta > self.largest * (1.0 + 1e-6)
 
@@ -54,9 +54,9 @@ def linear_bound(
     Parameters
     ----------
     policy : BalancePolicy
-        What moves beta or the variance.
+        The policy that moves beta or the variance.
     beta : float
-        The weight asked for.
+        The requested weight.
     sizes : Sizes
         Variances, and the linear model.
 
@@ -64,7 +64,7 @@ def linear_bound(
     -------
     bound : LinearBound or None
         None where there is no closed form: the likelihood has no variance, the policy
-        does not end at the beta asked for, or all rows are equal.
+        does not end at the requested beta, or all rows are equal.
 
     References
     ----------
@@ -84,7 +84,7 @@ def linear_bound(
         return None
     n_usable = n_directions(model.eigenvalues)
     last = float(model.eigenvalues[n_usable - 1])
-    # What the policy makes of a beta of 1.
+    # Weight of the rate at a beta of 1.
     unit = float(policy.weight_of(1.0, sizes.n_features, sizes.n_components))
     if mover is not None:
         variance = (float(model.eigenvalues.sum()) + model.residual) / sizes.n_features
@@ -109,7 +109,7 @@ def n_directions(eigenvalues: Floats) -> int:
 
 
 def _is_one_variance(policy: VariancePolicy, sizes: Sizes) -> bool:
-    """Whether a moved variance is the same for all features without latents."""
+    """True where a moved variance is the same for all features without latents."""
     data_variance = sizes.data_variance.double().cpu().numpy()
     return policy.scope == "shared" or np.allclose(data_variance, 1.0, rtol=1e-5)
 
@@ -132,7 +132,7 @@ def warn_before_fit(spec: ModelSpec, beta: float, sizes: Sizes) -> None:
     if np.isclose(bound.theta, 0.5 * sizes.n_features):
         usual = (
             " A mean squared error with a summed KL stands for this theta, half the "
-            "number of features; skvae.balance.beta_from_loss says more."
+            "number of features; see skvae.balance.beta_from_loss."
         )
     warnings.warn(
         f"The latents will collapse: with beta={beta:.4g} and balance={policy}, theta "

@@ -10,20 +10,20 @@ from torch import Tensor
 from skvae._tensors import cell_weights, weighted_sum
 from skvae.balance._base import pool
 from skvae.data._rows import Rows, chunks
-from skvae.model._shrinkage import drawn_together
+from skvae.model._shrinkage import shrink_to_mean
 
-# The held-out error of a feature counts against its share of the common level as so
-# many rows: few enough to see a feature that fails on new rows, enough not to believe
-# a dozen of them.
+# Weight, in rows, of the common level against the held-out error of a feature: low
+# enough to detect a feature that fails on new rows, high enough not to rely on a dozen
+# of them.
 _LEVEL_ROWS = 20.0
 
-# Held-out rows in effect of which a quarter of what the linear model leaves of a
-# feature is kept; its share falls with the square of their number.
+# Effective held-out rows at which a quarter of the residual variance of the linear
+# model is kept as a bound; the fraction falls with the square of their number.
 _LINEAR_ROWS = 0.5
 
 
 class Calibration(NamedTuple):
-    """How a decoder variance follows from the errors on training and held-out rows.
+    """Estimator of the decoder variance from training and held-out errors.
 
     Without held-out rows it is the maximum-likelihood value on the training rows.
     With them it is what explains new rows best, as the training error is too small
@@ -34,7 +34,8 @@ class Calibration(NamedTuple):
     one row in a thousand, they do not attest that it is predicted, and the variance
     stays near what the linear model leaves of it.
 
-    Then all are drawn together as far as held-out rows say (`drawn_together`).
+    Finally, the variances are shrunk towards their mean, by the amount that explains
+    the held-out rows best.
     """
 
     scope: str
@@ -60,7 +61,7 @@ class Calibration(NamedTuple):
         rows: Rows,
         held_out: Rows | None,
     ) -> Calibration:
-        """Count what held-out rows can say of each feature."""
+        """Count the effective held-out rows of each feature."""
         if held_out is None:
             none = torch.zeros_like(floor)
             return cls(scope, floor, prior, none, 0, none)
@@ -95,26 +96,26 @@ class Calibration(NamedTuple):
         """
         scope = self.scope
         if held_out_error is None:
-            # Whether each feature has its own is a question to new rows.
+            # Only held-out rows can justify a variance for each feature.
             scope = "shared" if scope == "auto" else scope
             return pool(error, scope).maximum(pool(self.floor, scope))
         floor = pool(self.floor, scope)
         shape = pool(error, scope).maximum(floor)
         held_out = pool(held_out_error, scope)
-        # The median: one column that the training rows know nothing of is no sign that
-        # all are overfitted. One pseudo-row keeps a handful of rows in check.
+        # The median: one column that cannot be predicted does not show that all are
+        # overfitted. One pseudo-row regularises a handful of rows.
         n = self.n_held_out
         level = (held_out / shape).median(dim=1, keepdim=True).values
         level = (n * level + 1.0) / (n + 1.0)
         variance = (_LEVEL_ROWS * level * shape + n * held_out) / (_LEVEL_ROWS + n)
-        # Rows that were trained on are no harder than new ones, but by chance.
+        # Training rows are harder than new ones by chance only.
         variance = variance.maximum(shape)
         if scope != "shared":
-            share = (_LINEAR_ROWS / (self.evidence + _LINEAR_ROWS)).square()
-            unattested = (share * self.prior).maximum(floor)
+            fraction = (_LINEAR_ROWS / (self.evidence + _LINEAR_ROWS)).square()
+            unattested = (fraction * self.prior).maximum(floor)
             variance = variance.maximum(unattested)
             known = (level * shape).maximum(unattested)
-            variance = drawn_together(variance, known, held_out, self.total, n)
+            variance = shrink_to_mean(variance, known, held_out, self.total, n)
             variance = variance.maximum(unattested)
         return variance.maximum(floor)
 
@@ -122,10 +123,10 @@ class Calibration(NamedTuple):
 def _moment(rows: Rows, power: int, center: Tensor | float = 0.0) -> Tensor:
     """Weighted mean of a power of each column, over the cells that are not missing."""
     total = rows.x.new_zeros(rows.x.shape[1])
-    share = torch.zeros_like(total)
+    weight_sum = torch.zeros_like(total)
     for part in chunks(*rows.x.shape):
         observed = None if rows.observed is None else rows.observed[part]
         weight = cell_weights(rows.weight[part], observed)
         total += weighted_sum((rows.x[part] - center).pow(power), weight)
-        share += weight.sum(dim=0)
-    return total / share.clamp(min=torch.finfo(total.dtype).tiny)
+        weight_sum += weight.sum(dim=0)
+    return total / weight_sum.clamp(min=torch.finfo(total.dtype).tiny)

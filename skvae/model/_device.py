@@ -6,7 +6,7 @@ import torch
 
 
 def torch_device(name: str, *, or_cpu: bool = False) -> torch.device:
-    """Return torch device of a name; if it is not there, the CPU or ValueError."""
+    """Return the torch device of a name; if unavailable, the CPU or ValueError."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:

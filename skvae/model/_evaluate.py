@@ -17,15 +17,15 @@ class Evaluation(NamedTuple):
     """Means over rows, replica axis first, in nats per row."""
 
     rate: Tensor
-    """Of shape (n_replicas,)."""
+    """Rate, of shape (n_replicas,)."""
     error: Tensor | None
     """Mean error of each feature, of shape (n_replicas, n_features)."""
     spread: Tensor
     """Variance of the posterior mean over rows, (n_replicas, n_components)."""
     fixed_distortion: Tensor | None
-    """Of the columns that have no dispersion, of shape (n_replicas,), if any."""
+    """Distortion of the columns without a dispersion, (n_replicas,), if any."""
     share: Tensor | None = None
-    """Of rows in which each column with a variance is observed; None for all."""
+    """Observed fraction of each column with a dispersion; None if all is observed."""
 
     def distortion(self, module: Module, variance: Tensor) -> Tensor:
         """Distortion with a decoder variance, of shape (n_replicas,)."""
@@ -50,7 +50,7 @@ def quadrature(n_components: int, n_nodes: int = 32) -> np.ndarray:
         At least twice as many as latents.
     """
     n_pairs = max(n_nodes // 2, n_components)
-    # A frozen stream: numpy may change that of its newer generators.
+    # RandomState: the streams of newer generators may change with numpy.
     random = np.random.RandomState(0)
     draws = random.standard_normal((n_pairs, n_components))
     basis = np.linalg.qr(draws)[0] * np.sqrt(n_pairs)
@@ -68,7 +68,7 @@ def evaluate(module: Module, weights: Weights, rows: Rows, noise: Tensor) -> Eva
     weights : dict of str to Tensor
         Its weights, replica axis first.
     rows : Rows
-        What to average over.
+        Rows to average over.
     noise : Tensor of shape (n_draws, n_rows or 1, n_components)
         Standard normal; one axis of rows of length 1 serves all rows.
 

@@ -20,24 +20,24 @@ from skvae.networks._base import Network, Weights
 
 Floats = NDArray[np.floating]
 
-# Before the names of parameters that all rows share, among the weights.
+# Prefix, among the weights, of the names of parameters that all rows share.
 _SHARED = "likelihood."
 
 
 @dataclass(frozen=True)
 class Sample:
-    """What the model makes of a batch with one set of noise."""
+    """A batch, encoded and decoded with one set of noise."""
 
     posterior: Posterior | FullPosterior
     z: Tensor
-    """Of shape (n_replicas, n_draws, n_rows, n_components)."""
+    """Latents, of shape (n_replicas, n_draws, n_rows, n_components)."""
     noise: Tensor
     x: Tensor
-    """As often as there are draws, block after block, like what follows."""
+    """Rows, repeated for each draw, block after block, like the next two."""
     parameters: dict[str, Tensor]
     weight: Tensor
-    """Of cells, of shape (n_rows, 1), or (n_rows, n_features) where some are
-    missing."""
+    """Weight of cells, of shape (n_rows, 1), or (n_rows, n_features) where some
+    are missing."""
     observed: Tensor | None = None
     """Cells that are not missing; None where none are."""
 
@@ -52,11 +52,11 @@ class Module:
     likelihood : Likelihood
         p(x given z).
     divergence : Divergence
-        What beta weighs.
+        Divergence of the posterior from the prior that beta weighs.
     n_features, n_components : int
         Widths of a row and of its latents.
     masked : tuple of int, default=()
-        Columns with missing cells, of which the encoder is told which are.
+        Columns that get a missingness indicator as an input of the encoder.
     """
 
     def __init__(
@@ -118,7 +118,7 @@ class Module:
         return {name: drawn[name] for name in self.shapes}
 
     def inputs(self, x: Tensor, observed: Tensor | None = None) -> Tensor:
-        """What the encoder is given of rows: their cells, and which are missing."""
+        """Inputs of the encoder: cells, and missingness indicators."""
         inputs = self.likelihood.inputs(x, observed)
         if not self.masked:
             return inputs
@@ -223,7 +223,7 @@ class Module:
         return self.dispersion.mean_error(sample.x, sample.parameters, sample.weight)
 
     def share(self, sample: Sample) -> Tensor | None:
-        """Weighted share of rows in which each column with a dispersion is observed.
+        """Observed fraction of each column with a dispersion, by weight of rows.
 
         None where no cell is missing, and where no column has one.
         """
@@ -299,8 +299,8 @@ class Module:
     ) -> Terms:
         """Terms of the objective on a batch from a table of `n_rows` rows.
 
-        None says that the batch is the whole table, and that the KL divergence of
-        rows and latents has yet to be computed.
+        Without `n_rows` the batch is the whole table; without `kl` the KL divergence of
+        rows and latents is computed here.
         """
         if kl is None:
             kl = sample.posterior.kl()

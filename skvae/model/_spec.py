@@ -49,20 +49,20 @@ class ModelSpec(NamedTuple):
         columns: Columns,
         betas: Sequence[float],
     ) -> ModelSpec:
-        """Build the parts that an estimator's parameters ask for, and check them.
+        """Build the parts from an estimator's parameters, and check them.
 
         Parameters
         ----------
         vae : BalancedVAE
             With its parameters.
         likelihood : str, Likelihood or list
-            The one asked for, as `located` returns it.
+            The likelihood, as `located` returns it.
         X : ndarray of shape (n_samples, n_features)
-            The numbers that likelihood="auto" goes by.
+            The table, which likelihood="auto" examines.
         columns : Columns
             Contents of the columns of the user's table.
         betas : sequence of float
-            Weights of the rate asked for.
+            Requested weights of the rate.
         """
         n_features = X.shape[1]
         network = vae.network
@@ -89,7 +89,7 @@ class ModelSpec(NamedTuple):
         return spec
 
     def weight_of(self, beta: float) -> float:
-        """Weight of the rate that a beta asks for."""
+        """Weight of the rate at a beta."""
         return self.policy.weight_of(beta, self.n_features, self.n_components)
 
     @property

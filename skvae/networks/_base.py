@@ -86,7 +86,7 @@ class Function:
 
         def pullback(to_output: Tensor, gradients: Weights) -> Tensor | None:
             inputs = [*leaves.values(), *([x] if to_rows else [])]
-            # Of a number: for the gradient of a tensor, torch imports its compiler.
+            # A scalar: given `grad_outputs`, torch would import its compiler.
             with torch.enable_grad():
                 inner = (output * to_output).sum()
             found = torch.autograd.grad(inner, inputs, materialize_grads=True)

@@ -225,7 +225,7 @@ class EarlyStopping:
     ) -> Reached:
         """Best weights of each replica; of one that has diverged, the latest.
 
-        That its start was better than numbers that are not finite is no success.
+        A start that only beats numbers that are not finite is not returned.
 
         Parameters
         ----------

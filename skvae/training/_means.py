@@ -15,7 +15,7 @@ class Means(NamedTuple):
     """Means over the steps of an epoch, replica axis first."""
 
     rate: Tensor
-    """Of shape (n_replicas,), like the next two."""
+    """Rate, of shape (n_replicas,), like the next two."""
     distortion: Tensor
     objective: Tensor
     variance: Tensor

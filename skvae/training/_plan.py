@@ -14,7 +14,7 @@ _NOISE_CELLS = 2**18
 
 
 class Plan(NamedTuple):
-    """How long and how fast to train."""
+    """Number of epochs and draws of a training, and its patience."""
 
     n_epochs: int
     """Epochs to run now."""

@@ -1,4 +1,4 @@
-"""Learning-rate schedules, as factors of the planned learning rate."""
+"""Learning-rate schedules, as factors of `learning_rate_init`."""
 
 import math
 from collections.abc import Callable

@@ -103,7 +103,7 @@ def _agree(
 def _is_close(found: Tensor, expected: Tensor, before: Tensor) -> Tensor:
     """Compare two results relative to the change from before, as a bool tensor."""
     precision = torch.finfo(expected.dtype).eps
-    # A replica that has diverged says nothing about the others.
+    # A replica that has diverged is no evidence about the others.
     is_finite = expected.isfinite() & before.isfinite()
     found, expected, before = (
         torch.where(is_finite, tensor, 0.0).reshape(*tensor.shape, 1, 1)

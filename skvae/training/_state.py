@@ -129,7 +129,7 @@ def init(
     sizes : Sizes
         Shapes and variances, for the policy.
     beta : Tensor of shape (n_replicas,)
-        Weight of the rate; its dtype and device are the training's.
+        The requested weight of the rate; its dtype and device are the training's.
     floor : Tensor of shape (n_features,)
         The smallest decoder variance allowed.
     seed : int

@@ -20,7 +20,7 @@ class Step(NamedTuple):
     """Values of a step on its batch, all detached."""
 
     objective: Tensor
-    """Of shape (n_replicas,), like the next one."""
+    """Objective, of shape (n_replicas,), like the next one."""
     rate: Tensor
     terms: Terms
     state: PolicyState
@@ -34,7 +34,7 @@ class Batch:
     """Rows of a step and noise for its latents, the same for all replicas."""
 
     x: Tensor
-    """Of shape (n_rows, n_features)."""
+    """Rows, of shape (n_rows, n_features)."""
     weight: Tensor
     """Weight of each row in the mean over the batch, of shape (n_rows,)."""
     noise: Tensor
@@ -196,7 +196,7 @@ class Differentiator:
                     sample, error, moved.variance, batch.weight, batch.n_rows_of_table
                 )
                 objective = self.policy.objective(terms, moved)
-                # Replicas share nothing: the gradient of the sum is each one's own.
+                # Replicas are independent: the sum has the gradient of each.
                 total = objective.sum()
             to_decoded, to_encoded, *to_trained = torch.autograd.grad(
                 total,
@@ -208,7 +208,7 @@ class Differentiator:
                 gradients[name].copy_(gradient)
 
             def from_z(to_z: Tensor) -> Tensor:
-                # Of a number: for the gradient of a tensor, torch imports its compiler.
+                # A scalar: given `grad_outputs`, torch would import its compiler.
                 with torch.enable_grad():
                     inner = (z * to_z).sum()
                 return torch.autograd.grad(inner, encoded)[0].add_(to_encoded)

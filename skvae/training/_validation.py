@@ -26,7 +26,7 @@ class Validated(NamedTuple):
     """Means over the held-out rows, in nats per row."""
 
     rate: Tensor
-    """Of shape (n_replicas,), like the next one."""
+    """Rate, of shape (n_replicas,), like the next one."""
     distortion: Tensor
     variance: Tensor
     """Decoder variance of the distortion, (n_replicas, 1 or n_features)."""

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from skvae.model._shrinkage import drawn_together
+from skvae.model._shrinkage import shrink_to_mean
 
 TOTAL = torch.tensor([1.0, 4.0, 0.25, 1.0, 1.0, 9.0], dtype=torch.float64)
 KNOWN = TOTAL * torch.tensor([0.9, 0.5, 0.2, 0.01, 0.003, 0.0005], dtype=torch.float64)
@@ -9,7 +9,7 @@ SMALL = KNOWN / TOTAL < 0.1
 
 
 def drawn(variance=KNOWN, known=KNOWN, held_out=KNOWN, total=TOTAL, n=50):
-    return drawn_together(variance[None], known[None], held_out[None], total, n)[0]
+    return shrink_to_mean(variance[None], known[None], held_out[None], total, n)[0]
 
 
 def test_variances_that_hold_on_new_rows_stay():
@@ -65,7 +65,7 @@ def test_units_of_a_feature_do_not_matter():
 def test_replicas_are_drawn_apart():
     held_out = torch.stack([KNOWN, torch.where(SMALL, 2.5 * KNOWN, KNOWN)])
     known = KNOWN.expand(2, -1)
-    together = drawn_together(known, known, held_out, TOTAL, 50)
+    together = shrink_to_mean(known, known, held_out, TOTAL, 50)
     for r in range(2):
         alone = drawn(held_out=held_out[r])
         torch.testing.assert_close(together[r], alone, rtol=1e-12, atol=0.0)
