@@ -1,4 +1,4 @@
-"""Balance policies: what weighs the rate against the distortion."""
+"""Balance policies, which weigh the rate against the distortion."""
 
 from skvae.balance._base import (
     BalancePolicy,

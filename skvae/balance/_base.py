@@ -1,4 +1,4 @@
-"""What every balance policy is: frozen settings, state in, state out."""
+"""Base of the balance policies: frozen settings, state in, state out."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 
 class Sizes(NamedTuple):
-    """What a policy may know before training starts."""
+    """Inputs of a policy before training starts."""
 
     n_replicas: int
     n_features: int
     n_components: int
     variance: Tensor
-    """Decoder variance that nothing moves, of shape (1,) or (n_dispersed,), one for
-    each column whose likelihood has a variance; of shape (0,) where none has."""
+    """Decoder variance where no policy moves it, of shape (1,) or (n_dispersed,), one
+    for each column whose likelihood has a variance; of shape (0,) where none has."""
     data_variance: Tensor
     """Variance of each such column as the model sees it, of shape (n_dispersed,)."""
     noise_variance: Tensor | None = None
@@ -43,9 +43,9 @@ class Terms(NamedTuple):
     """The terms of the objective on one batch, replica axis first, in nats per row."""
 
     distortion: Tensor
-    """Of shape (n_replicas,)."""
+    """Distortion, of shape (n_replicas,)."""
     divergence: Tensor
-    """What beta weighs, of shape (n_replicas,): the rate where it is the KL."""
+    """Term that beta weighs, of shape (n_replicas,): the rate where it is the KL."""
     kl: Tensor
     """KL of every row and latent, of shape (n_replicas, n_rows, n_components)."""
     weight: Tensor
@@ -67,7 +67,7 @@ class Terms(NamedTuple):
 
 
 class BalanceState(NamedTuple):
-    """What moves while a policy runs.
+    """State of a policy during training.
 
     A policy that has more to remember has a named tuple of its own, with these two
     and its own entries: tensors with the replica axis first, or the state of a policy
@@ -114,9 +114,9 @@ class BalancePolicy(BaseEstimator):
 
     Notes
     -----
-    A policy does not know numbers of epochs or batches: `update` is given the share of
-    the planned steps that is done. It never reduces over the first axis, as replicas
-    are different models.
+    A policy does not depend on numbers of epochs or batches: `update` is given the
+    completed fraction of the planned steps. It never reduces over the first axis, as
+    replicas are different models.
 
     Examples
     --------
@@ -135,8 +135,8 @@ class BalancePolicy(BaseEstimator):
 
     _parameter_constraints: dict[str, list] = {}
 
-    #: Whether the weight of the rate at the end is the beta asked for, as `weight_of`
-    #: gives it: what theory has to be true of, to predict a collapse before a fit.
+    #: True where the weight of the rate at the end is `weight_of` the requested beta:
+    #: the condition for the prediction of a collapse before a fit.
     ends_at_beta = False
 
     @property
@@ -146,16 +146,16 @@ class BalancePolicy(BaseEstimator):
 
     @property
     def is_weighted_sum(self) -> bool:
-        """Whether the objective is the distortion plus beta times the divergence."""
+        """True where the objective is the distortion plus beta times the divergence."""
         return type(self).objective is BalancePolicy.objective
 
     @property
     def settled_at(self) -> float:
-        """Share of the planned steps after which the beta asked for is reached."""
+        """Fraction of the planned steps after which the requested beta is reached."""
         return 0.0
 
     def weight_of(self, beta: Any, n_features: int, n_components: int) -> Any:
-        """Weight of the rate that a beta asks for, with all constants kept."""
+        """Weight of the rate at a beta, with all constants kept."""
         return beta
 
     def conflict_with(self, divergence: Any) -> str:
@@ -164,7 +164,7 @@ class BalancePolicy(BaseEstimator):
         Parameters
         ----------
         divergence : Divergence
-            What would stand in the place of the rate.
+            The divergence that replaces the rate.
 
         Returns
         -------
@@ -179,7 +179,7 @@ class BalancePolicy(BaseEstimator):
         Parameters
         ----------
         beta : float
-            The weight asked for.
+            The requested weight.
 
         Returns
         -------
@@ -193,7 +193,7 @@ class BalancePolicy(BaseEstimator):
         Parameters
         ----------
         beta : Tensor of shape (n_replicas,)
-            The weight asked for.
+            The requested weight.
         sizes : Sizes
             Shapes and variances.
 
@@ -221,7 +221,7 @@ class BalancePolicy(BaseEstimator):
         terms : Terms
             Terms of the step's batch, detached.
         progress : float or Tensor of shape ()
-            Share of the planned steps that are done, in (0, 1].
+            Fraction of the planned steps that are done, in (0, 1].
 
         Returns
         -------
@@ -294,7 +294,7 @@ class VariancePolicy(BalancePolicy):
         return pool(sizes.data_variance, self.scope).repeat(sizes.n_replicas, 1)
 
     def init_parameters(self, sizes: Sizes) -> dict[str, Tensor]:
-        """Start values of what is trained by gradient, replica axis first."""
+        """Start values of parameters trained by gradient, replica axis first."""
         return {}
 
     def move_variance(
@@ -325,7 +325,7 @@ class VariancePolicy(BalancePolicy):
         return state
 
     def judged(self, state: State, ratio: Tensor) -> State:
-        """State after an epoch, when held-out rows have been judged.
+        """State after an epoch, when held-out rows have been evaluated.
 
         Parameters
         ----------
@@ -370,8 +370,8 @@ def tensors_of(state: Any) -> list[Tensor]:
     return found
 
 
-def share_of(progress: float | Tensor, like: Tensor) -> Tensor:
-    """Share of the planned steps that are done, as a tensor beside another one.
+def fraction_of(progress: float | Tensor, like: Tensor) -> Tensor:
+    """Fraction of the planned steps that are done, as a tensor beside another one.
 
     A step that is recorded to be replayed gets its progress as a tensor, and what
     depends on it must be computed there.

@@ -46,7 +46,7 @@ class Capacity(RateSetPoint):
         :math:`\gamma` at ``beta=1``, above 0.
 
     per_row : bool, default=False
-        Whether each row is to have the rate C, and not only their mean:
+        If True, each row is to have the rate C, and not only their mean:
         :math:`\gamma` weighs the mean of :math:`|\mathrm{KL}_i - C|` over rows i,
         which is never smaller.
 
@@ -58,9 +58,9 @@ class Capacity(RateSetPoint):
     Notes
     -----
     `beta_` is :math:`\gamma`, the weight in force of a missing or surplus nat, and
-    `theta_` its product with the decoder's variance. What the rate costs at the
-    target is less: the slope of the rate-distortion function at C, which has to be
-    below :math:`\gamma`, or else the rate stays above C.
+    `theta_` its product with the decoder's variance. The effective weight of the rate
+    at the target is lower: the slope of the rate-distortion function at C, which has to
+    be below :math:`\gamma`, or else the rate stays above C.
 
     Published are a weight of 1000 and targets that rise from 0 to 25 nats over
     100,000 steps, on pictures of thousands of pixels whose distortion is of the order
@@ -115,7 +115,7 @@ class Capacity(RateSetPoint):
     ) -> tuple[float, float]:
         """Rates at which a nat is worth less than gamma."""
         gamma = self.weight * float(beta.min())
-        # beta = 0 asks for no target at all.
+        # At beta = 0 there is no target.
         low = model.rate(gamma) if gamma > 0.0 else 0.0
         return low, rate_at(model, 0.0)
 

@@ -1,30 +1,31 @@
-"""A decoder variance in closed form: what the policies that set one share."""
+"""Base of the policies that set the decoder variance in closed form."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from skvae._sklearn_compat import StrOptions
-from skvae.balance._base import Sizes, Terms, VariancePolicy, pool, share_of
+from skvae.balance._base import Sizes, Terms, VariancePolicy, fraction_of, pool
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 # Where "auto" starts with one variance for all features, it ends with one for each:
-# shares of the planned steps between which it moves from the one to the other.
+# fractions of the planned steps between which it moves from the one to the other.
 _SPREADS_FROM, _SPREADS_TO = 0.2, 0.6
 
 
 class Spread(NamedTuple):
-    """How the variance in force follows from the error, replica axis first."""
+    """Parameters of the map from error to variance in force, replica axis first."""
 
     ratio: Tensor
-    """What held-out rows want of the variance, relative to the error on the training
+    """Variance that is optimal on held-out rows, relative to the error on the training
     rows, in the shape of the variance."""
     share: Tensor
-    """0 for one variance for all features, 1 for one for each, (n_replicas, 1)."""
+    """Interpolation from one variance for all features, 0, to one for each, 1, of
+    shape (n_replicas, 1)."""
     rises: Tensor
-    """1 where the share moves to 1 during training, else 0, (n_replicas, 1)."""
+    """1 where `share` moves to 1 during training, else 0, (n_replicas, 1)."""
 
 
 class ClosedFormVariance(VariancePolicy):
@@ -34,14 +35,14 @@ class ClosedFormVariance(VariancePolicy):
     ----------
     scope : {"auto", "shared", "feature"}
         One variance for all features, one for each, or "auto": two models are trained
-        side by side, one from factor analysis on with a variance for each feature and
-        one from probabilistic PCA on with a variance that is shared at first, and the
-        better one on held-out rows is kept. Without held-out rows "auto" is "shared".
+        side by side, and the better one on held-out rows is kept. One starts at factor
+        analysis with a variance for each feature, the other at probabilistic PCA with a
+        variance that is shared at first. Without held-out rows "auto" is "shared".
 
     source : {"auto", "train", "validation"}
         The rows whose error is the variance: the training rows, or the held-out
-        rows, on which an overfitted network is not better than it is. "auto" takes
-        held-out rows if there are any.
+        rows, on which overfitting does not lower the error. "auto" takes held-out rows
+        if there are any.
 
     See Also
     --------
@@ -87,7 +88,7 @@ class ClosedFormVariance(VariancePolicy):
         return ""
 
     def init_spread(self, variance: Tensor, sizes: Sizes) -> Spread:
-        """How the variance follows from the error before anything is known."""
+        """Parameters of the variance before the first step."""
         share = variance[:, :1] * 0.0
         if self.scope == "feature":
             share = share + 1.0
@@ -108,17 +109,17 @@ class ClosedFormVariance(VariancePolicy):
         return variance.maximum(least)
 
     def judged(self, state: Any, ratio: Tensor) -> Any:
-        """State with the ratio that held-out rows want, if they are asked."""
+        """State with the ratio that is optimal on held-out rows, if they are used."""
         if self.source == "train":
             return state
         return state._replace(spread=state.spread._replace(ratio=ratio))
 
     def update(self, state: Any, terms: Terms, progress: float | Tensor) -> Any:
-        """State after a step: the share of each feature's own error."""
+        """State after a step: the interpolation moved towards a variance for each."""
         if self.scope != "auto":
             return state
         spread = state.spread
-        done = share_of(progress, spread.share) - _SPREADS_FROM
+        done = fraction_of(progress, spread.share) - _SPREADS_FROM
         done = (done / (_SPREADS_TO - _SPREADS_FROM)).clamp(0.0, 1.0)
         share = spread.share.maximum(spread.rises * done)
         return state._replace(spread=spread._replace(share=share))

@@ -114,7 +114,7 @@ class Control(RateSetPoint):
         self.max_beta = max_beta
 
     def init_state(self, beta: Tensor, sizes: Sizes) -> Any:
-        """State before the first step: beta where it was asked to start."""
+        """State before the first step: the requested beta."""
         if self.min_beta >= self.max_beta:
             raise ValueError(
                 f"min_beta of Control must be below max_beta, got {self.min_beta} and "

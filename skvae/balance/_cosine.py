@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class Cosine(Schedule):
     r"""Raise beta along half a cosine, then hold it.
 
-    With t the share of the planned optimiser steps that are done and T = `warmup`,
+    With t the fraction of the planned optimiser steps that are done and T = `warmup`,
 
     .. math:: \beta_t = \frac{\beta}{2} \left( 1 - \cos(\pi \min(1, t / T)) \right)
 
@@ -26,7 +26,7 @@ class Cosine(Schedule):
     Parameters
     ----------
     warmup : float, default=0.25
-        Share of the planned steps until beta is reached, in (0, 1].
+        Fraction of the planned steps until beta is reached, in (0, 1].
 
     policy : BalancePolicy or None, default=None
         The policy whose beta is brought in, such as `LearnedVariance()`. None is
@@ -69,6 +69,6 @@ class Cosine(Schedule):
         self.warmup = warmup
         self.policy = policy
 
-    def curve(self, share: Tensor) -> Tensor:
+    def curve(self, fraction: Tensor) -> Tensor:
         """Factor of beta: half a cosine from 0 to 1."""
-        return 0.5 * (1.0 - (math.pi * share).cos())
+        return 0.5 * (1.0 - (math.pi * fraction).cos())

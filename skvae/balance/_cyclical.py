@@ -14,7 +14,7 @@ from skvae.balance._schedule import Schedule
 if TYPE_CHECKING:
     from torch import Tensor
 
-# How beta rises within a cycle.
+# Shapes of the rise within a cycle.
 _SHAPES: dict[str, Callable[[Any], Any]] = {
     "linear": lambda v: v,
     "sigmoid": lambda v: (12.0 * v - 6.0).sigmoid(),
@@ -25,7 +25,7 @@ _SHAPES: dict[str, Callable[[Any], Any]] = {
 class Cyclical(Schedule):
     r"""Raise beta from 0 several times, and hold it at the end of each cycle.
 
-    With t the share of the planned optimiser steps that are done, T = `warmup`, C =
+    With t the fraction of the planned optimiser steps that are done, T = `warmup`, C =
     `n_cycles` and R = `ratio` [1]_,
 
     .. math:: \tau = \mathrm{frac}(C\, t / T), \qquad
@@ -43,13 +43,13 @@ class Cyclical(Schedule):
         Number of cycles C, at least 1.
 
     ratio : float, default=0.5
-        Share of a cycle in which beta rises, R, in (0, 1].
+        Fraction of a cycle in which beta rises, R, in (0, 1].
 
     shape : {"linear", "sigmoid", "cosine"}, default="linear"
         How beta rises: f(v) is v, the logistic function of 12 v - 6, or half a cosine.
 
     warmup : float, default=1.0
-        Share of the planned steps that the cycles take, in (0, 1]. Below 1, training
+        Fraction of the planned steps that the cycles take, in (0, 1]. Below 1, training
         goes on at full weight after the last cycle.
 
     policy : BalancePolicy or None, default=None
@@ -65,8 +65,8 @@ class Cyclical(Schedule):
     Defaults are those of the paper, which trained language models at a learning rate
     of their own. The last plateau is then the last eighth of the training, where a
     decaying learning rate such as "one_cycle" leaves little to learn: with it,
-    ``warmup=0.5`` ends closer to the optimum. One cycle is a warm-up over the share
-    R T.
+    ``warmup=0.5`` ends closer to the optimum. One cycle is a warm-up over the fraction
+    R T of the planned steps.
 
     References
     ----------
@@ -107,10 +107,10 @@ class Cyclical(Schedule):
 
     @property
     def completed_at(self) -> float:
-        """Share of the planned steps after which beta stays full."""
+        """Fraction of the planned steps after which beta stays full."""
         return self.warmup * (self.n_cycles - 1 + self.ratio) / self.n_cycles
 
-    def curve(self, share: Tensor) -> Tensor:
+    def curve(self, fraction: Tensor) -> Tensor:
         """Factor of beta: the shape in the first part of a cycle, 1 in the rest."""
-        rise = share * self.n_cycles % 1.0 / self.ratio
+        rise = fraction * self.n_cycles % 1.0 / self.ratio
         return _SHAPES[self.shape](rise).where(rise < 1.0, 1.0)

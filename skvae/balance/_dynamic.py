@@ -25,7 +25,7 @@ class DynamicState(NamedTuple):
     window: Tensor
     """Rates of the last batches, the newest last, of shape (n_replicas, window)."""
     n_seen: Tensor
-    """How many of them there are, of shape (n_replicas,)."""
+    """Number of rates in the window, of shape (n_replicas,)."""
     proportional: Tensor
     """Proportional term of the last step, of shape (n_replicas,)."""
 
@@ -114,7 +114,7 @@ class Dynamic(RateSetPoint):
         self.window = window
 
     def init_state(self, beta: Tensor, sizes: Sizes) -> Any:
-        """State before the first step: beta where it was asked to start."""
+        """State before the first step: the requested beta."""
         target = self.start_target(beta, sizes)
         return DynamicState(
             beta=beta.clamp(min=self.min_beta),

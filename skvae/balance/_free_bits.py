@@ -30,7 +30,7 @@ class FreeBits(BalancePolicy):
         together if `kind` is "total".
 
     kind : {"latent", "row", "total"}, default="latent"
-        What the floor is for: the mean rate of each latent, as above; each row's
+        Quantity that has the floor: the mean rate of each latent, as above; each row's
         rate of each latent, :math:`\sum_j \tfrac{1}{n} \sum_i \max(\lambda,
         \mathrm{KL}_{ij})`, which is never smaller; or the whole rate,
         :math:`\max(\lambda, \mathrm{rate})`.
@@ -70,7 +70,7 @@ class FreeBits(BalancePolicy):
         self.kind = kind
 
     def conflict_with(self, divergence: Any) -> str:
-        """Return why the floor is one of the KL divergence alone."""
+        """Return why the floor applies to the KL divergence alone."""
         return needs_rate(divergence)
 
     def remedy(self, beta: float) -> str:

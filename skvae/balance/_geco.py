@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from skvae._sklearn_compat import Interval, StrOptions
-from skvae.balance._base import Sizes, Terms, share_of
+from skvae.balance._base import Sizes, Terms, fraction_of
 from skvae.balance._set_point import SetPoint
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from skvae.linear._model import LinearModel
 
 # Limits of beta, and of the factor by which one step changes it: the error of an
-# untrained decoder says nothing of the one to come.
+# untrained decoder does not predict the later one.
 _LOWEST, _HIGHEST = 1e-10, 1e10
 _SLOWEST, _FASTEST = 0.9, 1.1
 
@@ -60,10 +60,10 @@ class Geco(SetPoint):
         variance.
 
     decay : float, default=0.99
-        :math:`\rho`, the share of the average that a step keeps, in [0, 1).
+        :math:`\rho`, the fraction of the average that a step keeps, in [0, 1).
 
     step : float, default=0.002
-        Share of its way to the target that log beta goes in a step, above 0:
+        Fraction of its way to the target that log beta goes in a step, above 0:
         :math:`\eta` is `step` over the nats by which the distortion of the linear
         model of the same size changes there for a unit of log beta. Without such a
         model, which needs a variance, half a nat for each latent is taken for them.
@@ -72,7 +72,7 @@ class Geco(SetPoint):
         Factor of :math:`\eta` while the distortion is below its target, at least 1.
 
     hold : float, default=0.1
-        Share of the planned steps before beta moves, in [0, 1).
+        Fraction of the planned steps before beta moves, in [0, 1).
 
     See Also
     --------
@@ -81,7 +81,7 @@ class Geco(SetPoint):
     Notes
     -----
     A Gaussian decoder whose variance is free has unit variance while it trains, in
-    units of the standardized columns. With D columns, an explained share s of their
+    units of the standardized columns. With D columns, an explained fraction s of their
     variance is then the target
 
     .. math:: \tfrac{D}{2} (1 - s + \log 2 \pi) + \sum_d \log \mathrm{sd}_d
@@ -91,9 +91,9 @@ class Geco(SetPoint):
     distortion is a mean over draws of them.
 
     Published are a decay of 0.99, a start at 1, the speedup of 10, and an
-    :math:`\eta` of about 1e-5 for errors summed over ten thousand pixels. That the
-    error of a decoder that is not trained yet should not drive beta to nothing, it is
-    held at first, and a step changes it by at most a tenth, within 1e-10 and 1e10.
+    :math:`\eta` of about 1e-5 for errors summed over ten thousand pixels. Beta is held
+    at first, so that the error of an untrained decoder does not drive it to zero, and a
+    step changes it by at most a tenth, within 1e-10 and 1e10.
 
     References
     ----------
@@ -137,7 +137,7 @@ class Geco(SetPoint):
         self.hold = hold
 
     def init_state(self, beta: Tensor, sizes: Sizes) -> Any:
-        """State before the first step: beta where it was asked to start."""
+        """State before the first step: the requested beta."""
         target = self.start_target(beta, sizes)
         return GecoState(
             beta=beta.clamp(_LOWEST, _HIGHEST),
@@ -152,7 +152,7 @@ class Geco(SetPoint):
     def conflict_with(self, divergence: Any) -> str:
         """Return why beta may become too large for a bound."""
         if divergence.is_bound:
-            return "raises beta as far as its target asks for, above 1 too"
+            return "raises beta as far as its target requires, above 1 too"
         return ""
 
     def remedy(self, beta: float) -> str:
@@ -189,7 +189,7 @@ class Geco(SetPoint):
         average = kept * state.average + (1.0 - kept) * distortion
         room = state.target - average
         gain = state.gain * (1.0 + (self.speedup - 1.0) * (room > 0.0))
-        gain = gain * (share_of(progress, gain) > self.hold)
+        gain = gain * (fraction_of(progress, gain) > self.hold)
         factor = (gain * room).exp().clamp(_SLOWEST, _FASTEST)
         return state._replace(
             beta=(state.beta * factor).clamp(_LOWEST, _HIGHEST),

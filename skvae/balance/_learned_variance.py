@@ -39,8 +39,8 @@ class LearnedVariance(VariancePolicy):
     ("feature"). The likelihood's floor keeps a variance from falling to zero where
     a decoder can interpolate. Leave beta at 1: above, the variance swells and
     latents switch off; below, with as many latents as features, there is no minimum.
-    The gradient knows the training rows only: a variance that follows the error on
-    held-out rows is `RunningAverage` or `OptimalVariance`.
+    The gradient uses the training rows only. `RunningAverage` and `OptimalVariance`
+    follow the error on held-out rows.
 
     References
     ----------

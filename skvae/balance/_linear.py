@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 class Linear(Schedule):
     r"""Raise beta linearly to its value, then hold it.
 
-    With t the share of the planned optimiser steps that are done and T = `warmup`,
+    With t the fraction of the planned optimiser steps that are done and T = `warmup`,
 
     .. math:: \beta_t = \beta_0 + (\beta - \beta_0) \min(1, t / T)
 
     so that latents carry something before the rate is charged in full [1]_ [2]_.
-    The warm-up is a share of the planned steps, never a number of epochs, and so it
+    The warm-up is a fraction of the planned steps, never a number of epochs, and so it
     always ends; early stopping waits for its end.
 
     Parameters
@@ -30,7 +30,7 @@ class Linear(Schedule):
         Where beta starts, at least 0; 0.1 is also common.
 
     warmup : float, default=0.25
-        Share of the planned steps until beta is reached, in (0, 1].
+        Fraction of the planned steps until beta is reached, in (0, 1].
 
     policy : BalancePolicy or None, default=None
         The policy whose beta is brought in, such as `LearnedVariance()`. None is
@@ -47,7 +47,7 @@ class Linear(Schedule):
     -----
     The papers trained on text [1]_ and, with 200 epochs of warm-up, on pictures of
     digits [2]_. In the state of the policy inside, beta is full at any time: a
-    policy that moves beta by itself does not notice the warm-up.
+    policy that moves beta by itself is not affected by the warm-up.
 
     References
     ----------
@@ -83,6 +83,6 @@ class Linear(Schedule):
         self.warmup = warmup
         self.policy = policy
 
-    def curve(self, share: Tensor) -> Tensor:
-        """Factor of beta: the share itself."""
-        return share
+    def curve(self, fraction: Tensor) -> Tensor:
+        """Factor of beta: the fraction itself."""
+        return fraction

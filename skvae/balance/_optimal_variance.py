@@ -38,9 +38,9 @@ class OptimalVariance(ClosedFormVariance):
         rows of two models that are trained side by side, as in `RunningAverage`.
 
     source : {"auto", "train", "validation"}, default="auto"
-        The rows that say how large the error is: those of the batch, or "validation"
-        for the level of the held-out rows, by the ratio of their error to that of
-        the batches in the epoch before. "auto" takes held-out rows if there are any.
+        The rows whose error is the variance: those of the batch, or "validation" for
+        the level of the held-out rows, by the ratio of their error to that of the
+        batches in the epoch before. "auto" takes held-out rows if there are any.
 
     See Also
     --------

@@ -6,7 +6,7 @@ from numbers import Real
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from skvae._sklearn_compat import Interval
-from skvae.balance._base import BalancePolicy, Sizes, Terms, share_of
+from skvae.balance._base import BalancePolicy, Sizes, Terms, fraction_of
 from skvae.balance._wrapper import Wrapper
 
 if TYPE_CHECKING:
@@ -20,14 +20,14 @@ class RampState(NamedTuple):
     variance: Tensor
     inner: Any
     final: Tensor
-    """Where the set point ends, of shape (n_replicas,)."""
+    """Final set point, of shape (n_replicas,)."""
 
 
 class Ramp(Wrapper):
     r"""Move the set point of a policy linearly to its value, then hold it.
 
     A set point C is what a policy steers to, such as a rate in nats per row. With t
-    the share of the planned optimiser steps that are done and T = `warmup`, the
+    the fraction of the planned optimiser steps that are done and T = `warmup`, the
     policy inside sees
 
     .. math:: C_t = C_0 + (C - C_0) \min(1, t / T)
@@ -43,10 +43,10 @@ class Ramp(Wrapper):
 
     start : float, default=0.0
         Where the set point starts, in its units. 0 is meant for a rate; for a
-        distortion, start above what is asked for.
+        distortion, start above the requested value.
 
     warmup : float, default=0.25
-        Share of the planned steps until the set point is reached, in (0, 1].
+        Fraction of the planned steps until the set point is reached, in (0, 1].
 
     See Also
     --------
@@ -90,7 +90,7 @@ class Ramp(Wrapper):
 
     @property
     def settled_at(self) -> float:
-        """Share of the planned steps after which what is asked for is reached."""
+        """Fraction of the planned steps after which the set point is reached."""
         return max(self.warmup, super().settled_at)
 
     def init_state(self, beta: Tensor, sizes: Sizes) -> Any:
@@ -111,6 +111,6 @@ class Ramp(Wrapper):
         return self._on_ramp(super().update(state, terms, progress), progress)
 
     def _on_ramp(self, state: Any, progress: float | Tensor) -> Any:
-        share = (share_of(progress, state.final) / self.warmup).clamp(max=1.0)
-        target = (1.0 - share) * self.start + share * state.final
+        fraction = (fraction_of(progress, state.final) / self.warmup).clamp(max=1.0)
+        target = (1.0 - fraction) * self.start + fraction * state.final
         return state._replace(inner=state.inner._replace(target=target))

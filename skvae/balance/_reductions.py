@@ -23,7 +23,7 @@ _CONSTRAINTS = {
 
 
 def _beta_per_weight(caller: str, settings: dict[str, Any]) -> float:
-    """Beta that a weight of 1 stands for, for the arguments of a function below."""
+    """Beta that corresponds to a weight of 1, for the settings of a function below."""
     constraints = {name: _CONSTRAINTS[name] for name in settings}
     validate_parameter_constraints(constraints, settings, caller_name=caller)
     # Divide the loss by its factor of one feature's nats.
@@ -44,13 +44,13 @@ def beta_from_loss(
     error_reduction: str = "mean",
     kl_reduction: str = "sum",
 ) -> float:
-    r"""Beta that a loss written as ``error + weight * KL`` stands for.
+    r"""Beta that is equivalent to a loss written as ``error + weight * KL``.
 
     Losses are written with sums or means over features and latents; `BalancedVAE`
-    sums both. A loss divided by its factor of one feature's negative log-likelihood
-    shows its beta. For squared errors the result is beta for a
-    Gaussian decoder of unit variance, and just as well the variance at beta = 1: the
-    solution depends on their product :math:`\theta` only.
+    sums both. Divided by its factor of one feature's negative log-likelihood, a loss
+    has beta as the weight of the rate. For squared errors the result is beta for a
+    Gaussian decoder of unit variance, or equally the variance at beta = 1: the solution
+    depends on their product :math:`\theta` only.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ def loss_from_beta(
     error_reduction: str = "mean",
     kl_reduction: str = "sum",
 ) -> float:
-    r"""Weight of the KL that a loss needs to stand for a given beta.
+    r"""Weight of the KL at which a loss is equivalent to a given beta.
 
     The inverse of `beta_from_loss`, with the same parameters.
 

@@ -23,7 +23,7 @@ class RunningAverageState(NamedTuple):
     lowest: Tensor
     """The smallest that the average has been, in the same shape."""
     kept: Tensor
-    """Share of the average that the next step keeps: 0 before the first batch, of
+    """Fraction of the average that the next step keeps: 0 before the first batch, of
     shape (n_replicas, 1)."""
     spread: Spread
 
@@ -44,15 +44,15 @@ class RunningAverage(ClosedFormVariance):
     ----------
     scope : {"auto", "shared", "feature"}, default="auto"
         One variance for all features, one for each, or "auto": two models are trained
-        side by side, one from factor analysis on with a variance for each feature and
-        one from probabilistic PCA on with a variance that is shared at first, and the
-        better one on held-out rows is kept. Without held-out rows "auto" is "shared".
+        side by side, and the better one on held-out rows is kept. One starts at factor
+        analysis with a variance for each feature, the other at probabilistic PCA with a
+        variance that is shared at first. Without held-out rows "auto" is "shared".
 
     source : {"auto", "train", "validation"}, default="auto"
         The rows whose error is the variance: the training rows, or the held-out
-        rows, on which an overfitted network is not better than it is. From the
-        training error alone, an overfitted decoder takes its errors for small and
-        the rate for cheap. "auto" takes held-out rows if there are any.
+        rows, on which overfitting does not lower the error. On the training rows an
+        overfitted decoder has a variance that is too small, so that the rate weighs
+        too little. "auto" takes held-out rows if there are any.
 
     variant : {"ema_min", "ema", "ratchet"}, default="ema_min"
         The formula above; :math:`\gamma^2 = v`; or, as in the authors' program,
@@ -60,7 +60,7 @@ class RunningAverage(ClosedFormVariance):
         which ends at the smallest error of any batch instead of their mean.
 
     decay : float, default=0.99
-        :math:`\rho`, the share of the average that a step keeps, in [0, 1). The
+        :math:`\rho`, the fraction of the average that a step keeps, in [0, 1). The
         published value, for batches of 100 pictures.
 
     See Also

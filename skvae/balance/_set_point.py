@@ -1,4 +1,4 @@
-"""What policies with a set point share: where it comes from, and if it can be met."""
+"""Base of the policies with a set point: its default, and its feasible range."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class SetPoint(BalancePolicy):
     """Base of the policies that steer a quantity to a target.
 
     The state of such a policy has an entry `target`, of shape (n_replicas,), in nats
-    per row; who replaces it moves the set point.
+    per row; replacing it moves the set point.
     """
 
     target: Any
@@ -31,12 +31,12 @@ class SetPoint(BalancePolicy):
     #: The quantity that is steered, as a warning names it.
     steered: str
 
-    #: What to change where the target is out of reach, a sentence of a warning.
+    #: Remedy where the target is out of reach, a sentence of a warning.
     out_of_reach: str
 
     @property
     def settled_at(self) -> float:
-        """Share of the planned steps after which the target counts as reached.
+        """Fraction of the planned steps after which the target counts as reached.
 
         Before, held-out rows would choose a model that is still on its way.
         """
@@ -57,7 +57,7 @@ class SetPoint(BalancePolicy):
             target = self.at_level(model, _ppca_level(model), sizes)
         if model is not None:
             low, high = self.reach(model, beta, sizes)
-            # Rounding must not tell a limit from itself.
+            # A target at a limit may differ from it by rounding.
             margin = 1e-6 * (1.0 + abs(target))
             if not low - margin <= target <= high + margin:
                 warnings.warn(
@@ -70,13 +70,13 @@ class SetPoint(BalancePolicy):
         return beta.new_full(beta.shape, target)
 
     def at_level(self, model: LinearModel, theta: float, sizes: Sizes) -> float:
-        """Value of what is steered, at the linear model's optimum for a water level."""
+        """Steered quantity at the linear model's optimum for a water level."""
         raise NotImplementedError
 
     def reach(
         self, model: LinearModel, beta: Tensor, sizes: Sizes
     ) -> tuple[float, float]:
-        """Smallest and largest value of what is steered that the policy can hold."""
+        """Smallest and largest value of the steered quantity that can be held."""
         raise NotImplementedError
 
 
@@ -86,7 +86,7 @@ class RateSetPoint(SetPoint):
     steered = "rate"
 
     def conflict_with(self, divergence: Any) -> str:
-        """Return why no other divergence than the KL is steered."""
+        """Return why only the KL divergence can be steered."""
         return needs_rate(divergence)
 
     def remedy(self, beta: float) -> str:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class Sigmoid(Schedule):
     r"""Raise beta along a logistic curve, then hold it.
 
-    With t the share of the planned optimiser steps that are done, T = `warmup` and s
+    With t the fraction of the planned optimiser steps that are done, T = `warmup` and s
     the logistic function,
 
     .. math:: \beta_t = \beta\, s\left( \frac{t - T / 2}{T / 10} \right)
@@ -29,7 +29,7 @@ class Sigmoid(Schedule):
     Parameters
     ----------
     warmup : float, default=0.25
-        Share of the planned steps until beta is reached, in (0, 1].
+        Fraction of the planned steps until beta is reached, in (0, 1].
 
     policy : BalancePolicy or None, default=None
         The policy whose beta is brought in, such as `LearnedVariance()`. None is
@@ -71,6 +71,6 @@ class Sigmoid(Schedule):
         self.warmup = warmup
         self.policy = policy
 
-    def curve(self, share: Tensor) -> Tensor:
+    def curve(self, fraction: Tensor) -> Tensor:
         """Factor of beta: the logistic function from -5 to 5."""
-        return (10.0 * share - 5.0).sigmoid()
+        return (10.0 * fraction - 5.0).sigmoid()

@@ -1,4 +1,4 @@
-"""A balance policy around another one: what all of them share."""
+"""Base of the policies that are wrapped around another one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class WrapperState(NamedTuple):
-    """State of a `Wrapper`: what is in force, and the inner policy's own state."""
+    """State of a `Wrapper`: values in force, and the inner policy's own state."""
 
     beta: Tensor
     variance: Tensor
@@ -28,9 +28,9 @@ class Wrapper(VariancePolicy):
     everything but `ends_at_beta`, which is False as a subclass may weigh otherwise.
     A subclass changes the state that comes back. Wrappers can be wrapped
     again, so that a warm-up, a set point that moves and a learned variance combine
-    without knowing each other.
+    independently.
 
-    The inner policy keeps a state of its own, with its own beta. What trains is
+    The inner policy keeps a state of its own, with its own beta. Training uses the
     `beta` of the outermost state: the objective of the inner policy is taken at that
     value.
 
@@ -83,16 +83,16 @@ class Wrapper(VariancePolicy):
 
     @property
     def is_weighted_sum(self) -> bool:
-        """Whether the policy inside makes a weighted sum of the terms."""
+        """True where the objective of the policy inside is a weighted sum."""
         return type(self).objective is Wrapper.objective and self.inner.is_weighted_sum
 
     @property
     def settled_at(self) -> float:
-        """Share of the planned steps after which the beta asked for is reached."""
+        """Fraction of the planned steps after which the requested beta is reached."""
         return self.inner.settled_at
 
     def weight_of(self, beta: Any, n_features: int, n_components: int) -> Any:
-        """Weight of the rate that a beta asks of the policy inside."""
+        """Weight of the rate at a beta in the policy inside."""
         return self.inner.weight_of(beta, n_features, n_components)
 
     def conflict_with(self, divergence: Any) -> str:
@@ -121,7 +121,7 @@ class Wrapper(VariancePolicy):
         return self.inner.start_variance(sizes)
 
     def init_parameters(self, sizes: Sizes) -> dict[str, Tensor]:
-        """Start values of what the policy inside trains by gradient."""
+        """Start values of parameters of the policy inside trained by gradient."""
         return self._moving.init_parameters(sizes)
 
     def move_variance(
@@ -136,7 +136,7 @@ class Wrapper(VariancePolicy):
         return state._replace(variance=inner.variance, inner=inner)
 
     def judged(self, state: Any, ratio: Tensor) -> Any:
-        """State when held-out rows have been judged, for the policy inside."""
+        """State of the policy inside, when held-out rows have been evaluated."""
         inner = self._moving.judged(state.inner, ratio)
         return state._replace(inner=inner)
 

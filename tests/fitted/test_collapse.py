@@ -75,7 +75,7 @@ def test_mean_squared_error_with_a_summed_divergence(load):
     assert keeps in messages[0]
     assert messages[0].endswith(
         "A mean squared error with a summed KL stands for this theta, half the number "
-        "of features; skvae.balance.beta_from_loss says more."
+        "of features; see skvae.balance.beta_from_loss."
     )
     assert messages[1].startswith("The model has collapsed to the prior: its rate is ")
     assert not vae.active_units_.any()
