@@ -1,4 +1,4 @@
-"""What posteriors say of their latents: activity, variance law, information."""
+"""Diagnostics of latents from their posteriors: activity, variance, information."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.floating]
 
-# Draws over all rows that a mean over the posteriors is estimated from, about.
+# Approximate number of draws, over all rows, for a mean over the posteriors.
 _N_DRAWS = 4000
 _MAX_DRAWS_PER_ROW = 32
 
@@ -21,12 +21,12 @@ _MAX_CELLS = 4_000_000
 
 
 class Information(NamedTuple):
-    """What latents say about which row it is, in nats per row."""
+    """Mutual information of rows and latents, in nats per row."""
 
     joint: float
-    """Mutual information of rows and latents."""
+    """Information of all latents together."""
     latent: Floats
-    """Of rows and each latent by itself, of shape (n_components,)."""
+    """Information of each latent by itself, of shape (n_components,)."""
 
 
 def activity(mean: Floats, weight: Floats) -> Floats:
@@ -97,7 +97,7 @@ def mutual_information(
     weight : ndarray of shape (n_rows,)
         Above 0; sums to 1.
     seed : int, default=0
-        Of the draws, which come in pairs of opposite sign.
+        Seed of the draws, which come in pairs of opposite sign.
 
     Returns
     -------
@@ -113,22 +113,22 @@ def mutual_information(
 
     n_rows, n_components = posterior.mean.shape[1:]
     n_pairs = int(np.clip(_N_DRAWS // (2 * n_rows), 1, _MAX_DRAWS_PER_ROW // 2))
-    # A frozen stream: numpy may change that of its newer generators.
+    # RandomState: the streams of newer generators may change with numpy.
     draws = np.random.RandomState(seed).standard_normal((n_pairs, n_rows, n_components))
     noise = torch.from_numpy(np.concatenate([draws, -draws]))
     z = posterior.sample(noise[:, None]).transpose(0, 1)
-    share = torch.from_numpy(weight)
-    log_share = share.log()
+    row_weight = torch.from_numpy(weight)
+    log_weight = row_weight.log()
     joint, latent = 0.0, np.zeros(n_components)
     size = max(1, _MAX_CELLS // (len(noise) * n_rows * n_components))
     for rows in torch.arange(n_rows).split(size):
         own = rows.expand(len(noise), -1)[None, ..., None]
         each, marginal = posterior.log_prob_of_each(z[:, :, rows])
-        nats = each.gather(3, own)[..., 0] - (each + log_share).logsumexp(dim=3)
-        joint += float(nats.mean(dim=1)[0] @ share[rows])
+        nats = each.gather(3, own)[..., 0] - (each + log_weight).logsumexp(dim=3)
+        joint += float(nats.mean(dim=1)[0] @ row_weight[rows])
         own = own[..., None].expand(*own.shape, n_components)
         marginal_nats = marginal.gather(3, own)[..., 0, :] - (
-            marginal + log_share[:, None]
+            marginal + log_weight[:, None]
         ).logsumexp(dim=3)
-        latent += (share[rows] @ marginal_nats.mean(dim=1)[0]).numpy()
+        latent += (row_weight[rows] @ marginal_nats.mean(dim=1)[0]).numpy()
     return Information(joint, latent)

@@ -1,4 +1,4 @@
-"""What each latent of a fitted model says, and what to change."""
+"""Report on the latents of a fitted model, with remedies."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ def latent_report(
     max_rows: int = 2000,
     random_state: int = 0,
 ) -> LatentReport:
-    """Report what each latent of a fitted model says, and what to change.
+    """Report the information in each latent of a fitted model, and what to change.
 
-    And which columns the latents say it of: how many nats the model explains of each
-    beyond the column's own distribution, in one unit across types.
+    The report also attributes it to the columns: how many nats the model explains of
+    each beyond the column's own distribution, in one unit across types.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ def latent_report(
 
     See Also
     --------
-    LatentReport : Says what each number is.
+    LatentReport : Defines each number.
 
     Examples
     --------
@@ -99,25 +99,25 @@ def latent_report(
     column_distortion = weight @ model.score_cells(rows)
     column_null = weight @ fitted.null_model.cells(model, rows)
     distortion, null_distortion = column_distortion.sum(), column_null.sum()
-    spread = activity(posterior.mean[0].numpy(), weight)
+    variance_of_mean = activity(posterior.mean[0].numpy(), weight)
     variance = aggregate_variance(posterior, weight)
 
     index = subsample(len(rows), max_rows, random_state)
     part = type(posterior)(*(field[:, index] for field in posterior))
-    share = weight[index] / weight[index].sum()
-    information = mutual_information(part, share, random_state)
-    explained = share @ model.explained(rows[index])
+    part_weight = weight[index] / weight[index].sum()
+    information = mutual_information(part, part_weight, random_state)
+    explained = part_weight @ model.explained(rows[index])
     # The rate of each latent by itself, of the same rows as its information.
     marginal = part.marginal().kl()[0].numpy()
     numbers = {
         "names": np.asarray(vae.get_feature_names_out(), dtype=str),
         "latent_rate": latent_rate,
-        "latent_activity": spread,
-        "active_units": spread > MIN_ACTIVITY,
+        "latent_activity": variance_of_mean,
+        "active_units": variance_of_mean > MIN_ACTIVITY,
         "collapsed_units": collapsed(kl, weight),
         "latent_explained": explained[:-1],
         "latent_mutual_information": information.latent,
-        "latent_mismatch": share @ marginal - information.latent,
+        "latent_mismatch": part_weight @ marginal - information.latent,
         "latent_variance": variance,
         "columns": _column_names(fitted),
         "column_null_distortion": column_null,
@@ -130,7 +130,7 @@ def latent_report(
         "explained": float(explained[-1]),
         "mutual_information": information.joint,
         "mismatch": rate - information.joint,
-        "max_information": float(-(share @ np.log(share))) + 0.0,
+        "max_information": float(-(part_weight @ np.log(part_weight))) + 0.0,
         "variance_deviation": float(variance.mean()) - 1.0,
         "pca": _pca(fitted, rows, weight),
         "n_samples": len(rows),

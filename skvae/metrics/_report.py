@@ -48,7 +48,7 @@ class PCABaseline(NamedTuple):
 
 @dataclass(frozen=True, repr=False, eq=False)
 class LatentReport:
-    r"""What each latent of a fitted model says about rows, and what to change.
+    r"""Information in each latent of a fitted model about rows, and what to change.
 
     Made by `latent_report`. ``print(report)`` shows a table of the latents, one of the
     columns that they explain most of, and a verdict in words; a notebook shows them as
@@ -68,7 +68,7 @@ class LatentReport:
         Variance of the posterior mean over rows.
 
     active_units : ndarray of shape (n_components,), dtype=bool
-        Where that is above 0.01.
+        Latents with an activity above 0.01.
 
     collapsed_units : ndarray of shape (n_components,), dtype=bool
         Latents whose rate is below 0.01 nats on at least 99 % of the rows.
@@ -76,19 +76,19 @@ class LatentReport:
     latent_explained : ndarray of shape (n_components,)
         Nats by which the distortion rises if the latent is put to 0, its mean under
         the prior, while the others are drawn from the posterior as before and the
-        decoder, its variance included, stays as it is. Below 0 where the decoder is
-        better off without.
+        decoder, its variance included, stays as it is. Below 0 where the distortion is
+        lower without the latent.
 
     latent_mutual_information : ndarray of shape (n_components,)
-        I(x; z_j): what the latent by itself tells about which row it is.
+        I(x; z_j): information of the latent by itself about the row.
 
     latent_mismatch : ndarray of shape (n_components,)
         KL(q(z_j), p(z_j)) of the aggregate posterior, a mixture over rows, from the
-        prior: how far what `sample` draws is from what rows are encoded as.
+        prior: the distance of encoded rows from the latents that `sample` draws.
 
     latent_variance : ndarray of shape (n_components,)
         Variance of the aggregate posterior: activity plus the mean posterior
-        variance. 1 for a linear model at its optimum.
+        variance; 1 for a linear model at its optimum.
 
     columns : ndarray of str of shape (n_features,)
         Names of the columns of X, x0, x1 and so on where it has none.
@@ -99,11 +99,11 @@ class LatentReport:
         as 0, here and below.
 
     column_distortion : ndarray of shape (n_features,)
-        That of the model; sums to `distortion`.
+        Distortion of the model; sums to `distortion`.
 
     column_explained : ndarray of shape (n_features,)
-        The first minus the second: how much the latents say of the column, in one unit
-        across types. Below 0 where the column is better off by itself.
+        The first minus the second: nats of the column that the latents explain, in one
+        unit across types. Below 0 where the column is better explained by itself.
 
     rate, distortion, elbo : float
         Means over the rows; ``elbo == -(rate + distortion)``.
@@ -116,7 +116,7 @@ class LatentReport:
         As `latent_explained`, with all latents put to 0.
 
     mutual_information : float
-        I_q(x; z), what the latents together tell about which row it is. At most
+        I_q(x; z), the information of all latents together about the row. At most
         `max_information`.
 
     mismatch : float
@@ -138,16 +138,16 @@ class LatentReport:
         Rows of positive weight.
 
     n_mixture_rows : int
-        Of these, the ones that what needs a mixture, or a latent taken away, is
-        computed from.
+        Rows among these that mixtures, and distortions without a latent, are computed
+        from.
 
     verdict : str
-        What this says of the model and what to change.
+        Assessment of the model and what to change.
 
     See Also
     --------
     latent_report : Makes a report.
-    skvae.exceptions.PosteriorCollapseWarning : What `fit` warns of.
+    skvae.exceptions.PosteriorCollapseWarning : The warning of `fit`.
 
     Notes
     -----
@@ -212,7 +212,7 @@ class LatentReport:
         Parameters
         ----------
         of : {"latents", "columns"}, default="latents"
-            Which of the two.
+            Contents of the lines.
 
         Returns
         -------
@@ -258,7 +258,7 @@ class LatentReport:
         return [head, *([_text(column[i]) for column in columns] for i in order)]
 
     def _sentences(self) -> list[str]:
-        """What there is to say of the model."""
+        """Sentences on the whole model, without the verdict."""
         rate, distortion, elbo = map(_text, (self.rate, self.distortion, self.elbo))
         said = [
             f"rate {rate} = mutual information {_text(self.mutual_information)} "

@@ -14,9 +14,9 @@ from skvae.metrics._base_scorer import BaseScorer
 
 
 class Scorer(BaseScorer):
-    r"""What a fitted model makes of rows, as one number; greater is better.
+    r"""Score of rows under a fitted model, as one number; greater is better.
 
-    Made once for each number and found under its name in `skvae.metrics`:
+    There is one instance for each number, under its name in `skvae.metrics`:
 
     - `elbo_scorer`, the mean evidence lower bound: the default score.
     - `neg_rate_scorer`, minus the mean rate.
@@ -31,11 +31,11 @@ class Scorer(BaseScorer):
     Parameters
     ----------
     score_func : callable
-        From rows under a model and their weights to the number.
+        Function of rows under a model and their weights that returns the number.
 
     See Also
     --------
-    rate_distortion_scoring : All of them from one encoding of the rows.
+    rate_distortion_scoring : Several metrics from one encoding of the rows.
 
     Notes
     -----
@@ -46,8 +46,8 @@ class Scorer(BaseScorer):
     or log-likelihood. Leave the scaling to the model, which accounts for it.
 
     Sample weights are used in the mean, or the variance, over rows. With metadata
-    routing, ask for them with `set_score_request`. It changes the scorer itself, so
-    take a copy of those that all share:
+    routing, request them with `set_score_request`. It changes the scorer itself, so
+    use a clone, as the instances of this module are global:
     ``clone(elbo_scorer).set_score_request(sample_weight=True)``.
 
     References
@@ -67,12 +67,12 @@ class Scorer(BaseScorer):
     array([2., 2., 2.])
     """
 
-    # Before scikit-learn 1.8, weights that no scorer asked for would go unnoticed.
+    # Before scikit-learn 1.8, weights that no scorer requests are dropped silently.
     __metadata_request__score = {"sample_weight": None}
 
     def __init__(self, score_func: Callable[..., float]) -> None:
-        # The response method says nothing of what is computed: scikit-learn looks it
-        # up on the estimator before it scores several metrics, and must find it.
+        # The response method is not called: scikit-learn looks it up on the estimator
+        # before it scores several metrics, and must find it.
         super().__init__(score_func, sign=1, kwargs={}, response_method="transform")
 
     def __call__(
@@ -106,7 +106,7 @@ class Scorer(BaseScorer):
         return self._score_func(seen_by(estimator, X), sample_weight=sample_weight)
 
     def _score(self, method_caller: Any, *args: Any, **kwargs: Any) -> float:
-        # scikit-learn's own way in, where several scorers share predictions.
+        # Called by scikit-learn where several scorers share predictions.
         return self(*args, **kwargs)
 
     def __sklearn_clone__(self) -> Scorer:

@@ -108,18 +108,17 @@ def rate_distortion_scoring(
     -------
     scoring : RateDistortionScoring
         Returns the metrics "elbo", "neg_rate", "neg_distortion" and "active_units" as
-        a dict. A search over it needs to be told what to refit: one of these names,
-        or a rule.
+        a dict. A search over it needs `refit`: one of these names, or a rule.
 
     See Also
     --------
     Scorer : One metric each, where `scoring` must be a single number.
-    skvae.model_selection.knee : A rule that reads what this scores.
+    skvae.model_selection.knee : A rule that uses these metrics.
 
     Notes
     -----
-    What is said of pipelines, units, sample weights and routing at `Scorer` holds
-    here too; each call makes a new object, so that none needs to be copied.
+    The notes of `Scorer` on pipelines, units, sample weights and routing apply here
+    too; each call makes a new object, so that none needs to be cloned.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""From the numbers of a report to what to change."""
+"""Verdict of a report: findings, each with a remedy."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from skvae.fitted._collapse import has_collapsed
 # Deviation from the variance law that hints at a fit that is not done.
 _MAX_DEVIATION = 0.2
 
-# Share of a latent's rate, and nats, of a mismatch that samples suffer from.
+# Fraction of a latent's rate, and nats, from which on a mismatch degrades samples.
 _MAX_MISMATCH, _MIN_MISMATCH = 0.5, 0.5
 
 
@@ -24,7 +24,7 @@ def verdict_on(vae: Any, found: dict[str, Any], n_effective: float) -> str:
     vae : BalancedVAE
         The fitted model.
     found : dict of str to object
-        What a `LatentReport` has, by its name.
+        Attributes of a `LatentReport`, by name.
     n_effective : float
         Rows of equal weight that are worth as much as those of the report.
     """
@@ -33,15 +33,15 @@ def verdict_on(vae: Any, found: dict[str, Any], n_effective: float) -> str:
             f"Collapsed: the latents say next to nothing, {found['rate']:.2g} nats per "
             f"row. {_remedy(vae)}"
         )
-    said = [
+    sentences = [
         _on_latents(vae, found),
         _on_pca(vae, found, n_effective),
         _on_variance(vae, found),
         _on_mismatch(vae, found),
     ]
-    said = [sentence for sentence in said if sentence]
-    if said:
-        return " ".join(said)
+    sentences = [sentence for sentence in sentences if sentence]
+    if sentences:
+        return " ".join(sentences)
     n_active, n_latents = int(found["active_units"].sum()), vae.n_components_
     if n_latents == 1:
         return "Healthy: the latent carries what it should."
@@ -50,29 +50,29 @@ def verdict_on(vae: Any, found: dict[str, Any], n_effective: float) -> str:
 
 
 def _remedy(vae: Any) -> str:
-    """Return what to change where latents have collapsed."""
+    """Remedy for latents that have collapsed."""
     fitted = fitted_of(vae)
     return fitted.spec.remedy(fitted.beta)
 
 
 def _on_latents(vae: Any, found: dict[str, Any]) -> str:
-    """Return what to say of latents that have collapsed."""
+    """Sentence on latents that have collapsed; empty if there are none."""
     is_collapsed, n_latents = found["collapsed_units"], vae.n_components_
     n_collapsed = int(is_collapsed.sum())
     if not n_collapsed:
         return ""
     count = f"{n_collapsed} of {n_latents} latents"
     if 2 * n_collapsed > n_latents:
-        return f"Mostly collapsed: {count} say nothing. {_remedy(vae)}"
+        return f"Mostly collapsed: {count}. {_remedy(vae)}"
     names = ", ".join(found["names"][is_collapsed])
     return (
-        f"{count} ({names}) say nothing: n_components={n_latents - n_collapsed} "
+        f"{count} ({names}) have collapsed: n_components={n_latents - n_collapsed} "
         "suffices."
     )
 
 
 def _on_pca(vae: Any, found: dict[str, Any], n_effective: float) -> str:
-    """Return what to say of a model that is worse than a linear one."""
+    """Sentence on a model that is worse than a linear one; empty otherwise."""
     pca = found["pca"]
     if pca is None:
         return ""
@@ -93,7 +93,7 @@ def _on_pca(vae: Any, found: dict[str, Any], n_effective: float) -> str:
 
 
 def _on_variance(vae: Any, found: dict[str, Any]) -> str:
-    """Return what to say of latents that are not as wide as the prior."""
+    """Sentence on latents that are not as wide as the prior; empty otherwise."""
     deviation = found["variance_deviation"]
     if abs(deviation) <= _MAX_DEVIATION:
         return ""
@@ -105,8 +105,8 @@ def _on_variance(vae: Any, found: dict[str, Any]) -> str:
 
 
 def _on_mismatch(vae: Any, found: dict[str, Any]) -> str:
-    """Return what to say of latents that lie elsewhere than under the prior."""
-    # That of all latents together is mostly the limit of a mixture of so few rows.
+    """Sentence on latents that do not match the prior; empty if all do."""
+    # The mismatch of all latents together is mostly a limit of the finite mixture.
     mismatch = found["latent_mismatch"]
     rate = mismatch + found["latent_mutual_information"]
     is_large = mismatch > np.maximum(_MAX_MISMATCH * rate, _MIN_MISMATCH)
@@ -114,8 +114,7 @@ def _on_mismatch(vae: Any, found: dict[str, Any]) -> str:
         return ""
     names = ", ".join(found["names"][is_large])
     return (
-        f"Most nats of {names} only say how far the latents of these rows are from the "
-        "prior, so that sample draws other ones: transform skewed columns, or raise "
-        "max_iter "
-        f"(now {vae.max_iter}) or beta (now {vae.beta:.4g})."
+        f"Most nats of {names} are a mismatch between the latents of these rows and "
+        "the prior, so that sample draws other ones: transform skewed columns, or "
+        f"raise max_iter (now {vae.max_iter}) or beta (now {vae.beta:.4g})."
     )

@@ -417,8 +417,8 @@ def test_verdict_on_half_of_the_latents(linear):
     vae, _ = linear
     found = latent_report(vae, X)
     names = ", ".join(found.names[found.collapsed_units])
-    says = f"2 of 4 latents ({names}) say nothing: n_components=2 suffices."
-    assert found.verdict.startswith(says)
+    sentence = f"2 of 4 latents ({names}) have collapsed: n_components=2 suffices."
+    assert found.verdict.startswith(sentence)
 
 
 def test_verdict_on_a_model_below_pca():
@@ -453,11 +453,11 @@ def test_verdict_on_pca_allows_for_its_fit_to_the_rows(vae, report):
     [
         (
             {"collapsed_units": np.array([True, True, False])},
-            r"Mostly collapsed: 2 of 3 latents say nothing\. New rows seem to share",
+            r"Mostly collapsed: 2 of 3 latents\. New rows seem to share",
         ),
         (
             {"collapsed_units": np.array([False, True, False])},
-            r"1 of 3 latents \(balancedvae1\) say nothing: n_components=2 suffices\.",
+            r"1 of 3 latents \(balancedvae1\) have collapsed: n_components=2 suffices",
         ),
         (
             {"variance_deviation": 0.3},
@@ -467,7 +467,7 @@ def test_verdict_on_pca_allows_for_its_fit_to_the_rows(vae, report):
         ({"variance_deviation": -0.3}, r"The variance of the latents is 0\.70"),
         (
             {"latent_mismatch": np.array([0.0, 9.0, 9.0])},
-            r"Most nats of balancedvae1, balancedvae2 only say how far .* transform "
+            r"Most nats of balancedvae1, balancedvae2 are a mismatch .* transform "
             r"skewed columns, or raise max_iter \(now 8\) or beta \(now 1\)\.",
         ),
         (
