@@ -48,7 +48,7 @@ def shortened(name: Any) -> str:
     name = str(name)
     if len(name) <= MAX_LABEL:
         return name
-    # Names that share a beginning often differ at their end.
+    # Names with a common beginning often differ at their end.
     kept = MAX_LABEL - 1
     return f"{name[: kept - kept // 2]}…{name[-(kept // 2) :]}"
 
@@ -97,7 +97,7 @@ def apart(points: NDArray[np.float64], distance: float, first: int) -> list[int]
     chosen : list of int
         In ascending order.
     """
-    # Then the ends, which say what the range is, and the others in their order.
+    # Then the ends, which show the range, and the others in their order.
     order = dict.fromkeys([first, 0, len(points) - 1, *range(len(points))])
     chosen: list[int] = []
     for i in order:

@@ -17,7 +17,7 @@ TERMS = ("distortion", "rate", "elbo")
 class HistoryDisplay:
     """Terms of the objective over the epochs of a training, and beta below them.
 
-    All terms share one axis, in nats per row. It is recommended to create a display
+    All terms have one axis, in nats per row. It is recommended to create a display
     with `from_estimator`.
 
     Parameters
@@ -101,11 +101,11 @@ class HistoryDisplay:
             Whose place the two panels take; None makes a new figure.
 
         terms : sequence of {"distortion", "rate", "elbo"}
-            What to draw, the elbo with its sign changed: rate + distortion.
+            Terms to draw, the elbo with its sign changed: rate + distortion.
 
         skip : float, default=0.05
-            Share of the first epochs that the limits of the axis take no notice of, in
-            [0, 1). They often dwarf all that follows.
+            Fraction of the epochs, at the start, that the limits of the axis ignore, in
+            [0, 1). Their values are often far larger than all later ones.
 
         Returns
         -------
@@ -162,7 +162,7 @@ class HistoryDisplay:
         ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize="small")
 
     def _draw_beta(self) -> None:
-        """Draw what weighs the rate, on a logarithmic axis where it spans decades."""
+        """Draw beta, on a logarithmic axis where it spans decades."""
         ax = self.beta_ax_
         shown = {"beta": self.history["beta"]}
         variance = self.history.get("variance")

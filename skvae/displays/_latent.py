@@ -26,7 +26,7 @@ KINDS = ("scatter", "rate", "traversal")
 
 
 class LatentDisplay:
-    """Latents of rows, what each says in nats, and what each does to a row.
+    """Latents of rows, the rate of each, and its effect on a decoded row.
 
     It is recommended to create a display with `from_estimator`.
 
@@ -39,7 +39,7 @@ class LatentDisplay:
         Mean rate of each latent in nats per row.
 
     active : array-like of shape (n_components,), dtype=bool
-        Latents that say something.
+        Latents that are active.
 
     steps : array-like of shape (n_steps,)
         Values of a latent along its traversal, in standard deviations of the prior.
@@ -48,7 +48,7 @@ class LatentDisplay:
         Decoder means along each latent, with the others at zero.
 
     spread : array-like of shape (n_features,), default=None
-        Unit in which a traversal is drawn: standard deviation of each feature. None
+        Standard deviation of each feature, the unit in which a traversal is drawn. None
         takes that of the traversals.
 
     color : array-like of shape (n_samples,), default=None
@@ -76,7 +76,7 @@ class LatentDisplay:
 
     See Also
     --------
-    ReconstructionDisplay : What the model makes of rows.
+    ReconstructionDisplay : Rows and their reconstructions.
 
     Examples
     --------

@@ -51,7 +51,7 @@ class LinearReference(NamedTuple):
         n_components : int or "auto"
             Number of latents of PCA; "auto" as in `BalancedVAE`.
         max_rate : float
-            Up to which rate the bound is needed, in nats.
+            Largest rate at which the bound is needed, in nats.
         standardize : bool or "robust"
             Whether the models work on standardized columns.
         per_feature : bool
@@ -67,19 +67,19 @@ class LinearReference(NamedTuple):
         n_latents = min(n_samples, n_features, _MAX_LATENTS)
         x = scaling.to_model(rows)
         model = LinearModel.from_rows(x, weight, n_latents)
-        values, share = model.eigenvalues, np.square(model.vectors)
+        values, loading = model.eigenvalues, np.square(model.vectors)
         if values[0] <= 0.0:
             raise ValueError(
                 "Linear models need rows that differ, but all rows of X are equal. "
                 "Pass the table that the models were trained or scored on."
             )
         varies = np.ptp(rows, axis=0) > 0.0
-        beyond = (x.var(axis=0) - values @ share).clip(min=0.0)
+        beyond = (x.var(axis=0) - values @ loading).clip(min=0.0)
         shift = float(scaling.log_jacobian.sum())
 
         def distortion(theta: float, n_used: int) -> float:
             left = np.where(np.arange(n_latents) < n_used, theta, values)
-            error = np.minimum(values, left) @ share + beyond
+            error = np.minimum(values, left) @ loading + beyond
             if not per_feature:
                 error = np.full(n_features, error.mean())
             # A constant column has no error, and so no density.

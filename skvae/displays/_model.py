@@ -1,4 +1,4 @@
-"""The model inside of what the user fitted, and the rows as it sees them."""
+"""The model inside a pipeline or search, and the rows as it sees them."""
 
 from __future__ import annotations
 

@@ -1,23 +1,23 @@
-"""Packages that only a part of this one needs."""
+"""Optional dependencies."""
 
 from __future__ import annotations
 
 from importlib import import_module
 from types import ModuleType
 
-# What to ask pip for, where an extra of this package brings it.
+# Requirements for pip, where an extra of this package has the dependency.
 _EXTRAS = {"matplotlib": "plot"}
 
 
 def import_optional_dependency(name: str, *, needed_by: str) -> ModuleType:
-    """Import a module, or say who needs it and how to install it.
+    """Import a module, or raise an error with its use and its installation.
 
     Parameters
     ----------
     name : str
         Module, such as "pandas" or "matplotlib.pyplot".
     needed_by : str
-        What the user called.
+        Function or class that the user called.
 
     Returns
     -------
@@ -38,7 +38,7 @@ def import_optional_dependency(name: str, *, needed_by: str) -> ModuleType:
     try:
         return import_module(name)
     except ModuleNotFoundError as error:
-        # That a package which is there misses one of its own is another matter.
+        # An installed package may lack a dependency of its own: not reported here.
         if (error.name or "").partition(".")[0] != package:
             raise
         wanted = f"'skvae[{_EXTRAS[package]}]'" if package in _EXTRAS else package

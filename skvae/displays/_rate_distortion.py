@@ -61,7 +61,7 @@ class RateDistortionDisplay:
         One standard deviation over folds to either side; None without folds.
 
     elbo_line_ : matplotlib AxLine or None
-        Where the elbo is that of the best point; None with a single point.
+        Line of the best point's elbo; None with a single point.
 
     knee_ : matplotlib Line2D or None
         Ring around the knee; None where the curve has none.
@@ -78,12 +78,12 @@ class RateDistortionDisplay:
 
     Notes
     -----
-    The bound is what linear models with any number of latents reach: the Gaussian
+    The bound is the optimum of linear models with any number of latents: the Gaussian
     rate-distortion function of the (standardized) covariance [1]_, its squared error in
-    nats at the decoder variance that suits it best, one for each column as in a
-    calibrated `BalancedVAE`. A model below it has found what is not Gaussian, or
+    nats at the optimal decoder variance, one for each column as in a calibrated
+    `BalancedVAE`. A model below it has found structure that is not Gaussian, or
     has weighed the columns better. It is computed on X itself, and so is a little
-    lower than what linear models reach on new rows.
+    lower than linear models reach on new rows.
 
     The knee is the point that is farthest below the chord of the curve, in units of
     its ends [2]_. It is a rule of thumb for a small representation; the best elbo is
@@ -159,7 +159,7 @@ class RateDistortionDisplay:
 
         where : dict, default=None
             Values of the other parameters that the search varied, by the names in its
-            grid: which of its curves to draw.
+            grid: they select one of its curves.
 
         X : array-like of shape (n_samples, n_features), default=None
             Rows as the model sees them, after the other steps of a Pipeline. With
@@ -285,7 +285,7 @@ class RateDistortionDisplay:
             Where to draw; None makes a new figure.
 
         name : str, default=None
-            Of the curve in the legend.
+            Name of the curve in the legend.
 
         knee : bool, default=True
             Whether to mark the knee.
@@ -295,17 +295,17 @@ class RateDistortionDisplay:
         self : RateDistortionDisplay
             With the attributes of what was drawn.
         """
-        rate, distortion, spread, betas = self._points()
+        rate, distortion, deviation, betas = self._points()
         ax = axes_or_new(ax, self, (6.0, 4.5))
         (self.line_,) = ax.plot(rate, distortion, "o-", ms=4, label=name or "models")
         color = self.line_.get_color()
         self.errorbar_ = None
-        if spread is not None:
+        if deviation is not None:
             self.errorbar_ = ax.errorbar(
                 rate,
                 distortion,
-                xerr=spread[0],
-                yerr=spread[1],
+                xerr=deviation[0],
+                yerr=deviation[1],
                 fmt="none",
                 ecolor=color,
                 elinewidth=1,
@@ -341,11 +341,11 @@ class RateDistortionDisplay:
         return self
 
     def _points(self) -> tuple[Floats, Floats, tuple[Floats, Floats] | None, Any]:
-        """Finite points in their order: means, spreads over folds and betas."""
-        rate, distortion, spread = self.rate, self.distortion, None
+        """Finite points in order: means and standard deviations over folds, betas."""
+        rate, distortion, deviation = self.rate, self.distortion, None
         if rate.ndim == 2:
             with np.errstate(invalid="ignore"):
-                spread = (rate.std(axis=1), distortion.std(axis=1))
+                deviation = (rate.std(axis=1), distortion.std(axis=1))
             rate, distortion = rate.mean(axis=1), distortion.mean(axis=1)
         finite = np.isfinite(rate) & np.isfinite(distortion)
         if not finite.any():
@@ -356,13 +356,13 @@ class RateDistortionDisplay:
         key = rate if self.betas is None else self.betas
         order = np.argsort(key, kind="stable")
         order = order[finite[order]]
-        if spread is not None:
-            spread = (spread[0][order], spread[1][order])
+        if deviation is not None:
+            deviation = (deviation[0][order], deviation[1][order])
         betas = None if self.betas is None else self.betas[order]
-        return rate[order], distortion[order], spread, betas
+        return rate[order], distortion[order], deviation, betas
 
     def _draw_linear(self, ax: Any, makes_room: bool) -> None:
-        """Draw what linear models reach; the bound goes far beyond a curve's end."""
+        """Draw the linear models; the bound extends far beyond a curve's end."""
         self.bound_line_ = self.pca_point_ = None
         if self.pca is not None:
             (self.pca_point_,) = ax.plot(

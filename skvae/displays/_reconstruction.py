@@ -1,4 +1,4 @@
-"""Rows beside what a model makes of them."""
+"""Display of rows and their reconstructions."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class ReconstructionDisplay:
 
     See Also
     --------
-    LatentDisplay : What the latents say.
+    LatentDisplay : Latents and their rates.
 
     Examples
     --------
@@ -100,8 +100,7 @@ class ReconstructionDisplay:
         ----------
         estimator : object
             A fitted BalancedVAE, a Pipeline that ends in one, or a search over either.
-            What is reconstructed are the rows that the model sees, after the other
-            steps.
+            Rows are reconstructed as the model sees them, after the other steps.
 
         X : array-like of shape (n_samples, n_features)
             Rows, as the estimator takes them.

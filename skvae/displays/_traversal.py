@@ -1,4 +1,4 @@
-"""Pictures of what the decoder makes of each latent in turn."""
+"""Pictures of the decoder's mean along each latent in turn."""
 
 from __future__ import annotations
 
