@@ -1,4 +1,4 @@
-"""Divergences: what beta weighs."""
+"""Divergences of the posterior from the prior, the term that beta weighs."""
 
 from skvae.divergences._base import Divergence, Draws
 from skvae.divergences._dip import DIP

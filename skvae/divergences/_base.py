@@ -1,4 +1,4 @@
-"""What every divergence is: draws from a posterior in, what beta weighs out."""
+"""Base of the divergences: functions of draws from a posterior."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 
 class Draws(NamedTuple):
-    """A batch of rows, what the encoder makes of them, and latents drawn from that."""
+    """Posteriors of a batch of rows, and latents drawn from them."""
 
     posterior: Posterior | FullPosterior
     z: Tensor
     """Latents, of shape (n_replicas, n_draws, n_rows, n_components)."""
     noise: Tensor
-    """Standard normal noise that they were made of, the same for all replicas, of
-    shape (n_draws, n_rows, n_components), or of one row that serves all rows."""
+    """Standard normal noise of the latents, the same for all replicas, of shape
+    (n_draws, n_rows, n_components), or of one row that serves all rows."""
     kl: Tensor
     """Analytic KL divergence of each row and latent, of shape (n_replicas, n_rows,
     n_components)."""
@@ -56,10 +56,10 @@ class Draws(NamedTuple):
 
 
 class Divergence(BaseEstimator):
-    """Base of what beta weighs: a distance of the posterior from the prior.
+    """Base of the divergences of the posterior from the prior, which beta weighs.
 
-    The rate that is reported is the KL divergence whatever is minimised; a
-    divergence only replaces it in the objective.
+    The reported rate is always the KL divergence; another divergence only replaces it
+    in the objective.
 
     See Also
     --------
@@ -84,26 +84,26 @@ class Divergence(BaseEstimator):
 
     _parameter_constraints: dict[str, list] = {}
 
-    #: Whether it is given log p(x given z) of each draw.
+    #: True if it needs log p(x given z) of each draw.
     needs_log_likelihood = False
 
-    #: Whether it is the rate itself.
+    #: True if it is the rate itself.
     is_rate = False
 
-    #: Whether it is the rate in the mean over draws.
+    #: True if its mean over draws is the rate.
     is_mean_rate = False
 
-    #: Rows that a batch must have at least.
+    #: Smallest number of rows in a batch.
     min_rows = 1
 
     @property
     def n_draws(self) -> int:
-        """Draws that it takes at a time; it is given these or a multiple of them."""
+        """Number of draws per row; a call gets these or a multiple of them."""
         return 1
 
     @property
     def is_bound(self) -> bool:
-        """Whether several draws at a time bound the log-likelihood."""
+        """True where several draws at a time bound the log-likelihood."""
         return self.needs_log_likelihood and self.n_draws > 1
 
     def __call__(self, draws: Draws) -> Tensor:
@@ -112,7 +112,7 @@ class Divergence(BaseEstimator):
         Parameters
         ----------
         draws : Draws
-            Of a batch.
+            Draws of a batch.
 
         Returns
         -------

@@ -28,17 +28,17 @@ class DIP(Divergence):
 
     where S is the covariance of the posterior.
 
-    Use it where codes go on into a model that does not like correlated inputs, or
-    are read one at a time. At the optimum of a linear model the latents are
-    uncorrelated and :math:`C_{II}` is the identity as it is, so it acts on deeper
-    models alone. Type I also asks the means for a variance of 1, against the rate:
-    it wakes up latents that the data have no use for, and suits tables badly.
-    Uncorrelated is not independent, for which there is `TotalCorrelation`.
+    Use it where the latents are inputs of a model that suffers from correlated
+    features, or are read one at a time. At the optimum of a linear model the latents
+    are uncorrelated and :math:`C_{II}` is the identity, so that it acts on deeper
+    models alone. Type I also pulls the variance of the means to 1, against the rate:
+    it activates latents that the data do not need, and suits tables badly.
+    Uncorrelated latents may be dependent; for independent ones see `TotalCorrelation`.
 
     Parameters
     ----------
     kind : {"I", "II"}, default="II"
-        Whose covariance.
+        Covariance of the means, "I", or of the latents, "II".
 
     off_diagonal : float, default=10.0
         :math:`\lambda_{od}`, at least 0, in nats per squared covariance. Published
@@ -88,11 +88,11 @@ class DIP(Divergence):
 
     def covariance(self, draws: Draws) -> Tensor:
         """C of each replica, of shape (n_replicas, n_components, n_components)."""
-        mean, share = draws.posterior.mean, draws.share
-        centred = mean - (share @ mean)[:, None, :]
-        covariance = centred.mT @ (share[:, None] * centred)
+        mean, weight = draws.posterior.mean, draws.share
+        centred = mean - (weight @ mean)[:, None, :]
+        covariance = centred.mT @ (weight[:, None] * centred)
         if self.kind == "II":
-            covariance = covariance + draws.posterior.mean_covariance(share)
+            covariance = covariance + draws.posterior.mean_covariance(weight)
         return covariance
 
     def __call__(self, draws: Draws) -> Tensor:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class ImportanceWeighted(Divergence):
-    r"""What is left of the importance-weighted bound after the distortion.
+    r"""Importance-weighted bound minus the distortion, as a divergence.
 
     With K = `n_samples` draws :math:`z_k` from q for each row and their weights
     :math:`w_k = p(x \mid z_k)\, p(z_k) / q(z_k \mid x)`, the bound on
@@ -27,12 +27,12 @@ class ImportanceWeighted(Divergence):
     the negative bound, :math:`-L_K`, with all constants. With K = 1 that is a draw of
     the elbo; it grows with K towards the log-likelihood.
 
-    Use it where the likelihood of rows is what counts, and a simple posterior is
-    what holds the model back: the bound forgives a posterior that is wrong as long as
-    some of its draws are good. Do not use it for the sake of the latents. The signal
-    in the encoder's gradient fades against its noise as K grows [2]_, and the elbo
-    may fall where the bound rises; the reported elbo, which also tells early stopping
-    which epoch is best, is that of a single draw.
+    Use it where the likelihood of rows matters most, and a simple posterior limits the
+    model: the bound tolerates an inaccurate posterior as long as some of its draws are
+    good. Do not use it to improve the latents. The signal in the encoder's gradient
+    fades against its noise as K grows [2]_, and the elbo may fall where the bound
+    rises; the reported elbo, by which early stopping chooses the best epoch, is that of
+    a single draw.
 
     Parameters
     ----------
@@ -52,12 +52,12 @@ class ImportanceWeighted(Divergence):
     a large distortion as long as one draw in K is good, and has no minimum; the
     estimator refuses that. For the same reason it refuses "normalized", whose weight
     is a multiple of beta. It refuses policies that set the variance of the decoder to
-    the squared error of a batch: that is the best one for the distortion, not for
-    the bound. "learned_variance" finds the best one for either.
+    the squared error of a batch, which is optimal for the distortion, not for the
+    bound. "learned_variance" finds the optimum of either.
 
-    The variance that `fit` calibrates at its end is the one that suits the elbo,
-    which is a little too large for the bound. Fix it in the likelihood where the
-    last tenths of a nat of `log_likelihood` count.
+    The variance that `fit` calibrates at its end is optimal for the elbo, and a little
+    too large for the bound. Fix it in the likelihood where the last tenths of a nat of
+    `log_likelihood` matter.
 
     References
     ----------

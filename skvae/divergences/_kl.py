@@ -17,7 +17,7 @@ class KL(Divergence):
 
     .. math:: \frac{1}{2} \sum_j \mu_j^2 + s_j^2 - 1 - \log s_j^2
 
-    the rate of the evidence lower bound itself: use it unless you know why not.
+    the rate of the evidence lower bound itself. It is the right choice in most cases.
 
     See Also
     --------

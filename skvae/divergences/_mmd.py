@@ -20,7 +20,7 @@ _STEP = 0.5
 
 
 class MMD(Divergence):
-    r"""A share of the KL divergence, and the distance of all latents from the prior.
+    r"""A fraction of the KL divergence, and the distance of all latents from the prior.
 
     The objective of InfoVAE [1]_: with q(z) the distribution of the latents over all
     rows,
@@ -41,25 +41,25 @@ class MMD(Divergence):
     Use it where rows drawn from the model look unlike the data although it
     reconstructs well, that is, where the latents of the rows leave holes in the
     prior. Do not use it with alpha near 1 where scores matter: without its KL
-    divergence a posterior shrinks to a point, so that the rate, the elbo and what
-    early stopping makes of it say little. Kernels see little of more than about 20
-    latents.
+    divergence a posterior shrinks to a point, so that the rate, the elbo and early
+    stopping, which uses it, are not meaningful. The kernel is not sensitive with more
+    than about 20 latents.
 
     Parameters
     ----------
     alpha : float, default=0.0
-        :math:`\alpha`, the share of the KL divergence that is dropped, in [0, 1].
+        :math:`\alpha`, the fraction of the KL divergence that is dropped, in [0, 1].
 
     lambda_ : float, default=10.0
         :math:`\lambda`, at least 1; weighs the discrepancy, which is at most a few
         units, in nats. With alpha = 1 it is the weight itself. For pictures, [2]_
-        used 10 on digits and 100 on faces, beside a squared error. Large weights want
-        large batches: at 100, the noise of an estimate from 64 rows alone costs a nat.
+        used 10 on digits and 100 on faces, beside a squared error. Large weights need
+        large batches: at 100, the noise of an estimate from 64 rows alone is a nat.
 
     See Also
     --------
     TotalCorrelation : Acts on the dependence of latents alone.
-    KL : What is left with `alpha` 0 and `lambda_` 1.
+    KL : The same with `alpha` 0 and `lambda_` 1.
 
     Notes
     -----
@@ -97,12 +97,12 @@ class MMD(Divergence):
 
     def discrepancy(self, draws: Draws) -> Tensor:
         """Unbiased estimate of the squared discrepancy, of shape (n_replicas,)."""
-        z, share = draws.z, draws.share
-        pairs = share[:, None] * share
+        z, weight = draws.z, draws.share
+        pairs = weight[:, None] * weight
         pairs = pairs - pairs.diag().diag()
         within = (kernel(z) * pairs).sum(dim=(-2, -1)) / pairs.sum()
         across, prior = means_over_prior(z)
-        return (within - 2.0 * across @ share + prior).mean(dim=1)
+        return (within - 2.0 * across @ weight + prior).mean(dim=1)
 
     def __call__(self, draws: Draws) -> Tensor:
         """Divergence of each replica, in nats per row."""

@@ -19,10 +19,10 @@ class MonteCarloKL(Divergence):
 
     without bias, and negative for some draws.
 
-    Use it to check what the closed form leaves out: draws of the rate that belong to
-    the same latents as those of the distortion. Near an exact posterior the noise of
-    the two cancels in the objective, though not in its gradient. On a table there is
-    no other reason to prefer it: `KL` has the same expectation and no noise.
+    Use it to compare with the closed form: here rate and distortion are taken at the
+    same draws. Near an exact posterior the noise of the two cancels in the objective,
+    though not in its gradient. On a table there is no other reason to prefer it: `KL`
+    has the same expectation and no noise.
 
     See Also
     --------
@@ -32,10 +32,10 @@ class MonteCarloKL(Divergence):
     Notes
     -----
     With :math:`r = p(z) / q(z \mid x)`, the estimator :math:`r - 1 - \log r` has the
-    same mean and is never negative. It is not offered: r has an infinite variance as
-    soon as a posterior has less than half of the prior's, as posteriors of latents
-    that say something have. For q = N(0.5, 0.36) the standard deviation of the
-    estimator used here is 0.54 nats.
+    same mean and is never negative. It is not offered: the variance of r is infinite as
+    soon as that of a posterior is less than half of the prior's, as it is for active
+    latents. For q = N(0.5, 0.36) the standard deviation of the estimator used here is
+    0.54 nats.
 
     References
     ----------

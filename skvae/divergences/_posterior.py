@@ -10,7 +10,7 @@ from skvae._torch_compat import clamp_backward
 if TYPE_CHECKING:
     from torch import Tensor
 
-# Variances beyond exp(+-20) say nothing that these do not; the bound keeps rows far
+# Bound on log-variances, beyond which nothing changes in practice; it keeps rows far
 # outside the training data finite.
 _LOG_VARIANCE_BOUND = 20.0
 
@@ -28,7 +28,7 @@ class Posterior(NamedTuple):
 
     @classmethod
     def from_output(cls, output: Tensor, n_components: int) -> Posterior:
-        """Posterior of rows from what the encoder gives for them."""
+        """Posterior of rows from the output of the encoder."""
         mean, log_variance = output.chunk(2, dim=-1)
         return cls(mean, _bounded(log_variance))
 
@@ -75,27 +75,27 @@ class Posterior(NamedTuple):
 class Reparameterised(NamedTuple):
     """Latents of a diagonal posterior and their rate, with derivatives written down.
 
-    What the latents are and what their gradient needs is computed once.
+    Intermediate results that the gradient needs are kept.
     """
 
     posterior: Posterior
     z: Tensor
-    """Of shape (n_replicas, n_draws, n_rows, n_components)."""
+    """Latents, of shape (n_replicas, n_draws, n_rows, n_components)."""
     kl: Tensor
-    """Of shape (n_replicas, n_rows, n_components)."""
+    """KL divergence of each row and latent, (n_replicas, n_rows, n_components)."""
     noise: Tensor
     scale: Tensor
     """Standard deviations."""
     excess: Tensor
     """Variances minus 1."""
     raw: Tensor
-    """The log-variances that the encoder gave, not bounded."""
+    """Log-variances as the encoder returns them, not bounded."""
 
     @classmethod
     def from_output(
         cls, output: Tensor, n_components: int, noise: Tensor
     ) -> Reparameterised:
-        """Latents of rows from what the encoder gives for them and standard noise."""
+        """Latents of rows from the encoder's output and standard normal noise."""
         import torch
 
         mean, raw = output.chunk(2, dim=-1)
@@ -123,7 +123,7 @@ class Reparameterised(NamedTuple):
             to_mean, to_scale = to_z.sum(dim=1), by_noise.sum(dim=1)
         to_mean = torch.addcmul(to_mean, to_kl, self.posterior.mean)
         to_raw = (to_scale * self.scale).addcmul_(to_kl, self.excess).mul_(0.5)
-        # Beyond the bound the variance does not follow what the encoder gives.
+        # Beyond the bound the variance does not depend on the encoder's output.
         to_raw = clamp_backward(
             to_raw, self.raw, -_LOG_VARIANCE_BOUND, _LOG_VARIANCE_BOUND
         )
@@ -134,21 +134,21 @@ class FullPosterior(NamedTuple):
     r"""Normal q(z given x) with full covariance :math:`S = L L^\top`.
 
     L is the lower triangular Cholesky factor. Its lines are stored divided by their
-    entries on the diagonal, so that what is below the diagonal has no unit.
+    entries on the diagonal, so that entries below the diagonal have no unit.
     """
 
     mean: Tensor
-    """Of shape (n_replicas, n_rows, n_components)."""
+    """Mean of each latent, of shape (n_replicas, n_rows, n_components)."""
     log_variance: Tensor
     """Twice the logarithm of the diagonal of L: the variance of each latent given
     those before it, in the shape of the mean."""
     below: Tensor
-    """Line after line, what is below the diagonal over what is on it, of shape
+    """Entries below the diagonal, row by row, over the entry on the diagonal, of shape
     (n_replicas, n_rows, n_components * (n_components - 1) / 2)."""
 
     @classmethod
     def from_output(cls, output: Tensor, n_components: int) -> FullPosterior:
-        """Posterior of rows from what the encoder gives for them."""
+        """Posterior of rows from the output of the encoder."""
         mean, log_variance, below = output.tensor_split(
             (n_components, 2 * n_components), dim=-1
         )
@@ -157,7 +157,7 @@ class FullPosterior(NamedTuple):
 
     @property
     def _strict(self) -> Tensor:
-        """What is below the diagonal as matrices, zeros elsewhere."""
+        """Entries below the diagonal as matrices, zeros elsewhere."""
         import torch
 
         n_components = self.mean.shape[-1]
@@ -184,8 +184,8 @@ class FullPosterior(NamedTuple):
 
         .. math:: \frac{1}{2} \left( \mu_j^2 + S_{jj} - 1 - 2 \log L_{jj} \right)
 
-        What a latent says that those before it said already counts for it alone, so
-        that single terms depend on the order of the latents; their sum does not.
+        Terms of single latents depend on their order, because shared information is
+        attributed to the later one; the sum does not.
         """
         mean, log_variance, _ = self
         rate = mean.square() + log_variance.expm1() - log_variance
@@ -245,13 +245,13 @@ def _bounded(log_variance: Tensor) -> Tensor:
 
 
 def _log_prob(noise: Tensor, log_variance: Tensor) -> Tensor:
-    """Log-density of a normal distribution at what it makes of noise."""
+    """Log-density of a normal distribution at its reparameterised noise."""
     nats = noise.square() + log_variance[:, None] + _LOG_2_PI
     return -0.5 * nats.sum(dim=-1)
 
 
 def _distance(z: Tensor, mean: Tensor) -> Tensor:
-    """From every posterior mean to every draw: (replica, draw, row, mean, latent)."""
+    """Differences of draws and posterior means: (replica, draw, row, mean, latent)."""
     return z[:, :, :, None, :] - mean[:, None, None, :, :]
 
 

@@ -24,11 +24,11 @@ class TotalCorrelation(Divergence):
               + \underbrace{\textstyle\sum_j \mathrm{KL}(q(z_j), p(z_j))}_{D}
 
     Use it to make latents independent over the rows, so that each can be read by
-    itself: a large weight of the total correlation alone leaves what the latents say
-    of the rows uncharged, where a large beta charges that too. Do not use it to
+    itself: a large weight of the total correlation alone does not penalise the mutual
+    information of latents and rows, which a large beta penalises too. Do not use it to
     raise scores, or on a small table with narrow posteriors: there q(z) is a set of
-    separate peaks, one for each row, the mutual information stops at the logarithm of
-    the number of rows and the rest of the rate goes by the name of total correlation.
+    separate peaks, one for each row, the mutual information saturates at the logarithm
+    of the number of rows and the rest of the rate is counted as total correlation.
 
     Parameters
     ----------
@@ -53,8 +53,8 @@ class TotalCorrelation(Divergence):
 
     Notes
     -----
-    Only what the weights have above or below 1 is estimated; the rest is the KL
-    divergence in closed form, which costs no noise. The logarithm of q(z) is that of
+    Only the excess of the weights over 1 is estimated; the rest is the KL divergence in
+    closed form, which has no noise. The logarithm of q(z) is that of
     a weighted mean over the posteriors of a batch of B of n rows. Where the batch is
     the whole table, the weights are those of the rows and q(z) is exact. Otherwise,
     for rows of equal weight:
@@ -117,7 +117,7 @@ class TotalCorrelation(Divergence):
             return share.expand(n_batch, -1)
         if self.sampling == "weighted":
             return share.expand(n_batch, -1) / n_rows
-        # The batch mean of weights is 1 / B, that of the table's shares 1 / n.
+        # The batch mean of weights is 1 / B, that of the table's weights 1 / n.
         own = draws.weight * (n_batch / n_rows)
         others = share / (1.0 - share)[:, None] * (1.0 - own)[:, None]
         identity = torch.eye(n_batch, dtype=share.dtype, device=share.device)
