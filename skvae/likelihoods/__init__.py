@@ -1,4 +1,4 @@
-"""Likelihoods: how rows are distributed around what the decoder says."""
+"""Likelihoods: distributions of rows given the output of the decoder."""
 
 from skvae.likelihoods._base import Likelihood
 from skvae.likelihoods._bernoulli import Bernoulli

@@ -1,4 +1,4 @@
-"""What every likelihood is: parameters of the decoder in, a distribution out."""
+"""Base of the likelihoods: distributions of cells given the decoder's output."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ class Likelihood(BaseEstimator):
     and turns those into a distribution. Log-probability, mean and samples follow
     from that.
 
-    What it has to know of a table, such as the levels of its columns, it learns in
-    `fit`, before training. The model then sees ``to_model(X)``, centred and scaled by
-    the table where `is_continuous`, and the encoder what `inputs` makes of that. In
-    the units of X a cell costs :math:`-\log p(x) + \log s + J` nats, with the scale
-    s of the table and J from `log_jacobian`.
+    Statistics of a table, such as the levels of its columns, are learned in `fit`,
+    before training. The model then sees ``to_model(X)``, centred and scaled by the
+    table where `is_continuous`, and the encoder sees the `inputs` of that. In the units
+    of X the distortion of a cell is :math:`-\log p(x) + \log s + J` nats, with the
+    scale s of the table and J from `log_jacobian`.
 
     Some families have a *dispersion* that is one number for all rows and that a
     balance policy may move, such as the variance of a Gaussian: see `Dispersed`. It is
@@ -52,7 +52,7 @@ class Likelihood(BaseEstimator):
     #: Names of the numbers that the decoder gives for each cell.
     parameter_names: Sequence[str] = ()
 
-    #: Whether columns are centred and scaled before the model sees them.
+    #: True if columns are centred and scaled before the model sees them.
     is_continuous = False
 
     def fit(
@@ -61,7 +61,7 @@ class Likelihood(BaseEstimator):
         names: Sequence[str] | None = None,
         weight: Floats | None = None,
     ) -> Self:
-        """Learn what is not a setting from the rows of a table.
+        """Learn the statistics that the likelihood needs from the rows of a table.
 
         Parameters
         ----------
@@ -82,7 +82,7 @@ class Likelihood(BaseEstimator):
         return self
 
     def find_levels(self, X: Floats) -> None:
-        """Set what `admit` goes by, from a table as it comes; by default nothing."""
+        """Learn the levels that `admit` accepts, from raw rows; by default nothing."""
 
     def learn(self, X: Floats, weight: Floats | None) -> None:
         """Set the attributes of `fit` from admitted rows; by default there are none."""
@@ -111,7 +111,7 @@ class Likelihood(BaseEstimator):
         center: PerColumn = 0.0,
         scale: PerColumn = 1.0,
     ) -> Floats:
-        """Decoder output that is best, or nearly, where nothing is known of a row.
+        """Optimal or nearly optimal decoder output without information about a row.
 
         Together with `feature_parameters` it makes the null model: each column's own
         distribution over the rows of `fit`.
@@ -121,7 +121,7 @@ class Likelihood(BaseEstimator):
         n_features : int
         center : ndarray of shape (n_features,) or float, default=0.0
         scale : ndarray of shape (n_features,) or float, default=1.0
-            What the table takes out of columns that are continuous.
+            Centre and scale of continuous columns.
 
         Returns
         -------
@@ -166,18 +166,18 @@ class Likelihood(BaseEstimator):
         return np.zeros(X.shape, X.dtype)
 
     def n_inputs(self, n_features: int) -> int:
-        """Width of what the encoder sees of a row."""
+        """Number of inputs of the encoder for a row."""
         return n_features
 
     def inputs(self, x: Tensor, observed: Tensor | None = None) -> Tensor:
-        """Return what the encoder sees of rows, of shape (n_rows, n_inputs).
+        """Return the inputs of the encoder, of shape (n_rows, n_inputs).
 
         Parameters
         ----------
         x : Tensor of shape (n_rows, n_features)
             As the model sees them.
         observed : Tensor of the same shape, dtype=bool, or None, default=None
-            Cells that are not missing, which give zeros; None says all.
+            Cells that are not missing; the others give zeros. None if none is missing.
         """
         return x if observed is None else x * observed
 
@@ -227,8 +227,8 @@ class Likelihood(BaseEstimator):
     ) -> Floats:
         """Value that stands for each cell, in the units of X, as an array.
 
-        That is its mean, or the most probable value where X holds levels. What the
-        arguments are, `distribution` and `start` say.
+        The value is the mean, or the most probable one where X holds levels. The
+        arguments are those of `distribution` and `start`.
         """
         mean = self.mean(parameters, variance).detach().cpu().numpy()
         return self.to_user(mean * scale + center)
@@ -276,7 +276,7 @@ class Likelihood(BaseEstimator):
             return distribution.sample()
 
     def admit(self, X: Floats, names: Sequence[str] | None = None) -> Floats:
-        """Return X if all of it is possible; what it is, `fit` says.
+        """Return X if all of its values are possible; its format is that of `fit`.
 
         Raises
         ------
@@ -286,7 +286,7 @@ class Likelihood(BaseEstimator):
         return X
 
     def tensor(self, name: str, beside: Tensor) -> Tensor:
-        """What `fit` learned, on the device of a tensor and copied there once.
+        """An array that `fit` learned, on the device of a tensor, copied there once.
 
         A copy at every step would make the device wait, and cannot be recorded in a
         graph of its operations.
@@ -307,7 +307,7 @@ class Likelihood(BaseEstimator):
 
 
 class _Copies(dict):
-    """Copies of arrays on devices, which do not go with the object to another place."""
+    """Copies of arrays on devices, which are not pickled with the object."""
 
     def __reduce__(self) -> tuple[type, tuple]:
         return _Copies, ()

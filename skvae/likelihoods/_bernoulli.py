@@ -28,7 +28,7 @@ class Bernoulli(Likelihood):
 
     The logits l come from the decoder. Values between 0 and 1 are refused: for them
     the expression is not a density, as it does not integrate to one, and no weight
-    on the rate mends that.
+    of the rate corrects that.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ class Bernoulli(Likelihood):
         return TorchBernoulli(logits=parameters["logits"], validate_args=False)
 
     def learn(self, X: Floats, weight: Floats | None) -> None:
-        """Learn the share of ones in each column."""
+        """Learn the frequency of ones in each column."""
         self.share_, _ = mean_and_spread(X, weight)
 
     def start(
@@ -74,15 +74,15 @@ class Bernoulli(Likelihood):
         center: PerColumn = 0.0,
         scale: PerColumn = 1.0,
     ) -> Floats:
-        """Logit of each column's share of ones, within those of one in a million."""
-        share = np.clip(self.share_, 1e-6, 1.0 - 1e-6)
-        return np.log(share) - np.log1p(-share)
+        """Logit of each column's frequency of ones, clipped to one in a million."""
+        frequency = np.clip(self.share_, 1e-6, 1.0 - 1e-6)
+        return np.log(frequency) - np.log1p(-frequency)
 
     def linear_columns(self, n_features: int) -> LinearColumns:
         """Zeros and ones in units of their standard deviation."""
-        share = np.clip(self.share_, 1e-6, 1.0 - 1e-6)
-        unit = np.sqrt(share * (1.0 - share))
-        return LinearColumns.of_levels(np.arange(n_features), share, unit)
+        frequency = np.clip(self.share_, 1e-6, 1.0 - 1e-6)
+        unit = np.sqrt(frequency * (1.0 - frequency))
+        return LinearColumns.of_levels(np.arange(n_features), frequency, unit)
 
     def expectation(
         self,
@@ -93,8 +93,8 @@ class Bernoulli(Likelihood):
         scale: PerColumn = 1.0,
     ) -> Floats:
         """The more probable of zero and one over all draws of a row."""
-        share = super().expectation(parameters, variance, weight, center, scale)
-        return (share > 0.5).astype(share.dtype)
+        probability = super().expectation(parameters, variance, weight, center, scale)
+        return (probability > 0.5).astype(probability.dtype)
 
     def admit(self, X: Floats, names: Sequence[str] | None = None) -> Floats:
         """Return X as zeros and ones, or raise ValueError."""

@@ -36,8 +36,8 @@ class Beta(UnitInterval):
     Parameters
     ----------
     dispersion : {"feature", "row"}, default="feature"
-        Whether the concentration is one number for each feature, or comes from the
-        decoder for each cell, which overfits easily.
+        One concentration for each feature, or one for each cell from the decoder, which
+        overfits easily.
 
     See Also
     --------
@@ -96,7 +96,7 @@ class Beta(UnitInterval):
         center: PerColumn = 0.0,
         scale: PerColumn = 1.0,
     ) -> dict[str, Floats]:
-        """Logarithm of the concentration that a column's variance asks for."""
+        """Logarithm of the concentration that matches a column's variance."""
         if self.dispersion == "row":
             return {}
         return {"log_concentration": np.log(self.concentration_)}

@@ -1,4 +1,4 @@
-"""Columns of levels that are one call each."""
+"""Blocks of columns of levels, each processed in one call."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Block(NamedTuple):
     columns: slice
     places: slice
     is_wide: bool
-    """Whether it is one column, of many levels."""
+    """True for a single column of many levels."""
 
 
 def blocks_of(n_levels: NDArray[np.intp]) -> list[Block]:

@@ -26,7 +26,7 @@ class ByColumns(Likelihood):
     """Mixture of likelihoods by columns: each group of columns has one of its own.
 
     Its nats are the sum over the groups. All columns of a group are one vectorised
-    call, so that what counts is the number of families and not that of columns.
+    call, so that the time depends on the number of families, not on that of columns.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ class ByColumns(Likelihood):
         return self._of_columns("log_jacobian", X)
 
     def _of_columns(self, method: str, X: Floats) -> Floats:
-        """What a method of each group makes of its columns."""
+        """Apply a method of each group to its columns."""
         return self._in_order(
             [getattr(g.likelihood, method)(X[..., g.columns]) for g in self.listed()]
         )
@@ -159,11 +159,11 @@ class ByColumns(Likelihood):
         }
 
     def n_inputs(self, n_features: int) -> int:
-        """Width of what the encoder sees: the groups side by side."""
+        """Number of inputs of the encoder: the groups side by side."""
         return sum(g.likelihood.n_inputs(len(g.columns)) for g in self.listed())
 
     def inputs(self, x: Tensor, observed: Tensor | None = None) -> Tensor:
-        """Return what the encoder sees of rows."""
+        """Return the inputs of the encoder."""
         import torch
 
         return torch.cat(

@@ -35,7 +35,7 @@ class Categorical(Levels):
         ``n_levels - 1``. None takes the distinct values that `fit` finds.
 
     handle_unknown : {"error", "missing"}, default="error"
-        What becomes of a level that `fit` did not see: an error, or a missing cell.
+        Treatment of a level that `fit` did not see: an error, or a missing cell.
 
     See Also
     --------
@@ -65,7 +65,7 @@ class Categorical(Levels):
     parameter_names = ("logits",)
 
     def learn(self, X: Floats, weight: Floats | None) -> None:
-        """Learn the share of each level, half a row for one that no row holds."""
+        """Learn the frequency of each level, half a row for one that no row holds."""
         super().learn(X, weight)
         self.blocks_ = blocks_of(self.n_levels_)
         # Within their block, so that no step counts again.
@@ -81,7 +81,7 @@ class Categorical(Levels):
         return len(self.column_)
 
     def n_inputs(self, n_features: int) -> int:
-        """Width of what the encoder sees: all levels of all columns."""
+        """Number of inputs of the encoder: all levels of all columns."""
         return len(self.column_)
 
     def inputs(self, x: Tensor, observed: Tensor | None = None) -> Tensor:
@@ -97,11 +97,11 @@ class Categorical(Levels):
         center: PerColumn = 0.0,
         scale: PerColumn = 1.0,
     ) -> Floats:
-        """Logarithm of each level's share of the rows."""
+        """Logarithm of each level's frequency."""
         return np.log(self.share_)
 
     def linear_columns(self, n_features: int) -> LinearColumns:
-        """Indicators of levels in units of the root of their share."""
+        """Indicators of levels in units of the root of their frequency."""
         return LinearColumns.of_levels(self.column_, self.share_, np.sqrt(self.share_))
 
     def expectation(
@@ -114,8 +114,8 @@ class Categorical(Levels):
     ) -> Floats:
         """Level that is most probable over all draws of a row."""
         distribution = self.distribution(parameters, variance)
-        share = distribution.probabilities[0].unflatten(0, weight.shape)
-        code = distribution.highest((share * weight[..., None]).sum(dim=0))
+        probability = distribution.probabilities[0].unflatten(0, weight.shape)
+        code = distribution.highest((probability * weight[..., None]).sum(dim=0))
         return self.to_user(code.cpu().numpy())
 
     def distribution(

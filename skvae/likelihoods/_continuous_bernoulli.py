@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class ContinuousBernoulli(UnitInterval):
-    r"""What a Bernoulli likelihood of values between 0 and 1 ought to be.
+    r"""Continuous Bernoulli distribution of values between 0 and 1.
 
     .. math:: \log p(x \mid z) = l \left(x - \tfrac{1}{2}\right)
               - \log \frac{\sinh(l / 2)}{l / 2}
@@ -29,7 +29,7 @@ class ContinuousBernoulli(UnitInterval):
 
     See Also
     --------
-    Beta : For shares that may cluster anywhere in the interval.
+    Beta : For proportions that may cluster anywhere in the interval.
     Bernoulli : For columns of zeros and ones.
 
     References

@@ -95,8 +95,8 @@ class NegativeBinomial(Distribution):
     @property
     def mode(self) -> Tensor:
         # 1 - 1/h is not above zero where the most probable count is zero.
-        share = 1.0 - torch.exp(-self.log_inverse_dispersion)
-        return (self.log_mean.exp() * share.clamp_min(0.0)).floor()
+        fraction = 1.0 - torch.exp(-self.log_inverse_dispersion)
+        return (self.log_mean.exp() * fraction.clamp_min(0.0)).floor()
 
     def sample(self, sample_shape: Size = ()) -> Tensor:
         # A Poisson distribution whose mean is drawn from a gamma distribution.
@@ -127,9 +127,9 @@ class ZeroInflatedNegativeBinomial(NegativeBinomial):
 
     @property
     def variance(self) -> Tensor:
-        share = self.zero_logits.sigmoid()
-        counted = super().variance + share * self.log_mean.exp().square()
-        return (1.0 - share) * counted
+        fraction = self.zero_logits.sigmoid()
+        counted = super().variance + fraction * self.log_mean.exp().square()
+        return (1.0 - fraction) * counted
 
     @property
     def mode(self) -> Tensor:
@@ -139,8 +139,8 @@ class ZeroInflatedNegativeBinomial(NegativeBinomial):
 
     def sample(self, sample_shape: Size = ()) -> Tensor:
         count = super().sample(sample_shape)
-        share = self.zero_logits.sigmoid().expand(count.shape)
-        return torch.where(torch.rand_like(share) < share, 0.0, count)
+        fraction = self.zero_logits.sigmoid().expand(count.shape)
+        return torch.where(torch.rand_like(fraction) < fraction, 0.0, count)
 
 
 def _count_terms(log_mean: Tensor, value: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -38,7 +38,7 @@ class Counts(ScaledInputs):
         center: PerColumn = 0.0,
         scale: PerColumn = 1.0,
     ) -> Floats:
-        """Logarithm of each column's mean, and of at least one in a million."""
+        """Logarithm of each column's mean, which is at least one in a million."""
         return np.log(np.maximum(self.mean_, 1e-6))
 
     def bend(self, x: Any) -> Any:
@@ -50,9 +50,9 @@ class Counts(ScaledInputs):
     def log_mean(self, parameters: dict[str, Tensor]) -> Tensor:
         """Logarithm of the mean of each cell.
 
-        It is what the decoder says, up to ten times the largest count of `fit`. From
-        there on the mean grows linearly, with the same slope, so that a latent far
-        from all that was seen does not give a mean beyond any count.
+        It is the decoder's output, up to ten times the largest count of `fit`. From
+        there on the mean grows linearly, with the same slope, so that latents far
+        outside the training data do not give a mean beyond any count.
         """
         value = parameters["log_mean"]
         bound = self.tensor("log_bound_", value)

@@ -32,7 +32,7 @@ class Dispersed(Likelihood):
     Parameters
     ----------
     variance : float, array-like of shape (n_features,) or None, default=None
-        Dispersion that nobody may move, above 0, in units of the columns as the model
+        Dispersion fixed by the user, above 0, in units of the columns as the model
         sees them. None leaves it to the balance policy and to the calibration.
 
     floor : float, default=1e-6
@@ -41,8 +41,8 @@ class Dispersed(Likelihood):
 
     See Also
     --------
-    Gaussian : Whose dispersion is the variance.
-    Laplace : Whose dispersion is the mean absolute error.
+    Gaussian : Its dispersion is the variance.
+    Laplace : Its dispersion is the mean absolute error.
     """
 
     _parameter_constraints = {
@@ -92,7 +92,7 @@ class Dispersed(Likelihood):
         variance : Tensor of shape (n_replicas, 1 or n_features)
             The dispersion.
         share : Tensor of shape (n_features,) or float, default=1.0
-            Weighted share of rows in which the column is observed.
+            Observed fraction of each column, by weight of rows.
 
         Returns
         -------

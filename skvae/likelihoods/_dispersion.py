@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class _Part(NamedTuple):
-    """Columns that share a likelihood with a dispersion."""
+    """Columns with the same likelihood, which has a dispersion."""
 
     family: Dispersed
     cells: Group
@@ -182,7 +182,7 @@ class Dispersion:
         variance : Tensor of shape (n_replicas, 1 or n_dispersed)
             The dispersions.
         share : Tensor of shape (n_dispersed,) or float, default=1.0
-            Weighted share of rows in which the column is observed.
+            Observed fraction of each column, by weight of rows.
 
         Returns
         -------
@@ -205,7 +205,7 @@ class Dispersion:
     ) -> Callable[..., tuple[Tensor, Callable[[Tensor], Tensor]]] | None:
         """`mean_error` with its derivative; None where there is no closed form.
 
-        There is one where a single family has all columns and brings it.
+        There is one where a single family has all columns and implements it.
         """
         family, cells, _ = self._parts[0]
         return family.error_vjp if cells.is_all else None

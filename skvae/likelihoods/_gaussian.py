@@ -24,14 +24,14 @@ class Gaussian(Dispersed):
     .. math:: -\log p(x \mid z) = \sum_d \frac{1}{2} \left(
               \frac{(x_d - m_d(z))^2}{\sigma_d^2} + \log \sigma_d^2 + \log 2\pi \right)
 
-    The mean m comes from the decoder. The variance is the balance policy's to move,
-    and is calibrated when `fit` ends, unless it is fixed here: to what explains
+    The mean m comes from the decoder. Unless it is fixed here, the balance policy moves
+    the variance, and `fit` calibrates it when it ends: to the value that explains
     held-out rows best, or to its maximum-likelihood value on the training rows.
 
     Parameters
     ----------
     variance : float, array-like of shape (n_features,) or None, default=None
-        Variance that nobody may move, above 0, in squared units of the columns as
+        Variance fixed by the user, above 0, in squared units of the columns as
         the model sees them (of X itself with ``standardize=False``). None leaves it
         to the balance policy and to the calibration.
 

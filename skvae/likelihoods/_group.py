@@ -1,4 +1,4 @@
-"""A group of columns that share a likelihood, and its parts of a table's tensors."""
+"""A group of columns with one likelihood, and its parts of a table's tensors."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 
 class Group(NamedTuple):
-    """Columns that share a likelihood."""
+    """Columns with one likelihood."""
 
     likelihood: Likelihood
     columns: NDArray[np.intp]
     prefix: str = ""
     """Start of the names of the group's parameters among those of all groups."""
     is_all: bool = False
-    """Whether there is no other group, and the columns are in order."""
+    """True if there is no other group, and the columns are in order."""
 
     def of(self, values: Tensor) -> Tensor:
         """Columns of the group; a single column stands for all and stays."""

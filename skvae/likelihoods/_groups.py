@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def groups_of(likelihood: Likelihood, n_features: int) -> list[Group]:
-    """Groups of columns that share a likelihood; a family by itself is one group."""
+    """Groups of columns, each with one likelihood; a family by itself is one group."""
     if isinstance(likelihood, ByColumns):
         return likelihood.listed()
     return [Group(likelihood, np.arange(n_features), is_all=True)]
@@ -37,6 +37,6 @@ def continuous(likelihood: Likelihood, n_features: int) -> NDArray[np.bool_]:
 
 
 def is_gaussian(likelihood: Likelihood, n_features: int) -> bool:
-    """Whether a linear model is exact for all columns of a fitted likelihood."""
+    """True where a linear model is exact for all columns of a fitted likelihood."""
     columns = likelihood.linear_columns(n_features)
     return columns is not None and columns.is_exact(n_features)

@@ -22,15 +22,15 @@ class Laplace(Dispersed):
 
     .. math:: -\log p(x \mid z) = \sum_d \frac{|x_d - m_d(z)|}{b_d} + \log 2 b_d
 
-    The location m comes from the decoder, which is drawn to medians where a Gaussian
-    one is drawn to means. The dispersion b is the balance policy's to move, as the
-    variance of a Gaussian is; its maximum-likelihood value is the mean absolute
-    error. The variance of a cell is :math:`2 b^2`.
+    The location m comes from the decoder, which fits medians where a Gaussian one fits
+    means. The balance policy moves the dispersion b, as it does the variance of a
+    Gaussian; its maximum-likelihood value is the mean absolute error. The variance of a
+    cell is :math:`2 b^2`.
 
     Parameters
     ----------
     variance : float, array-like of shape (n_features,) or None, default=None
-        Dispersion b that nobody may move, above 0, in units of the columns as the
+        Dispersion b fixed by the user, above 0, in units of the columns as the
         model sees them. None leaves it to the balance policy and to the calibration.
 
     floor : float, default=1e-6

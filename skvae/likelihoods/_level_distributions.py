@@ -20,9 +20,9 @@ class _Few(NamedTuple):
     """Columns of few levels each, whose logits stand side by side: one call for all."""
 
     offset: Tensor
-    """Where the logits of each column begin, of shape (n_columns,)."""
+    """First logit of each column, of shape (n_columns,)."""
     column: Tensor
-    """Which column each logit belongs to, of shape (n_logits,)."""
+    """Column of each logit, of shape (n_logits,)."""
 
     def _reduce(self, values: Tensor, reduction: str) -> Tensor:
         """Largest value or sum of each segment."""
@@ -105,7 +105,7 @@ class SegmentedCategorical(Distribution):
         return self._joined("probabilities", self.logits)
 
     def _joined(self, method: str, values: Tensor, *more: Sequence[Tensor]) -> Tensor:
-        """What a method of each block makes of its values, side by side."""
+        """Apply a method to each block, and join the results side by side."""
         parts = [values[..., block.places] for block in self.blocks]
         found = [
             getattr(segments, method)(*own)
@@ -123,7 +123,7 @@ class SegmentedCategorical(Distribution):
         return self.highest(self.logits)
 
     def sample(self, sample_shape: Size = ()) -> Tensor:
-        # Logits with Gumbel noise are largest as often as their probability says.
+        # The largest logit with Gumbel noise is a draw from the distribution.
         noise = torch.empty(
             (*sample_shape, *self.logits.shape),
             dtype=self.logits.dtype,
@@ -133,7 +133,7 @@ class SegmentedCategorical(Distribution):
 
 
 class CumulativeLogit(Distribution):
-    """Levels by which of rising thresholds a logistic variable lies between.
+    """Levels as intervals of a logistic variable between rising thresholds.
 
     Parameters
     ----------
@@ -141,7 +141,7 @@ class CumulativeLogit(Distribution):
     thresholds : Tensor of shape (n_replicas, 1, n_columns, n_thresholds)
         The first one, and the distances as inverses of the softplus function.
     n_levels : Tensor of shape (n_columns,)
-        Of each column; what it has no use for are the last thresholds.
+        Number of levels of each column; the thresholds beyond these are not used.
     """
 
     def __init__(self, location: Tensor, thresholds: Tensor, n_levels: Tensor) -> None:
@@ -182,7 +182,7 @@ class CumulativeLogit(Distribution):
 
     @property
     def _is_used(self) -> Tensor:
-        """Which thresholds a column has, of shape (n_columns, n_thresholds)."""
+        """Mask of the thresholds of each column, (n_columns, n_thresholds)."""
         code = torch.arange(self._threshold.shape[-1], device=self.location.device)
         return code < self.n_levels[:, None] - 1
 

@@ -61,7 +61,7 @@ class Levels(Likelihood):
         self.column_ = np.repeat(np.arange(len(self.n_levels_)), self.n_levels_)
 
     def learn(self, X: Floats, weight: Floats | None) -> None:
-        """Learn the share of each level, half a row for one that no row holds."""
+        """Learn the frequency of each level, half a row for one that no row holds."""
         cells = cell_weights(X, weight)
         place = (np.nan_to_num(self.to_model(X)) + self.offset_).astype(np.intp)
         count = np.bincount(
@@ -132,7 +132,7 @@ class Levels(Likelihood):
                 known = ", ".join(f"{level:g}" for level in levels[:5])
                 more = ", ..." if len(levels) > 5 else ""
                 raise ValueError(
-                    f"The {type(self).__name__} likelihood knows the levels {known}"
+                    f"The {type(self).__name__} likelihood has the levels {known}"
                     f"{more} of {column_name(d, names)}, which now holds "
                     f"{column[is_new][0]:g}. Fit on rows that hold all levels, or "
                     "mark the value as missing (NaN)."

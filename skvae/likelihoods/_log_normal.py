@@ -24,16 +24,15 @@ class LogNormal(Gaussian):
               \frac{(\log x_d - m_d(z))^2}{\sigma_d^2} + \log \sigma_d^2
               + \log 2\pi \right) + \log x_d
 
-    The model sees log x, centred and scaled by the table, and everything that holds
-    for a Gaussian holds there: the variance is the balance policy's to move, and the
-    training may start at a linear model. The last term, the Jacobian of the
-    logarithm, makes the distortion one of x, so that it compares with that of a
-    Gaussian on x itself.
+    The model sees log x, centred and scaled by the table, and treats it as a Gaussian:
+    the balance policy moves the variance, and the training may start at a linear model.
+    The last term, the Jacobian of the logarithm, makes the distortion one of x, so that
+    it compares with that of a Gaussian on x itself.
 
     Parameters
     ----------
     variance : float, array-like of shape (n_features,) or None, default=None
-        Variance of log x that nobody may move, above 0, in squared units of the
+        Variance of log x fixed by the user, above 0, in squared units of the
         columns as the model sees them. None leaves it to the balance policy and to
         the calibration.
 
@@ -48,10 +47,9 @@ class LogNormal(Gaussian):
 
     Notes
     -----
-    Where the model says mean m and variance v of :math:`(\log x - c) / s`, with the
-    table's centre c and scale s, the mean of x is
-    :math:`\exp(c + s m + s^2 v / 2)`. That is what rows are reconstructed as; the
-    median is :math:`\exp(c + s m)`.
+    With mean m and variance v of :math:`(\log x - c) / s` under the model, and the
+    table's centre c and scale s, the mean of x is :math:`\exp(c + s m + s^2 v / 2)`,
+    which is the reconstruction; the median is :math:`\exp(c + s m)`.
 
     Examples
     --------

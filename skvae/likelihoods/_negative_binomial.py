@@ -31,8 +31,8 @@ class NegativeBinomial(Counts):
     Parameters
     ----------
     dispersion : {"feature", "row"}, default="feature"
-        Whether the inverse dispersion is one number for each feature, or comes from
-        the decoder for each cell, which overfits easily.
+        One inverse dispersion for each feature, or one for each cell from the decoder,
+        which overfits easily.
 
     See Also
     --------
@@ -82,7 +82,7 @@ class NegativeBinomial(Counts):
         center: PerColumn = 0.0,
         scale: PerColumn = 1.0,
     ) -> dict[str, Floats]:
-        """Logarithm of the inverse dispersion that a column's variance asks for."""
+        """Logarithm of the inverse dispersion that matches a column's variance."""
         if self.dispersion == "row":
             return {}
         return {"log_inverse_dispersion": np.log(self.inverse_dispersion_)}
@@ -104,7 +104,7 @@ def inverse_dispersion(mean: Floats, variance: Floats) -> Floats:
     """Inverse dispersion of a mean and a variance, from 0.01 to 1000.
 
     A variance that is not above the mean, which no finite one explains, gets the
-    largest; from there its gradient still says something.
+    largest, at which the gradient does not vanish yet.
     """
     surplus = np.maximum(variance - mean, 1e-3 * mean**2)
     # A column of nothing but zeros has neither.

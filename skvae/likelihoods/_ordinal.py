@@ -34,7 +34,7 @@ class Ordinal(Levels):
         increasing order.
 
     handle_unknown : {"error", "missing"}, default="error"
-        What becomes of a level that `fit` did not see: an error, or a missing cell.
+        Treatment of a level that `fit` did not see: an error, or a missing cell.
 
     See Also
     --------
@@ -66,7 +66,7 @@ class Ordinal(Levels):
         super().__init__(n_levels, handle_unknown)
 
     def learn(self, X: Floats, weight: Floats | None) -> None:
-        """Learn the share of each level, and mean and spread of the codes."""
+        """Learn the frequency of levels, and mean and standard deviation of codes."""
         super().learn(X, weight)
         code = np.arange(len(self.column_)) - self.offset_[self.column_]
         mean = np.bincount(self.column_, weights=self.share_ * code)
@@ -85,10 +85,10 @@ class Ordinal(Levels):
         center: PerColumn = 0.0,
         scale: PerColumn = 1.0,
     ) -> dict[str, Floats]:
-        """First threshold, and what gives the distance from each to the next.
+        """First threshold, and unconstrained distances from each to the next.
 
         They are padded with zeros for columns of fewer levels. At location 0 they give
-        each level its share of the rows.
+        each level its frequency.
         """
         n_thresholds = max(1, self.n_levels_.max() - 1)
         code = np.arange(n_thresholds)

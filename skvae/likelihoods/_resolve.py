@@ -1,4 +1,4 @@
-"""Which likelihood each column has: the one asked for, or by what it holds."""
+"""Likelihood of each column: the requested one, or one chosen by its contents."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ LIKELIHOODS: dict[str, type[Likelihood]] = {
 
 
 def located(likelihood: Any, X: Any) -> Any:
-    """Likelihood as asked for, with positions in place of what names columns.
+    """Likelihood as requested, with positions in place of column selections.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ def likelihood_of(
     X : ndarray of shape (n_samples, n_features)
         NaN where a cell is missing.
     columns : Columns
-        What the columns of the user's table hold.
+        Contents of the columns of the user's table.
     """
     n_features = X.shape[1]
     groups: Sequence[tuple[Any, NDArray[np.intp]]]
@@ -163,8 +163,8 @@ def _groups_by_content(
     is_category = columns.is_category
     two_valued = is_binary & holds.all(axis=0)
     if columns.container == "array" and not is_binary.all():
-        # Among numbers without names, two values may be all that these rows hold of
-        # more: what a column is, an array does not say.
+        # An array has no column types, so that two values may be all that these rows
+        # hold of more.
         two_valued = columns.is_boolean
     elif (is_binary | is_category).all() and two_valued.any():
         # Among columns of zeros and ones, one that never varies is another of them.

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class ScaledInputs(Likelihood):
-    """Likelihood of values whose unit means something, such as counts.
+    """Likelihood of values with a natural unit, such as counts.
 
     The model sees them as they are, but an encoder learns best from columns of mean
     zero and variance one, so its inputs are centred and scaled here.
@@ -29,7 +29,7 @@ class ScaledInputs(Likelihood):
         self.input_scale_ = np.where(spread > 0.0, spread, 1.0)
 
     def bend(self, x: Any) -> Any:
-        """What of an array or tensor is centred and scaled: by default itself."""
+        """Transform an array or tensor before it is scaled; by default, do nothing."""
         return x
 
     def inputs(self, x: Tensor, observed: Tensor | None = None) -> Tensor:

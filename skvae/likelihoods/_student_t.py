@@ -45,7 +45,7 @@ class StudentT(Likelihood):
 
     See Also
     --------
-    Gaussian : Without outliers; its variance is the balance policy's to move.
+    Gaussian : Without outliers, with a variance that the policy moves.
     Laplace : Between the two, with a dispersion that the policy moves.
 
     References
@@ -111,7 +111,7 @@ class StudentT(Likelihood):
         center: PerColumn = 0.0,
         scale: PerColumn = 1.0,
     ) -> dict[str, Floats]:
-        """Logarithm of the scale, and what gives the degrees of freedom if learned."""
+        """Logarithm of the scale, and unconstrained degrees of freedom if learned."""
         log_scale = np.log(self.scale_ / scale)
         if self.degrees_of_freedom is not None:
             return {"log_scale": log_scale}

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class UnitInterval(ScaledInputs):
-    """Likelihood of values between 0 and 1, such as shares."""
+    """Likelihood of values between 0 and 1, such as proportions."""
 
     def admit(self, X: Floats, names: Sequence[str] | None = None) -> Floats:
         """Return X, or raise ValueError where it is not between 0 and 1."""

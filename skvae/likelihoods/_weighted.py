@@ -54,7 +54,7 @@ def mean_and_spread(
 def quantile(
     X: NDArray[np.floating], weight: NDArray[np.floating] | None, share: float
 ) -> NDArray[np.float64]:
-    """Smallest value of each column that a share of its weight does not exceed.
+    """Quantile of each column: the smallest value that reaches a fraction of weight.
 
     It is 0 for a column that is missing altogether.
     """

@@ -17,20 +17,20 @@ if TYPE_CHECKING:
 
 
 class ZeroInflatedNegativeBinomial(NegativeBinomial):
-    r"""Negative binomial distribution with a share of zeros of their own.
+    r"""Negative binomial distribution with a fraction of additional zeros.
 
     .. math:: p(x \mid z) = \pi\, [x = 0] + (1 - \pi)\, \mathrm{NB}(x; m, h)
 
     The logarithm of the mean m and the logit of :math:`\pi` come from the decoder. The
     mean of a cell is :math:`(1 - \pi) m`. Use it where zeros have a reason of their
-    own, such as a sensor that was off; many zeros alone are often what a negative
-    binomial of small h says.
+    own, such as a sensor that was off; many zeros alone are often explained by a
+    negative binomial of small h.
 
     Parameters
     ----------
     dispersion : {"feature", "row"}, default="feature"
-        Whether the inverse dispersion h is one number for each feature, or comes from
-        the decoder for each cell, which overfits easily.
+        One inverse dispersion h for each feature, or one for each cell from the
+        decoder, which overfits easily.
 
     See Also
     --------
@@ -48,21 +48,21 @@ class ZeroInflatedNegativeBinomial(NegativeBinomial):
     def learn(self, X: Floats, weight: Floats | None) -> None:
         """Learn from each column how much of its zeros a negative binomial leaves.
 
-        Mean, second moment and share of zeros of a zero-inflated column make three
+        Mean, second moment and fraction of zeros of a zero-inflated column make three
         equations for its three parameters, which are solved by iteration.
         """
         super().learn(X, weight)
         zeros, _ = mean_and_spread(np.where(np.isnan(X), X, X == 0), weight)
         second = self.variance_ + self.mean_**2
-        share = np.full_like(zeros, 0.01)
+        fraction = np.full_like(zeros, 0.01)
         for _ in range(100):
-            mean = self.mean_ / (1.0 - share)
-            h = inverse_dispersion(mean, second / (1.0 - share) - mean**2)
+            mean = self.mean_ / (1.0 - fraction)
+            h = inverse_dispersion(mean, second / (1.0 - fraction) - mean**2)
             expected = np.exp(-h * np.log1p(mean / h))
-            share = np.clip(
+            fraction = np.clip(
                 (zeros - expected) / np.maximum(1.0 - expected, 1e-6), 0.01, 0.99
             )
-        self.zero_share_, self.inverse_dispersion_ = share, h
+        self.zero_share_, self.inverse_dispersion_ = fraction, h
 
     def start(
         self,

@@ -156,7 +156,7 @@ def test_wide_and_narrow_columns_are_each_as_by_itself(n_levels):
 def test_new_level_is_refused(cls):
     likelihood = cls().fit(np.array([[0.0, 2.0], [1.0, 4.0]]))
     message = (
-        f"The {cls.__name__} likelihood knows the levels 2, 4 of column 'size', which "
+        f"The {cls.__name__} likelihood has the levels 2, 4 of column 'size', which "
         r"now holds 3. Fit on rows that hold all levels, or mark the value as missing"
     )
     with pytest.raises(ValueError, match=message):
