@@ -1,4 +1,4 @@
-"""The estimator: it validates, delegates to the torch core, and keeps what it finds."""
+"""The estimator: validates input, delegates to the torch core, keeps the results."""
 
 import functools
 import warnings
@@ -59,10 +59,10 @@ class BalancedVAE(
     r"""Variational autoencoder whose balance is a policy, in nats per row throughout.
 
     Reduces a table to a few latents, maps latents back, draws new rows and scores
-    rows by how well the model explains them. What weighs the rate against the
-    distortion is `balance`, a policy that can be swapped and searched; whatever it
-    does, scores are the evidence lower bound with weight 1 and a calibrated
-    likelihood, so that models of different policies and betas compare.
+    rows by how well the model explains them. The policy `balance`, which can be
+    replaced and searched, weighs the rate against the distortion. Scores are always the
+    evidence lower bound with weight 1 and a calibrated likelihood, so that models of
+    different policies and betas can be compared.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ class BalancedVAE(
         and at most 10.
 
     beta : float, default=1.0
-        Weight of the rate, at least 0. What it does depends on `balance`.
+        Weight of the rate, at least 0. Its effect depends on `balance`.
 
     balance : str or BalancePolicy, default="auto"
         Weighs the rate against the distortion: "constant", "normalized",
@@ -89,25 +89,23 @@ class BalancedVAE(
         "bernoulli", "continuous_bernoulli", "beta", "categorical", "ordinal",
         "poisson", "negative_binomial", "zero_inflated_negative_binomial", or an
         instance from `skvae.likelihoods`; or a list of ``(likelihood, columns)``, with
-        columns as in scikit-learn's `ColumnTransformer`. "auto" goes by what each
-        column holds: Categorical for strings and categories, Bernoulli for booleans
+        columns as in scikit-learn's `ColumnTransformer`. "auto" chooses by the contents
+        of each column: Categorical for strings and categories, Bernoulli for booleans
         and for zeros and ones (of an array only where all columns are that), and
-        Gaussian otherwise. Where that, or the default
-        `balance`, leaves a variance policy without a variance, beta is constant;
-        schedules around the policy stay.
+        Gaussian otherwise. If "auto" finds no column with a variance, a constant beta
+        replaces a variance policy; schedules around it are kept.
 
     divergence : str or Divergence, default="kl"
-        What beta weighs: "kl", "monte_carlo_kl", "total_correlation", "dip", "mmd",
-        "importance_weighted", or an instance from `skvae.divergences` for settings
-        other than the defaults. The rate that is reported is the KL divergence with
-        all of them.
+        Term that beta weighs: "kl", "monte_carlo_kl", "total_correlation", "dip",
+        "mmd", "importance_weighted", or an instance from `skvae.divergences` for
+        settings other than the defaults. The reported rate is always the KL divergence.
 
     hidden_layer_sizes : tuple of int, default=(128, 128)
         Widths of the encoder's hidden layers; the decoder mirrors them. The empty
         tuple gives a linear model. Not used with `network`.
 
     activation : {"silu", "relu", "gelu", "tanh"}, default="silu"
-        What follows each hidden layer. Not used with `network`.
+        Activation function after each hidden layer. Not used with `network`.
 
     network : Network or None, default=None
         Encoder and decoder, from `skvae.networks`. None is an `MLP` of the two
@@ -115,12 +113,12 @@ class BalancedVAE(
         starts at probabilistic PCA or factor analysis of the same size.
 
     standardize : bool or "robust", default=True
-        Whether to centre and scale continuous columns inside the model: by mean and
-        standard deviation, or with "robust" by median and interquartile range, which
-        a few outliers do not move. The outliers themselves then reach the layers as
-        large numbers, so compare the two by the score; for what the columns are, see
-        `StudentT` and `LogNormal`. Everything that is reported stays in the units
-        of X. A warm start keeps the scaling of the last fit.
+        If not False, continuous columns are centred and scaled inside the model: by
+        mean and standard deviation, or with "robust" by median and interquartile range,
+        which a few outliers do not move. The outliers themselves then reach the layers
+        as large numbers, so compare the two by the score; for columns with outliers or
+        long tails, see also `StudentT` and `LogNormal`. All results stay in the
+        units of X. A warm start keeps the scaling of the last fit.
 
     batch_size : int or "auto", default="auto"
         Rows in a batch, at least 1; never more than there are. "auto" takes a 64th
@@ -132,8 +130,8 @@ class BalancedVAE(
         least 20 optimiser steps, and the default at least 2,000.
 
     learning_rate : {"one_cycle", "cosine", "cyclical", "constant"}, default="one_cycle"
-        How the learning rate moves over the planned steps. "cyclical" goes straight
-        up from a 25th of `learning_rate_init` to it and down again, four times.
+        Schedule of the learning rate over the planned steps. "cyclical" rises linearly
+        from a 25th of `learning_rate_init` to it and falls back, four times.
         `partial_fit`, which has no planned end, uses a constant one.
 
     learning_rate_init : float, default=0.003
@@ -143,12 +141,12 @@ class BalancedVAE(
         Decoupled weight decay, at least 0.
 
     early_stopping : bool or "auto", default="auto"
-        Whether to hold out rows, keep the weights with the best elbo on them, and
-        stop when there are no better ones for `n_iter_no_change` epochs. "auto" does
-        so if there are at least 50 distinct rows.
+        If True, hold out rows, keep the weights with the best elbo on them, and stop
+        when there are no better ones for `n_iter_no_change` epochs. "auto" does so if
+        there are at least 50 distinct rows.
 
     validation_fraction : float, default=0.1
-        Share of the distinct rows held out, in (0, 1).
+        Fraction of the distinct rows held out, in (0, 1).
 
     n_iter_no_change : int, default=15
         Epochs to wait for a better elbo, at least 1. Counted from the end of the
@@ -156,10 +154,10 @@ class BalancedVAE(
         the best epoch while the training rows, too, are explained worse.
 
     tol : float, default=1e-4
-        By how many nats per row an elbo must be better to count, at least 0.
+        Smallest improvement of the elbo that counts, in nats per row, at least 0.
 
     warm_start : bool, default=False
-        Whether `fit` starts from the weights and the column scaling of the last fit.
+        If True, `fit` starts from the weights and the column scaling of the last fit.
 
     device : str, default="auto"
         A torch device such as "cpu" or "cuda:1". "auto" takes a GPU if there is one.
@@ -193,7 +191,7 @@ class BalancedVAE(
 
     theta_ : float, ndarray of shape (n_features,) or None
         `beta_` times the decoder variance that the weights kept were trained with, in
-        the same units: what the solution depends on.
+        the same units. The solution depends on this product.
 
     active_units_ : ndarray of shape (n_components,), dtype=bool
         Latents whose posterior mean varies over the training rows (variance above
@@ -228,8 +226,8 @@ class BalancedVAE(
 
     Notes
     -----
-    Training minimises :math:`\mathrm{distortion} + \beta\, \mathrm{rate}` or what the
-    policy makes of them [1]_ [2]_: the distortion is summed over features, the rate
+    Training minimises :math:`\mathrm{distortion} + \beta\, \mathrm{rate}`, or the
+    policy's own objective [1]_ [2]_: the distortion is summed over features, the rate
     over latents, both are means over rows, and all constants are kept. With
     ``hidden_layer_sizes=()`` the optimum is probabilistic PCA or factor analysis.
 
@@ -389,7 +387,7 @@ class BalancedVAE(
     @_all_or_nothing
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y=None, sample_weight=None):
-        """Go on training for one pass over X.
+        """Continue training for one pass over X.
 
         The first call learns the scaling of the columns and settles `balance`,
         `beta`, `likelihood` and the network; later calls do not read these. No rows
@@ -533,7 +531,7 @@ class BalancedVAE(
         return scored.rate, scored.distortion
 
     def score_cells(self, X):
-        """Negative log-likelihood of each cell: which one makes a row odd.
+        """Negative log-likelihood of each cell, to locate anomalies within a row.
 
         Parameters
         ----------
@@ -621,7 +619,7 @@ class BalancedVAE(
         return model.log_likelihood(X, n_importance_samples)
 
     def impute(self, X, n_importance_samples=100, n_draws=None, random_state=None):
-        """Fill missing cells with what the model makes of the others.
+        """Fill missing cells from the observed ones, by the model.
 
         Parameters
         ----------
@@ -643,9 +641,9 @@ class BalancedVAE(
         Returns
         -------
         X : ndarray or DataFrame of shape (n_samples, n_features), or list of them
-            Observed cells as they were. A row that lacks all cells gets the mean of
-            what the model samples. A column that `fit` found missing altogether gets
-            zeros, or stays missing if it is one of categories.
+            Observed cells are not changed. A row without any observed cell gets the
+            mean of the model's samples. A column without any observed cell in `fit`
+            gets zeros, or stays missing if it is one of categories.
 
         References
         ----------
@@ -690,7 +688,7 @@ class BalancedVAE(
         return self.n_components_
 
     def __sklearn_tags__(self):
-        """Tell scikit-learn what the estimator can do."""
+        """Return the tags of the estimator for scikit-learn."""
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         tags.input_tags.sparse = False

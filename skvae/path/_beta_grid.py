@@ -1,4 +1,4 @@
-"""The betas of a path: from full collapse down, or those that the user names."""
+"""The betas of a path: from full collapse down, or as the user gives them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def beta_grid(
     X : array-like of shape (n_samples, n_features)
     sample_weight : array-like of shape (n_samples,) or None
     betas : int or array-like of shape (n_betas,)
-        How many, or which.
+        Number of betas, or their values.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""From the scores of test folds to the results of a search, and to a choice."""
+"""Results of a search from the scores of test folds, and the choice of a beta."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Floats = NDArray[np.float64]
 
 
 def takes_weights(scorer: Callable[..., float]) -> bool:
-    """Whether a scorer has the argument sample_weight."""
+    """True for a scorer that has the argument sample_weight."""
     if hasattr(scorer, "_accept_sample_weight"):
         return bool(scorer._accept_sample_weight())
     return "sample_weight" in inspect.signature(scorer).parameters
@@ -60,7 +60,7 @@ def results_of(
         mean = scores.mean(axis=1)
         results[f"mean_test_{name}"] = mean
         results[f"std_test_{name}"] = scores.std(axis=1)
-        # As a search ranks: ties share the best rank, and what is not a number is last.
+        # Ranks as in a search: ties get the best rank, and NaN is last.
         known = np.where(np.isnan(mean), -np.inf, mean)
         better = (known > known[:, None]).sum(axis=1)
         results[f"rank_test_{name}"] = (1 + better).astype(np.int32)

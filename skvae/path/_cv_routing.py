@@ -59,12 +59,12 @@ class CVRouting:
         return np.transpose(scores)
 
     def get_metadata_routing(self):
-        """Say which metadata goes where.
+        """Return the routing of metadata.
 
         Returns
         -------
         routing : MetadataRouter
-            What `fit` takes itself, and what it hands on to `cv` and `scoring`.
+            Metadata of `fit` itself, and those that it passes on to `cv` and `scoring`.
         """
         router = MetadataRouter(owner=self).add_self_request(self)
         router.add(

@@ -30,7 +30,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class BetaPath:
-    """What `beta_path` returns: models and where they are on the curve.
+    """Result of `beta_path`: models, and their rates and distortions.
 
     All but `betas` are of shape (n_betas,), or (n_betas, n_folds) with `cv`. Without
     it, numbers are those of the models' own held-out rows, or of their training rows if
@@ -53,7 +53,7 @@ class BetaPath:
     models: NDArray[np.object_]
     """The fitted `BalancedVAE`."""
     fit_time: Floats
-    """Seconds of training: each model's share of the run that it was trained in."""
+    """Seconds of training: those of a run, divided by the number of its models."""
     score_time: Floats
     """Seconds that it took to encode and score the test fold; 0 without folds."""
 
@@ -90,7 +90,7 @@ class BetaPath:
         return replace(self, **{name: getattr(self, name)[:, i] for name in of_each})
 
     def __repr__(self) -> str:
-        """Say what there is, not all of its numbers."""
+        """Return a summary without the arrays."""
         shape = " x ".join(map(str, self.rate.shape))
         low, high = self.betas.min(), self.betas.max()
         return f"<BetaPath of {shape} models, beta from {low:.4g} to {high:.4g}>"
@@ -135,13 +135,13 @@ def beta_path(
         Weight of each row, in training and in the means over test folds.
 
     n_jobs : int, default=None
-        Processes to spread the folds over. None is 1 unless in a
+        Number of processes that the folds run in. None is 1 unless in a
         `joblib.parallel_config`.
 
     callbacks : list of callbacks or None, default=None
-        Those of scikit-learn, from 1.9 on. They are told of each epoch of a run, as by
-        `fit` of a single model on its rows, and stop all models of the run, which are
-        those of one fold. ``verbose=1`` prints lines.
+        Callbacks of scikit-learn, from 1.9 on. They are called after each epoch of a
+        run, as in `fit` of a single model on its rows, and stop all models of the run,
+        which are those of one fold. ``verbose=1`` prints lines.
 
     **params : dict
         Settings of `BalancedVAE` other than beta.
@@ -165,20 +165,19 @@ def beta_path(
     the columns there. They are rounded to four digits. A likelihood without a variance
     has no such point, and the betas are from 10 down to 0.01.
 
-    What beta does is up to the balance. ``balance="constant"`` goes all the way from
-    collapse on, in steps as even as the betas are spaced. The default also finds a
+    The effect of beta depends on the balance. ``balance="constant"`` covers the curve
+    from collapse on, in steps as even as the betas are spaced. The default also finds a
     variance for each column, and does so at every beta: its models explain new rows
     better, but are closer together on the curve, and there are two candidates for each
-    beta. A balance
-    with a set point ends at its own beta wherever it starts.
+    beta. A balance with a set point ends at its own beta wherever it starts.
 
-    A path goes beyond what the data can bear on purpose, and so nobody is warned of
-    models that collapse, nor of those that would have gained from more epochs.
+    A path deliberately includes betas at which models collapse or overfit, so neither
+    `PosteriorCollapseWarning` nor `ConvergenceWarning` is issued.
 
     Models do not start from their neighbours on the path. All start from the linear
     model at their own beta, which is known in closed form, so that none waits for
-    another. Started from their neighbours they stay there, as what they start from is
-    judged by the elbo too, and the path is no longer one of different betas.
+    another. A model that starts from its neighbour often stays there, as its start is
+    compared by the elbo too, and the path no longer shows the effect of beta.
 
     References
     ----------
@@ -240,7 +239,7 @@ def beta_path(
 
 
 class _Fold(NamedTuple):
-    """Models of one training set, and what they are worth."""
+    """Models of one training set, and their scores."""
 
     models: list[Any]
     scores: list[dict[str, float]]
@@ -267,7 +266,7 @@ def _fold(
 
 
 def _own_scores(model: Any) -> dict[str, float]:
-    """What a model says of itself, under the names of the scorers."""
+    """Scores from a model's fitted attributes, under the names of the scorers."""
     return {
         "elbo": model.elbo_,
         "neg_rate": -model.rate_,

@@ -53,7 +53,7 @@ def fit_betas(
 def _train(
     estimator: Any, X: Any, betas: list[float], sample_weight: ArrayLike | None
 ) -> list[dict[str, Any]]:
-    """Fitted attributes at each beta; callbacks are given the epochs of the run."""
+    """Fitted attributes at each beta; callbacks get the epochs of the run."""
     from skvae.fit._fit import Fit
 
     fit = Fit.fresh(estimator, CheckedTable.of(estimator, X, sample_weight), betas)
