@@ -99,7 +99,7 @@ class BalancedVAECV(CVRouting, BalancedVAE):
         best elbo on them.
 
     validation_fraction : float, default=0.1
-        Share of the distinct rows held out.
+        Fraction of the distinct rows held out.
 
     n_iter_no_change : int, default=15
         Epochs to wait for a better elbo.
@@ -137,8 +137,8 @@ class BalancedVAECV(CVRouting, BalancedVAE):
         "elbo", "neg_rate", "neg_distortion" and "active_units", and with `scoring`
         also "score": "mean_test_elbo", "std_test_elbo" and "rank_test_elbo" of shape
         (n_betas,), "split0_test_elbo" and so on; "param_beta" and "params"; and
-        "mean_fit_time" and "mean_score_time", each beta's share of the seconds of its
-        fold.
+        "mean_fit_time" and "mean_score_time", the seconds of a fold divided by the
+        number of betas.
 
     best_index_ : int
         Of the beta that was chosen, in all of these.
@@ -181,18 +181,18 @@ class BalancedVAECV(CVRouting, BalancedVAE):
     -----
     A test fold is scored by the mean over its rows, with sample weights if there are
     any, and the folds count equally. The scores are those that `GridSearchCV` finds on
-    the same splits, as models that are trained side by side do not know of each other;
+    the same splits, as models that are trained side by side are independent;
     only a `random_state` of None draws another seed for each model there, and one for
     each fold here.
 
-    Callbacks of scikit-learn, from 1.9 on, hear of each run of the path, as in
-    `beta_path`, and then of the training on all rows. Those of a search that this is in
-    hear of the last alone.
+    Callbacks of scikit-learn, from 1.9 on, are called in each run of the path, as in
+    `beta_path`, and then in the training on all rows. Those of an enclosing search are
+    called in the last alone.
 
     With the default balance a beta of 1 trains the elbo itself, as its decoder variance
     follows the data; a larger beta is a guard against overfitting. With
     ``balance="constant"`` beta stands for that variance, which is the search that is
-    made most often. `beta_path` says more of the difference.
+    made most often. See `beta_path` for the difference.
 
     Where columns have nothing in common that holds on new rows, a beta is found at
     which latents collapse, without a warning. `active_units_` tells.

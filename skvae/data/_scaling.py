@@ -82,7 +82,7 @@ class Scaling:
             # A column that is missing altogether is one that holds zeros.
             first = np.nan_to_num(np.fmax.reduce(X, axis=0))
         _, mean = _weighted(weight, (X[index[part]] for part in parts), parts)
-        # Both leave out what is missing, and say NaN where all of it is.
+        # Both ignore missing cells, and are NaN where all cells are missing.
         low, high = (
             functools.reduce(bound, (bound.reduce(X[index[p]], axis=0) for p in parts))
             for bound in (np.fmin, np.fmax)

@@ -93,7 +93,7 @@ class Report:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as people say them.
+    """Seconds in readable units.
 
     >>> duration(4.2), duration(200.0), duration(8000.0)
     ('4 s', '3 min 20 s', '2 h 13 min')

@@ -28,7 +28,7 @@ class CheckedTable(NamedTuple):
     columns: Columns
     """Contents of the user's columns."""
     likelihood: Any
-    """The likelihood asked for, with positions of columns."""
+    """The requested likelihood, with positions of columns."""
 
     @classmethod
     def of(

@@ -80,7 +80,7 @@ class LinearColumns(NamedTuple):
         return cls(places, places, places, 0.0 * ones, ones, ones.astype(bool))
 
     def is_exact(self, n_features: int) -> bool:
-        """Whether they are Gaussian cells of all features of a table."""
+        """True where they are Gaussian cells of all features of a table."""
         return len(self.features) == n_features and bool(self.has_noise.all())
 
     def take(self, index: NDArray[np.generic]) -> LinearColumns:
