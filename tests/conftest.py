@@ -147,7 +147,8 @@ def make_problem():
         x = draw(n_rows + n_held_out, 2) @ draw(2, n_features)
         x = x + 0.5 * draw(*x.shape)
         x = (x - x.mean(dim=0)) / x.std(dim=0, correction=0)
-        likelihood = LIKELIHOODS[likelihood]()
+        if isinstance(likelihood, str):
+            likelihood = LIKELIHOODS[likelihood]()
         if not likelihood.is_continuous:
             x = (x > 0.0).double()
         weight = torch.rand(len(x), generator=generator, dtype=torch.float64) + 0.5

@@ -15,6 +15,7 @@ from skvae.balance import (
     Sigmoid,
 )
 from skvae.data._rows import Rows
+from skvae.likelihoods import Gaussian
 from skvae.model._evaluate import evaluate
 from skvae.model._weights import views
 from skvae.training import SCHEDULES
@@ -269,11 +270,10 @@ def test_held_out_rows_do_not_train(make_problem, long_plan):
 
 
 def test_every_epoch_is_validated_with_the_same_noise(make_problem, long_plan):
-    problem = make_problem()
+    problem = make_problem(Gaussian(variance=1.0))
     still = long_plan._replace(learning_rate=0.0, weight_decay=0.0)
     # Full batches, or the calibration would follow the batches.
     still = still._replace(batch_size=40, steps_per_epoch=1)
-    problem.module.likelihood.variance = 1.0
     outcome = problem.train(Constant(), BETAS, still, validate=True)
     elbo = outcome.history["validation_elbo"]
     np.testing.assert_array_equal(elbo, np.broadcast_to(elbo[0], elbo.shape))
