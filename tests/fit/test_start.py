@@ -9,7 +9,7 @@ from skvae import BalancedVAE
 from skvae.fit._fit import prepare
 from skvae.fit._start import Replica, start_of
 from skvae.fit._table import CheckedTable
-from skvae.likelihoods import Gaussian
+from skvae.likelihoods import Bernoulli, ByColumns, Gaussian, Poisson
 from skvae.linear._model import LinearModel
 from skvae.networks import MLP
 
@@ -104,7 +104,17 @@ def test_likelihood_without_a_variance_has_no_linear_model(X):
     )
     assert sizes.linear_model is None
     assert sizes.noise_variance is None
-    assert_array_equal(state.floor, 0.0)
+    # There is no variance, rather than one that nobody reads.
+    assert state.floor.shape == sizes.data_variance.shape == (0,)
+    assert state.balance.variance.shape == (1, 0)
     # The decoder starts at the mean of each column.
     bias = state.weights["decoder.0.bias"][0]
     assert_allclose(bias.exp(), rows.mean(axis=0))
+
+
+def test_columns_with_a_dispersion():
+    mixed = ByColumns([(Gaussian(), [2, 0]), (Poisson(), [1])])
+    columns = mixed.column_dispersion(3).columns
+    assert_array_equal(columns, [True, False, True])
+    assert_array_equal(Gaussian().column_dispersion(2).columns, [True, True])
+    assert Bernoulli().column_dispersion(2) is None
