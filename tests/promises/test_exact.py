@@ -166,8 +166,8 @@ def test_learned_variance_is_probabilistic_pca(
     ("n_components", "beta", "variance", "loss"),
     [
         (2, 0.5, 0.4, 7.089338),
-        (2, 3.0, 1.333333, 9.376677),
-        (4, 1.5, 0.666667, 8.856817),
+        pytest.param(2, 3.0, 1.333333, 9.376677, marks=slow),
+        pytest.param(4, 1.5, 0.666667, 8.856817, marks=slow),
         pytest.param(2, 1.5, 0.666667, 8.856817, marks=slow),
         pytest.param(2, 2.0, 1.0, 9.206778, marks=slow),
         pytest.param(4, 0.5, 0.125, 5.394469, marks=slow),
@@ -196,7 +196,7 @@ def test_learned_variance_at_other_betas(spectrum, n_components, beta, variance,
     [
         # The more latents, the closer the eigenvalues that they have to tell apart.
         ("wine", 2, 100),
-        ("breast_cancer", 5, 300),
+        pytest.param("breast_cancer", 5, 300, marks=slow),
         pytest.param("wine", 5, 300, marks=slow),
         pytest.param("breast_cancer", 2, 100, marks=slow),
         pytest.param("digits", 2, 100, marks=slow),

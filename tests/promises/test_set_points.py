@@ -139,8 +139,11 @@ def test_auto_ends_at_probabilistic_pca(cls):
         # Each of the three latents carries more at that level, at least 0.6 nats.
         (FreeBits(0.5), 0.3, 0.3),
         # 0.86 nats in all at that level: more than one floor, less than the other.
-        (FreeBits(0.8, "total"), 1.2, 1.2),
-        (FreeBits(2.0, "total"), 1.2, 8.0 ** (1.0 / 3.0) * math.exp(-4.0 / 3.0)),
+        pytest.param(FreeBits(0.8, "total"), 1.2, 1.2, marks=pytest.mark.slow),
+        pytest.param(
+            *(FreeBits(2.0, "total"), 1.2, 8.0 ** (1.0 / 3.0) * math.exp(-4.0 / 3.0)),
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_free_bits_at_a_water_level(balance, beta, theta):
@@ -154,6 +157,7 @@ def test_free_bits_at_a_water_level(balance, beta, theta):
     assert vae.beta_ == beta
 
 
+@pytest.mark.slow
 @may_collapse
 def test_free_bits_fill_the_floor_of_each_latent():
     X, beta = rows_of("six"), 5.0
@@ -168,6 +172,7 @@ def test_free_bits_fill_the_floor_of_each_latent():
         assert vae.active_units_.all()
 
 
+@pytest.mark.slow
 def test_free_bits_for_rows_cost_more():
     X = rows_of("six")
     row, latent = (linear(3, FreeBits(0.3, kind)).fit(X) for kind in ("row", "latent"))
@@ -176,6 +181,7 @@ def test_free_bits_for_rows_cost_more():
     assert row.rate_ > 3 * 0.3
 
 
+@pytest.mark.slow
 @may_collapse
 def test_weight_of_capacity_that_is_too_small_ends_at_its_water_level():
     X = rows_of("six")
