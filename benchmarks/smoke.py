@@ -23,7 +23,7 @@ N_TURNS, N_ROWS = 7, 8192
 STEPS = [
     # 1.8 to 2.6 with processors of several kinds, for the same code.
     ("128-128", 256, PRODUCTS, "skvae", 3.0),
-    ("256-256", 1024, PRODUCTS, "skvae", 3.0),
+    ("256-256", 1024, PRODUCTS, "skvae", 2.5),
     (REPLICAS_HIDDEN, 64, "skvae", REPLICAS, 0.75),
 ]
 MAX_IMPORT = 1.5

@@ -50,12 +50,17 @@ class Prepared(NamedTuple):
     """The whole table, as numbers."""
 
 
-def scaled(spec: ModelSpec, table: CheckedTable, *, standardize: Any) -> Scaled:
-    """Let a specification learn levels, statistics and scaling from a table."""
+def _learned(spec: ModelSpec, table: CheckedTable) -> Admitted:
+    """Admit a table, and let the likelihood learn levels and statistics from it."""
     spec.likelihood.find_levels(table.X)
     admitted = Admitted.of(table, spec.likelihood)
-    X, index, weight, gaps = admitted
-    spec.likelihood.learn(X[index], weight)
+    spec.likelihood.learn(admitted.X[admitted.rows], admitted.weight)
+    return admitted
+
+
+def scaled(spec: ModelSpec, table: CheckedTable, *, standardize: Any) -> Scaled:
+    """Let a specification learn levels, statistics and scaling from a table."""
+    X, index, weight, gaps = admitted = _learned(spec, table)
     view = TableView.from_rows(
         table.columns,
         spec.likelihood,
@@ -72,10 +77,7 @@ def scaled(spec: ModelSpec, table: CheckedTable, *, standardize: Any) -> Scaled:
 
 def scaled_as(last: Fitted, spec: ModelSpec, table: CheckedTable) -> Scaled:
     """Let a specification learn from a table with the scaling of the last fit."""
-    spec.likelihood.find_levels(table.X)
-    admitted = Admitted.of(table, spec.likelihood)
-    X, index, weight, _ = admitted
-    spec.likelihood.learn(X[index], weight)
+    X, index, weight, _ = admitted = _learned(spec, table)
     scaling = last.view.scaling.after(spec.likelihood.to_model(X))
     view = TableView(table.columns, spec.likelihood, scaling)
     null_model = NullModel.from_rows(X, index, weight, spec.likelihood, view)
