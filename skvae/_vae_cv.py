@@ -25,7 +25,7 @@ class BalancedVAECV(CVRouting, BalancedVAE):
     r"""Variational autoencoder that finds its beta by cross-validation.
 
     A path of betas is trained on the rows of each training fold, all betas side by
-    side, and judged on those of the test fold. The best beta is then trained on all
+    side, and scored on those of the test fold. The best beta is then trained on all
     rows, and the estimator is a fitted `BalancedVAE` from there on.
 
     Parameters
@@ -40,7 +40,7 @@ class BalancedVAECV(CVRouting, BalancedVAE):
         of the rows.
 
     scoring : str, callable or None, default=None
-        What a beta is judged by on a test fold; greater is better. None is the mean
+        Score of a beta on a test fold, greater is better. None is the mean
         elbo. A callable has the arguments (estimator, X, y) and, to be used with
         sample weights, sample_weight.
 
@@ -370,16 +370,16 @@ class BalancedVAECV(CVRouting, BalancedVAE):
             "neg_distortion": -path.distortion,
             "active_units": path.active_units,
         }
-        judged_by = "elbo"
+        metric = "elbo"
         if self.scoring is not None:
-            judged_by = "score"
+            metric = "score"
             tests = [test for _, test in splits]
             metrics["score"] = self._scores(path.models, X, y, tests, routed.scorer)
         self.betas_, self.n_splits_ = path.betas, len(splits)
         seconds = {"fit_time": path.fit_time, "score_time": path.score_time}
         self.cv_results_ = results_of(path.betas, seconds, metrics)
-        self.best_index_ = chosen(self.refit, self.cv_results_, judged_by)
-        means = self.cv_results_[f"mean_test_{judged_by}"]
+        self.best_index_ = chosen(self.refit, self.cv_results_, metric)
+        means = self.cv_results_[f"mean_test_{metric}"]
         self.best_score_ = float(means[self.best_index_])
         self.best_params_ = self.cv_results_["params"][self.best_index_]
         with warnings.catch_warnings():

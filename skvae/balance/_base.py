@@ -324,7 +324,7 @@ class VariancePolicy(BalancePolicy):
         """
         return state
 
-    def judged(self, state: State, ratio: Tensor) -> State:
+    def after_validation(self, state: State, ratio: Tensor) -> State:
         """State after an epoch, when held-out rows have been evaluated.
 
         Parameters

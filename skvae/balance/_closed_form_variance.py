@@ -12,20 +12,20 @@ if TYPE_CHECKING:
 
 # Where "auto" starts with one variance for all features, it ends with one for each:
 # fractions of the planned steps between which it moves from the one to the other.
-_SPREADS_FROM, _SPREADS_TO = 0.2, 0.6
+_INTERPOLATES_FROM, _INTERPOLATES_TO = 0.2, 0.6
 
 
-class Spread(NamedTuple):
+class VarianceMap(NamedTuple):
     """Parameters of the map from error to variance in force, replica axis first."""
 
     ratio: Tensor
     """Variance that is optimal on held-out rows, relative to the error on the training
     rows, in the shape of the variance."""
-    share: Tensor
+    interpolation: Tensor
     """Interpolation from one variance for all features, 0, to one for each, 1, of
     shape (n_replicas, 1)."""
     rises: Tensor
-    """1 where `share` moves to 1 during training, else 0, (n_replicas, 1)."""
+    """1 where `interpolation` moves to 1 during training, else 0, (n_replicas, 1)."""
 
 
 class ClosedFormVariance(VariancePolicy):
@@ -87,39 +87,45 @@ class ClosedFormVariance(VariancePolicy):
             )
         return ""
 
-    def init_spread(self, variance: Tensor, sizes: Sizes) -> Spread:
+    def init_variance_map(self, variance: Tensor, sizes: Sizes) -> VarianceMap:
         """Parameters of the variance before the first step."""
-        share = variance[:, :1] * 0.0
+        interpolation = variance[:, :1] * 0.0
         if self.scope == "feature":
-            share = share + 1.0
-        rises = share
+            interpolation = interpolation + 1.0
+        rises = interpolation
         if self.scope == "auto" and sizes.per_feature is not None:
-            share = share + sizes.per_feature[:, None]
+            interpolation = interpolation + sizes.per_feature[:, None]
             rises = rises + 1.0
-        return Spread(ratio=variance / variance, share=share, rises=rises)
+        return VarianceMap(
+            ratio=variance / variance, interpolation=interpolation, rises=rises
+        )
 
-    def variance_of(self, error: Tensor, spread: Spread, floor: Tensor) -> Tensor:
+    def variance_of(
+        self, error: Tensor, variance_map: VarianceMap, floor: Tensor
+    ) -> Tensor:
         """Variance in force for an error in the shape of the variance."""
         least = pool(floor, self.scope)
-        variance = error.maximum(least) * spread.ratio
+        variance = error.maximum(least) * variance_map.ratio
         if self.scope == "auto":
             shared = variance.mean(dim=1, keepdim=True)
             # A geometric mean of the two: in between, where nats are.
-            variance = shared * (variance / shared).pow(spread.share)
+            variance = shared * (variance / shared).pow(variance_map.interpolation)
         return variance.maximum(least)
 
-    def judged(self, state: Any, ratio: Tensor) -> Any:
+    def after_validation(self, state: Any, ratio: Tensor) -> Any:
         """State with the ratio that is optimal on held-out rows, if they are used."""
         if self.source == "train":
             return state
-        return state._replace(spread=state.spread._replace(ratio=ratio))
+        return state._replace(variance_map=state.variance_map._replace(ratio=ratio))
 
     def update(self, state: Any, terms: Terms, progress: float | Tensor) -> Any:
         """State after a step: the interpolation moved towards a variance for each."""
         if self.scope != "auto":
             return state
-        spread = state.spread
-        done = fraction_of(progress, spread.share) - _SPREADS_FROM
-        done = (done / (_SPREADS_TO - _SPREADS_FROM)).clamp(0.0, 1.0)
-        share = spread.share.maximum(spread.rises * done)
-        return state._replace(spread=spread._replace(share=share))
+        variance_map = state.variance_map
+        done = fraction_of(progress, variance_map.interpolation) - _INTERPOLATES_FROM
+        done = (done / (_INTERPOLATES_TO - _INTERPOLATES_FROM)).clamp(0.0, 1.0)
+        interpolation = variance_map.interpolation.maximum(variance_map.rises * done)
+        return state._replace(
+            variance_map=variance_map._replace(interpolation=interpolation)
+        )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from skvae.balance._base import Sizes, pool
-from skvae.balance._closed_form_variance import ClosedFormVariance, Spread
+from skvae.balance._closed_form_variance import ClosedFormVariance, VarianceMap
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -16,7 +16,7 @@ class OptimalVarianceState(NamedTuple):
 
     beta: Tensor
     variance: Tensor
-    spread: Spread
+    variance_map: VarianceMap
 
 
 class OptimalVariance(ClosedFormVariance):
@@ -75,8 +75,10 @@ class OptimalVariance(ClosedFormVariance):
     def init_state(self, beta: Tensor, sizes: Sizes) -> Any:
         """State before the first step."""
         variance = self.start_variance(sizes)
-        spread = self.init_spread(variance, sizes)
-        return OptimalVarianceState(beta=beta, variance=variance, spread=spread)
+        variance_map = self.init_variance_map(variance, sizes)
+        return OptimalVarianceState(
+            beta=beta, variance=variance, variance_map=variance_map
+        )
 
     def move_variance(
         self,
@@ -87,4 +89,6 @@ class OptimalVariance(ClosedFormVariance):
     ) -> Any:
         """State with the maximum-likelihood variance of the batch."""
         error = pool(error, self.scope)
-        return state._replace(variance=self.variance_of(error, state.spread, floor))
+        return state._replace(
+            variance=self.variance_of(error, state.variance_map, floor)
+        )

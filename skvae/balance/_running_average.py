@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from skvae._sklearn_compat import Interval, StrOptions
 from skvae.balance._base import Sizes, pool
-from skvae.balance._closed_form_variance import ClosedFormVariance, Spread
+from skvae.balance._closed_form_variance import ClosedFormVariance, VarianceMap
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,7 +25,7 @@ class RunningAverageState(NamedTuple):
     kept: Tensor
     """Fraction of the average that the next step keeps: 0 before the first batch, of
     shape (n_replicas, 1)."""
-    spread: Spread
+    variance_map: VarianceMap
 
 
 class RunningAverage(ClosedFormVariance):
@@ -116,7 +116,7 @@ class RunningAverage(ClosedFormVariance):
             # Before the first batch there is nothing to stay below.
             lowest=torch.full_like(variance, torch.finfo(variance.dtype).max),
             kept=0.0 * beta[:, None],
-            spread=self.init_spread(variance, sizes),
+            variance_map=self.init_variance_map(variance, sizes),
         )
 
     def move_variance(
@@ -134,7 +134,7 @@ class RunningAverage(ClosedFormVariance):
             average = lowest
         followed = average if self.variant == "ema" else lowest
         return state._replace(
-            variance=self.variance_of(followed, state.spread, floor),
+            variance=self.variance_of(followed, state.variance_map, floor),
             average=average,
             lowest=lowest,
             kept=state.kept.clamp(min=self.decay),

@@ -135,9 +135,9 @@ class Wrapper(VariancePolicy):
         inner = self._moving.move_variance(state.inner, error, parameters, floor)
         return state._replace(variance=inner.variance, inner=inner)
 
-    def judged(self, state: Any, ratio: Tensor) -> Any:
+    def after_validation(self, state: Any, ratio: Tensor) -> Any:
         """State of the policy inside, when held-out rows have been evaluated."""
-        inner = self._moving.judged(state.inner, ratio)
+        inner = self._moving.after_validation(state.inner, ratio)
         return state._replace(inner=inner)
 
     def objective(self, terms: Terms, state: Any) -> Tensor:

@@ -95,22 +95,22 @@ class Scaling:
         largest = np.maximum(high - center, center - low)
         largest[is_constant] = 1.0
         squares = (np.square((X[index[part]] - center) / largest) for part in parts)
-        spread = largest * np.sqrt(_weighted(weight, squares, parts)[1])
-        spread[is_constant] = 1.0
-        is_scaled = np.broadcast_to(bool(standardize) & columns, spread.shape)
-        scale = np.where(is_scaled, spread, 1.0)
+        std = largest * np.sqrt(_weighted(weight, squares, parts)[1])
+        std[is_constant] = 1.0
+        is_scaled = np.broadcast_to(bool(standardize) & columns, std.shape)
+        scale = np.where(is_scaled, std, 1.0)
         if standardize == "robust":
             for d in np.flatnonzero(is_scaled & ~is_constant):
                 low, median, high = quartiles(X[index, d], weight)
                 center[d] = median
-                if high - low > _LEAST_RANGE * spread[d]:
+                if high - low > _LEAST_RANGE * std[d]:
                     scale[d] = (high - low) / _NORMAL_RANGE
         center = np.where(is_scaled, center, 0.0)
         return cls(
             center,
             scale,
             np.where(is_constant & is_scaled, 0.0, (mean - center) / scale),
-            np.square(spread / scale),
+            np.square(std / scale),
             is_constant & is_scaled,
             X.dtype.name,
         )
@@ -152,12 +152,12 @@ def quartiles(
     is_there = ~np.isnan(x) & (weight > 0.0)
     order = np.argsort(x[is_there], kind="stable")
     x, below = x[is_there][order].astype(np.float64), np.cumsum(weight[is_there][order])
-    share = below / below[-1]
+    fraction = below / below[-1]
     # Sums of weights round, and a quartile must not depend on that.
     slack = 1e-9
     found = []
     for quarter in (0.25, 0.5, 0.75):
-        first, last = np.searchsorted(share, [quarter - slack, quarter + slack])
+        first, last = np.searchsorted(fraction, [quarter - slack, quarter + slack])
         found.append(0.5 * x[first] + 0.5 * x[min(last, len(x) - 1)])
     return np.array(found)
 

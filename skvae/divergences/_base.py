@@ -41,7 +41,7 @@ class Draws(NamedTuple):
         return self.kl.sum(dim=-1) @ self.weight
 
     @property
-    def share(self) -> Tensor:
+    def normalized_weight(self) -> Tensor:
         """Weights of the rows that sum to exactly 1."""
         return self.weight / self.weight.sum()
 

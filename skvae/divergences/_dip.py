@@ -88,7 +88,7 @@ class DIP(Divergence):
 
     def covariance(self, draws: Draws) -> Tensor:
         """C of each replica, of shape (n_replicas, n_components, n_components)."""
-        mean, weight = draws.posterior.mean, draws.share
+        mean, weight = draws.posterior.mean, draws.normalized_weight
         centred = mean - (weight @ mean)[:, None, :]
         covariance = centred.mT @ (weight[:, None] * centred)
         if self.kind == "II":

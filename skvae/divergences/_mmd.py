@@ -97,7 +97,7 @@ class MMD(Divergence):
 
     def discrepancy(self, draws: Draws) -> Tensor:
         """Unbiased estimate of the squared discrepancy, of shape (n_replicas,)."""
-        z, weight = draws.z, draws.share
+        z, weight = draws.z, draws.normalized_weight
         pairs = weight[:, None] * weight
         pairs = pairs - pairs.diag().diag()
         within = (kernel(z) * pairs).sum(dim=(-2, -1)) / pairs.sum()

@@ -101,26 +101,26 @@ class TotalCorrelation(Divergence):
         self.dimension_wise = dimension_wise
         self.sampling = sampling
 
-    def shares(self, draws: Draws) -> Tensor:
+    def mixture_weights(self, draws: Draws) -> Tensor:
         """Weight of every row's posterior in q(z) at every row's draws.
 
         Returns
         -------
-        shares : Tensor of shape (n_rows, n_rows)
+        weights : Tensor of shape (n_rows, n_rows)
             A line for each draw, a column for each posterior.
         """
         import torch
 
-        share, n_rows = draws.share, draws.n_rows_of_table
-        n_batch = len(share)
+        weight, n_rows = draws.normalized_weight, draws.n_rows_of_table
+        n_batch = len(weight)
         if n_batch == n_rows:
-            return share.expand(n_batch, -1)
+            return weight.expand(n_batch, -1)
         if self.sampling == "weighted":
-            return share.expand(n_batch, -1) / n_rows
+            return weight.expand(n_batch, -1) / n_rows
         # The batch mean of weights is 1 / B, that of the table's weights 1 / n.
         own = draws.weight * (n_batch / n_rows)
-        others = share / (1.0 - share)[:, None] * (1.0 - own)[:, None]
-        identity = torch.eye(n_batch, dtype=share.dtype, device=share.device)
+        others = weight / (1.0 - weight)[:, None] * (1.0 - own)[:, None]
+        identity = torch.eye(n_batch, dtype=weight.dtype, device=weight.device)
         return own.diag() + others * (1.0 - identity)
 
     def split(self, draws: Draws) -> tuple[Tensor, Tensor, Tensor]:
@@ -133,10 +133,10 @@ class TotalCorrelation(Divergence):
         mutual_information, total_correlation, dimension_wise : Tensor of shape \
 (n_replicas, n_draws, n_rows)
         """
-        log_shares = self.shares(draws).log()
+        log_weights = self.mixture_weights(draws).log()
         joint, marginal = draws.posterior.log_prob_of_each(draws.z)
-        log_q = (joint + log_shares).logsumexp(dim=-1)
-        log_product = (marginal + log_shares[..., None]).logsumexp(dim=-2).sum(dim=-1)
+        log_q = (joint + log_weights).logsumexp(dim=-1)
+        log_product = (marginal + log_weights[..., None]).logsumexp(dim=-2).sum(dim=-1)
         log_posterior = draws.posterior.log_prob(draws.noise)
         return (
             log_posterior - log_q,

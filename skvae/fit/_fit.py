@@ -226,14 +226,14 @@ class Fit:
         n_nodes = int(np.clip(_REPORTED_ROWS // len(data.rows.x), 2, 32))
         nodes = quadrature(data.spec.n_components, n_nodes)
         noise = torch.tensor(nodes).to(data.rows.x)[:, None]
-        trained = judged = evaluate(self.module, weights, data.rows, noise)
+        trained = scored = evaluate(self.module, weights, data.rows, noise)
         if data.held_out is not None:
-            judged = evaluate(self.module, weights, data.held_out, noise)
+            scored = evaluate(self.module, weights, data.held_out, noise)
         variance = self.state.balance.variance[r : r + 1]
         if self.calibration is not None:
             assert trained.error is not None
             calibration = self.calibration.select(slice(r, r + 1))
-            new_error = None if data.held_out is None else judged.error
+            new_error = None if data.held_out is None else scored.error
             variance = calibration(trained.error, new_error)
         arrays = values.cpu().numpy()
         fitted = Fitted(
@@ -247,10 +247,10 @@ class Fit:
         )
         return attributes_of(
             fitted,
-            activity=trained.spread[0].cpu().numpy(),
-            rate=float(judged.rate[0]),
-            distortion=float(judged.distortion(self.module, variance)[0])
-            + data.jacobian.judged,
+            activity=trained.activity[0].cpu().numpy(),
+            rate=float(scored.rate[0]),
+            distortion=float(scored.distortion(self.module, variance)[0])
+            + data.jacobian.validation,
         )
 
 
@@ -266,7 +266,7 @@ def prepare(vae: Any, table: CheckedTable, betas: Sequence[float]) -> Prepared:
 
 
 def _split(vae: Any, table: Scaled, course: Course, seed: int) -> Prepared:
-    """Rows to train on and to judge on, on the device of an estimator."""
+    """Rows to train on and to score on, on the device of an estimator."""
     like = scalar_like(torch_device(vae.device), vae.precision)
     is_held_out = course.held_out(vae, len(table.admitted.rows), seed)
     return prepared(table, is_held_out, like)

@@ -23,7 +23,9 @@ def joined(
 
 
 def in_units_of_x(
-    history: dict[str, NDArray[np.floating]], jacobian: float, judged_jacobian: float
+    history: dict[str, NDArray[np.floating]],
+    jacobian: float,
+    validation_jacobian: float,
 ) -> dict[str, NDArray[np.floating]]:
     """History of the only replica, in the units of X."""
     history = {name: entries[:, 0].astype(float) for name, entries in history.items()}
@@ -32,7 +34,7 @@ def in_units_of_x(
     for name in ("distortion", "objective"):
         history[name] += jacobian
     if "validation_distortion" in history:
-        history["validation_distortion"] += judged_jacobian
+        history["validation_distortion"] += validation_jacobian
     for prefix in ("", "validation_"):
         if f"{prefix}rate" in history:
             history[f"{prefix}elbo"] = -(

@@ -24,13 +24,13 @@ class Course(NamedTuple):
     """The two steps in which `fit` and `partial_fit` differ."""
 
     held_out: Callable[[Any, int, int], NDArray[np.bool_]]
-    """Mask of the rows to judge on, from estimator, number of rows and seed."""
+    """Mask of the rows to score on, from estimator, number of rows and seed."""
     plan: Callable[[Any, int, Divergence], training.Plan]
     """Plan for an estimator, a number of training rows and a divergence."""
 
 
 def _held_out(vae: Any, n_rows: int, seed: int) -> NDArray[np.bool_]:
-    """Rows of `fit` to judge on."""
+    """Rows of `fit` to score on."""
     mask = np.zeros(n_rows, dtype=bool)
     wanted = vae.early_stopping
     if wanted == "auto":
@@ -51,7 +51,7 @@ def _held_out(vae: Any, n_rows: int, seed: int) -> NDArray[np.bool_]:
 
 
 def _none_held_out(vae: Any, n_rows: int, seed: int) -> NDArray[np.bool_]:
-    """Rows of `partial_fit` to judge on: none."""
+    """Rows of `partial_fit` to score on: none."""
     return np.zeros(n_rows, dtype=bool)
 
 

@@ -22,7 +22,7 @@ class Jacobian(NamedTuple):
     """Nats per row that distortions gain in the units of X."""
 
     train: float
-    judged: float
+    validation: float
     """For the held-out rows, or the training rows if none are held out."""
 
 
@@ -110,14 +110,14 @@ def prepared(table: Scaled, is_held_out: NDArray[np.bool_], like: Tensor) -> Pre
         )
 
     rows, train = rows_at(~is_held_out)
-    held_out, judged = rows_at(is_held_out) if is_held_out.any() else (None, train)
+    held_out, validation = rows_at(is_held_out) if is_held_out.any() else (None, train)
     return Prepared(
         table.spec,
         table.view,
         table.null_model,
         rows,
         held_out,
-        Jacobian(train, judged),
+        Jacobian(train, validation),
         table.admitted,
     )
 

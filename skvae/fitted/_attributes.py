@@ -25,7 +25,7 @@ def attributes_of(
     activity : ndarray of shape (n_components,)
         Variance of the posterior mean over the training rows.
     rate, distortion : float
-        Means over the rows that judge the model, in nats and in the units of X.
+        Means over the rows that the model is scored on, in nats and in the units of X.
     """
     return {
         "n_components_": fitted.spec.n_components,

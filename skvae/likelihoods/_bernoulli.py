@@ -9,7 +9,7 @@ import numpy as np
 
 from skvae.likelihoods._base import Likelihood
 from skvae.likelihoods._refuse import refuse
-from skvae.likelihoods._weighted import mean_and_spread
+from skvae.likelihoods._weighted import mean_and_std
 from skvae.linear._columns import LinearColumns
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class Bernoulli(Likelihood):
 
     def learn(self, X: Floats, weight: Floats | None) -> None:
         """Learn the frequency of ones in each column."""
-        self.share_, _ = mean_and_spread(X, weight)
+        self.frequency_, _ = mean_and_std(X, weight)
 
     def start(
         self,
@@ -75,12 +75,12 @@ class Bernoulli(Likelihood):
         scale: PerColumn = 1.0,
     ) -> Floats:
         """Logit of each column's frequency of ones, clipped to one in a million."""
-        frequency = np.clip(self.share_, 1e-6, 1.0 - 1e-6)
+        frequency = np.clip(self.frequency_, 1e-6, 1.0 - 1e-6)
         return np.log(frequency) - np.log1p(-frequency)
 
     def linear_columns(self, n_features: int) -> LinearColumns:
         """Zeros and ones in units of their standard deviation."""
-        frequency = np.clip(self.share_, 1e-6, 1.0 - 1e-6)
+        frequency = np.clip(self.frequency_, 1e-6, 1.0 - 1e-6)
         unit = np.sqrt(frequency * (1.0 - frequency))
         return LinearColumns.of_levels(np.arange(n_features), frequency, unit)
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from skvae._sklearn_compat import StrOptions
 from skvae.likelihoods._unit_interval import UnitInterval
-from skvae.likelihoods._weighted import mean_and_spread
+from skvae.likelihoods._weighted import mean_and_std
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,11 +72,11 @@ class Beta(UnitInterval):
         n_rows = len(X) if weight is None else weight.sum()
         self.n_rows_ = float(np.clip(n_rows, 2.0, 1e6))
         super().learn(X, weight)
-        self.mean_, spread = mean_and_spread(self.to_model(X), weight)
+        self.mean_, std = mean_and_std(self.to_model(X), weight)
         # A column that is missing altogether.
         self.mean_ = np.where(self.mean_ > 0.0, self.mean_, 0.5)
         largest = self.mean_ * (1.0 - self.mean_)
-        ratio = largest / np.maximum(spread**2, 1e-4 * largest)
+        ratio = largest / np.maximum(std**2, 1e-4 * largest)
         self.concentration_ = np.maximum(ratio - 1.0, 0.1)
 
     def start(

@@ -98,11 +98,13 @@ class Categorical(Levels):
         scale: PerColumn = 1.0,
     ) -> Floats:
         """Logarithm of each level's frequency."""
-        return np.log(self.share_)
+        return np.log(self.frequency_)
 
     def linear_columns(self, n_features: int) -> LinearColumns:
         """Indicators of levels in units of the root of their frequency."""
-        return LinearColumns.of_levels(self.column_, self.share_, np.sqrt(self.share_))
+        return LinearColumns.of_levels(
+            self.column_, self.frequency_, np.sqrt(self.frequency_)
+        )
 
     def expectation(
         self,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from skvae.likelihoods._unit_interval import UnitInterval
-from skvae.likelihoods._weighted import mean_and_spread
+from skvae.likelihoods._weighted import mean_and_std
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -50,7 +50,7 @@ class ContinuousBernoulli(UnitInterval):
     def learn(self, X: Floats, weight: Floats | None) -> None:
         """Learn the mean of each column."""
         super().learn(X, weight)
-        self.mean_, _ = mean_and_spread(X, weight)
+        self.mean_, _ = mean_and_std(X, weight)
 
     def start(
         self,

@@ -8,7 +8,7 @@ import numpy as np
 
 from skvae.likelihoods._refuse import refuse
 from skvae.likelihoods._scaled_inputs import ScaledInputs
-from skvae.likelihoods._weighted import mean_and_spread
+from skvae.likelihoods._weighted import mean_and_std
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,8 +27,8 @@ class Counts(ScaledInputs):
     def learn(self, X: Floats, weight: Floats | None) -> None:
         """Learn mean, variance and largest count of each column."""
         super().learn(X, weight)
-        self.mean_, spread = mean_and_spread(X, weight)
-        self.variance_ = spread**2
+        self.mean_, std = mean_and_std(X, weight)
+        self.variance_ = std**2
         largest = np.max(np.nan_to_num(X), axis=0, initial=1.0)
         self.log_bound_ = np.log(10.0 * largest).astype(np.float64)
 

@@ -81,7 +81,7 @@ class Dispersed(Likelihood):
         raise NotImplementedError
 
     def distortion_from_error(
-        self, error: Tensor, variance: Tensor, share: Tensor | float = 1.0
+        self, error: Tensor, variance: Tensor, observed_fraction: Tensor | float = 1.0
     ) -> Tensor:
         """Distortion of each replica from its mean errors.
 
@@ -91,7 +91,7 @@ class Dispersed(Likelihood):
             Mean error of each column.
         variance : Tensor of shape (n_replicas, 1 or n_features)
             The dispersion.
-        share : Tensor of shape (n_features,) or float, default=1.0
+        observed_fraction : Tensor of shape (n_features,) or float, default=1.0
             Observed fraction of each column, by weight of rows.
 
         Returns

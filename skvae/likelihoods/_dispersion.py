@@ -171,7 +171,7 @@ class Dispersion:
         return found if self._order is None else columns_of(found, self._order)
 
     def distortion(
-        self, error: Tensor, variance: Tensor, share: Tensor | float = 1.0
+        self, error: Tensor, variance: Tensor, observed_fraction: Tensor | float = 1.0
     ) -> Tensor:
         """Distortion of the columns that have a dispersion, from their mean errors.
 
@@ -181,7 +181,7 @@ class Dispersion:
             As `mean_error` returns it.
         variance : Tensor of shape (n_replicas, 1 or n_dispersed)
             The dispersions.
-        share : Tensor of shape (n_dispersed,) or float, default=1.0
+        observed_fraction : Tensor of shape (n_dispersed,) or float, default=1.0
             Observed fraction of each column, by weight of rows.
 
         Returns
@@ -193,7 +193,9 @@ class Dispersion:
             family.distortion_from_error(
                 places.of(error),
                 places.of(variance),
-                share if isinstance(share, float) else places.of(share),
+                observed_fraction
+                if isinstance(observed_fraction, float)
+                else places.of(observed_fraction),
             )
             for family, _, places in self._parts
         ]

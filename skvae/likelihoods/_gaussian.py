@@ -116,8 +116,9 @@ class Gaussian(Dispersed):
         return error, pullback
 
     def distortion_from_error(
-        self, error: Tensor, variance: Tensor, share: Tensor | float = 1.0
+        self, error: Tensor, variance: Tensor, observed_fraction: Tensor | float = 1.0
     ) -> Tensor:
         """Distortion from the mean squared errors, which are sufficient for it."""
-        nats = error / variance + share * (variance.log() + math.log(2.0 * math.pi))
+        normalizer = variance.log() + math.log(2.0 * math.pi)
+        nats = error / variance + observed_fraction * normalizer
         return 0.5 * nats.sum(dim=-1)

@@ -106,8 +106,8 @@ class Beta(Distribution):
 
     @property
     def variance(self) -> Tensor:
-        share = self.logits.sigmoid() * (-self.logits).sigmoid()
-        return share / (1.0 + self.log_concentration.exp())
+        bernoulli_variance = self.logits.sigmoid() * (-self.logits).sigmoid()
+        return bernoulli_variance / (1.0 + self.log_concentration.exp())
 
     @property
     def mode(self) -> Tensor:

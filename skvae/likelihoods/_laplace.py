@@ -83,10 +83,10 @@ class Laplace(Dispersed):
         return (x - parameters["location"]).abs()
 
     def distortion_from_error(
-        self, error: Tensor, variance: Tensor, share: Tensor | float = 1.0
+        self, error: Tensor, variance: Tensor, observed_fraction: Tensor | float = 1.0
     ) -> Tensor:
         """Distortion from the mean absolute errors, which are sufficient for it."""
-        nats = error / variance + share * (variance.log() + math.log(2.0))
+        nats = error / variance + observed_fraction * (variance.log() + math.log(2.0))
         return nats.sum(dim=-1)
 
     def dispersion_at(self, variance: Floats) -> Floats:

@@ -68,7 +68,7 @@ class Levels(Likelihood):
             place.ravel(), weights=cells.ravel(), minlength=len(self.column_)
         )
         count = np.maximum(count, 0.5)
-        self.share_ = count / np.bincount(self.column_, weights=count)[self.column_]
+        self.frequency_ = count / np.bincount(self.column_, weights=count)[self.column_]
 
     def to_model(self, X: Floats) -> Floats:
         """Codes of levels."""
@@ -114,10 +114,12 @@ class Levels(Likelihood):
             levels = np.minimum(level, self.n_levels_ - 1)
             shape = distribution.batch_shape
             value = torch.as_tensor(levels, device=weight.device).expand(shape)
-            share = distribution.log_prob(value.to(weight)).exp()[0]
-            share = (share.unflatten(0, weight.shape) * weight[..., None]).sum(dim=0)
-            code = torch.where(share > best, float(level), code)
-            best = share.maximum(best)
+            probability = distribution.log_prob(value.to(weight)).exp()[0]
+            probability = (
+                probability.unflatten(0, weight.shape) * weight[..., None]
+            ).sum(dim=0)
+            code = torch.where(probability > best, float(level), code)
+            best = probability.maximum(best)
         return self.to_user(code.cpu().numpy())
 
     def admit(self, X: Floats, names: Sequence[str] | None = None) -> Floats:

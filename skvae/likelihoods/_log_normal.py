@@ -80,8 +80,8 @@ class LogNormal(Gaussian):
     ) -> Floats:
         """Mean of each cell in the units of X, which is above its median."""
         mean = self.mean(parameters, variance).detach().cpu().numpy()
-        spread = scale**2 * variance.detach().cpu().numpy()[:, None, :]
-        return self.to_user(mean * scale + center + 0.5 * spread)
+        variance_of_log = scale**2 * variance.detach().cpu().numpy()[:, None, :]
+        return self.to_user(mean * scale + center + 0.5 * variance_of_log)
 
     def admit(self, X: Floats, names: Sequence[str] | None = None) -> Floats:
         """Return X, or raise ValueError where it is not above zero."""

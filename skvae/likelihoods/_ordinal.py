@@ -69,8 +69,8 @@ class Ordinal(Levels):
         """Learn the frequency of levels, and mean and standard deviation of codes."""
         super().learn(X, weight)
         code = np.arange(len(self.column_)) - self.offset_[self.column_]
-        mean = np.bincount(self.column_, weights=self.share_ * code)
-        square = np.bincount(self.column_, weights=self.share_ * code**2)
+        mean = np.bincount(self.column_, weights=self.frequency_ * code)
+        square = np.bincount(self.column_, weights=self.frequency_ * code**2)
         variance = square - mean**2
         self.input_center_ = mean
         self.input_scale_ = np.where(variance > 1e-12, np.sqrt(abs(variance)), 1.0)
@@ -94,10 +94,10 @@ class Ordinal(Levels):
         code = np.arange(n_thresholds)
         is_used = code < self.n_levels_[:, None] - 1
         place = np.where(is_used, self.offset_[:, None] + code, 0)
-        below = np.cumsum(np.where(is_used, self.share_[place], 0.0), axis=1)
+        below = np.cumsum(np.where(is_used, self.frequency_[place], 0.0), axis=1)
         # The same sum from above: one minus `below` is inexact where little is left.
         above = np.cumsum(
-            np.where(is_used, self.share_[place + is_used], 0.0)[:, ::-1], axis=1
+            np.where(is_used, self.frequency_[place + is_used], 0.0)[:, ::-1], axis=1
         )[:, ::-1]
         used = np.where(is_used, below, 0.5), np.where(is_used, above, 0.5)
         threshold = np.log(used[0]) - np.log(used[1])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from skvae.likelihoods._base import Likelihood
-from skvae.likelihoods._weighted import mean_and_spread
+from skvae.likelihoods._weighted import mean_and_std
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,8 +25,8 @@ class ScaledInputs(Likelihood):
     def learn(self, X: Floats, weight: Floats | None) -> None:
         """Learn centre and scale of the encoder's inputs."""
         bent = self.bend(self.to_model(X))
-        self.input_center_, spread = mean_and_spread(bent, weight)
-        self.input_scale_ = np.where(spread > 0.0, spread, 1.0)
+        self.input_center_, std = mean_and_std(bent, weight)
+        self.input_scale_ = np.where(std > 0.0, std, 1.0)
 
     def bend(self, x: Any) -> Any:
         """Transform an array or tensor before it is scaled; by default, do nothing."""

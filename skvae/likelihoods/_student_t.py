@@ -10,7 +10,7 @@ from scipy.special import stdtrit
 
 from skvae._sklearn_compat import Interval
 from skvae.likelihoods._base import Likelihood
-from skvae.likelihoods._weighted import cell_weights, mean_and_spread, quantile
+from skvae.likelihoods._weighted import cell_weights, mean_and_std, quantile
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -82,19 +82,19 @@ class StudentT(Likelihood):
         move; the degrees of freedom are from the kurtosis.
         """
         self.median_ = quantile(X, weight, 0.5)
-        mean, spread = mean_and_spread(X, weight)
-        spread = np.where(spread > 0.0, spread, 1.0)
+        mean, std = mean_and_std(X, weight)
+        std = np.where(std > 0.0, std, 1.0)
         cells = cell_weights(X, weight)
-        fourth = (cells * np.nan_to_num((X - mean) / spread) ** 4).sum(axis=0)
+        fourth = (cells * np.nan_to_num((X - mean) / std) ** 4).sum(axis=0)
         excess = fourth / np.maximum(cells.sum(axis=0), 1e-300) - 3.0
         if self.degrees_of_freedom is None:
             # The excess kurtosis is 6 / (df - 4).
             self.df_ = np.clip(4.0 + 6.0 / np.maximum(excess, 0.1), 4.0, 30.0)
         else:
-            self.df_ = np.full_like(spread, self.degrees_of_freedom)
+            self.df_ = np.full_like(std, self.degrees_of_freedom)
         distance = quantile(np.abs(X - self.median_), weight, 0.5)
         # More than half of a column may be one value.
-        distance = np.where(distance > 0.0, distance, 0.67 * spread)
+        distance = np.where(distance > 0.0, distance, 0.67 * std)
         self.scale_ = distance / stdtrit(self.df_, 0.75)
 
     def start(

@@ -35,7 +35,7 @@ def column_means(
     return means
 
 
-def mean_and_spread(
+def mean_and_std(
     X: NDArray[np.floating], weight: NDArray[np.floating] | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Mean and standard deviation of each column; 0 of one that is missing."""
@@ -52,7 +52,7 @@ def mean_and_spread(
 
 
 def quantile(
-    X: NDArray[np.floating], weight: NDArray[np.floating] | None, share: float
+    X: NDArray[np.floating], weight: NDArray[np.floating] | None, fraction: float
 ) -> NDArray[np.float64]:
     """Quantile of each column: the smallest value that reaches a fraction of weight.
 
@@ -62,6 +62,6 @@ def quantile(
     order = np.argsort(X, axis=0, kind="stable")
     below = np.cumsum(np.take_along_axis(cell_weights(X, weight), order, 0), axis=0)
     # Sums in another order may differ by rounding.
-    reached = below >= share * below[-1] * (1.0 - 1e-12)
+    reached = below >= fraction * below[-1] * (1.0 - 1e-12)
     row = np.take_along_axis(order, reached.argmax(axis=0)[None], 0)
     return np.nan_to_num(np.take_along_axis(X, row, 0)[0].astype(np.float64))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from skvae.likelihoods._negative_binomial import NegativeBinomial, inverse_dispersion
-from skvae.likelihoods._weighted import mean_and_spread
+from skvae.likelihoods._weighted import mean_and_std
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -52,7 +52,7 @@ class ZeroInflatedNegativeBinomial(NegativeBinomial):
         equations for its three parameters, which are solved by iteration.
         """
         super().learn(X, weight)
-        zeros, _ = mean_and_spread(np.where(np.isnan(X), X, X == 0), weight)
+        zeros, _ = mean_and_std(np.where(np.isnan(X), X, X == 0), weight)
         second = self.variance_ + self.mean_**2
         fraction = np.full_like(zeros, 0.01)
         for _ in range(100):
@@ -62,7 +62,7 @@ class ZeroInflatedNegativeBinomial(NegativeBinomial):
             fraction = np.clip(
                 (zeros - expected) / np.maximum(1.0 - expected, 1e-6), 0.01, 0.99
             )
-        self.zero_share_, self.inverse_dispersion_ = fraction, h
+        self.zero_probability_, self.inverse_dispersion_ = fraction, h
 
     def start(
         self,
@@ -74,8 +74,9 @@ class ZeroInflatedNegativeBinomial(NegativeBinomial):
         log_mean, *rest = np.split(
             super().start(n_features), len(self.parameter_names) - 1
         )
-        log_share, log_rest = np.log(self.zero_share_), np.log1p(-self.zero_share_)
-        return np.concatenate([log_mean - log_rest, log_share - log_rest, *rest])
+        probability = self.zero_probability_
+        log_zero, log_rest = np.log(probability), np.log1p(-probability)
+        return np.concatenate([log_mean - log_rest, log_zero - log_rest, *rest])
 
     def distribution(
         self, parameters: dict[str, Tensor], variance: Tensor

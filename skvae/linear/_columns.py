@@ -13,7 +13,7 @@ from skvae.linear._model import LinearWeights
 Floats = NDArray[np.float64]
 Places = NDArray[np.intp]
 
-# Shares of rows below which a level has no part in a linear model.
+# Frequencies below which a level has no part in a linear model.
 _RARE = 0.02
 
 # Most levels of a group that have one; eigenvectors of more take long.
@@ -26,9 +26,9 @@ class LinearColumns(NamedTuple):
     The model sees the input as :math:`u = (x - c) / s`, and the decoder's output is
     where it starts plus the model's mean of u over s. A Gaussian cell is that exactly,
     with s = 1 and the noise variance of its feature. For an indicator of a level of
-    share p, whose output is a logit, c = p and :math:`s = \sqrt{p}` (for one of zeros
-    and ones :math:`\sqrt{p (1 - p)}`) make it so to second order about the null model,
-    with unit noise: there the log-probability has the Fisher information as its
+    frequency p, whose output is a logit, c = p and :math:`s = \sqrt{p}` (for one of
+    zeros and ones :math:`\sqrt{p (1 - p)}`) make it so to second order about the null
+    model, with unit noise: there the log-probability has the Fisher information as its
     curvature. The linear model of such columns alone is multiple correspondence
     analysis; beside others, factor analysis of mixed data [1]_.
 
@@ -57,19 +57,21 @@ class LinearColumns(NamedTuple):
     has_noise: NDArray[np.bool_]
 
     @classmethod
-    def of_levels(cls, features: Places, share: Floats, unit: Floats) -> LinearColumns:
+    def of_levels(
+        cls, features: Places, frequency: Floats, unit: Floats
+    ) -> LinearColumns:
         """Indicators of levels side by side, whose outputs are their logits.
 
         Without those that are rare, or almost always so: where two of them meet once
         a linear model finds a latent. Of very many it takes those that vary most.
         """
-        varies = share * (1.0 - share)
+        varies = frequency * (1.0 - frequency)
         places = np.flatnonzero(varies > _RARE * (1.0 - _RARE))
         if len(places) > _MAX_LEVELS:
             order = np.argsort(-varies[places], kind="stable")
             places = np.sort(places[order[:_MAX_LEVELS]])
         return cls(
-            *(places, places, features[places], share[places], unit[places]),
+            *(places, places, features[places], frequency[places], unit[places]),
             np.zeros(len(places), dtype=bool),
         )
 

@@ -18,8 +18,8 @@ _MAX_FULL = 1000
 _MIN_LEVEL = 1e-6
 
 # A latent that is switched off is a saddle of the training; one whose posterior starts
-# with this share of the prior's variance can go either way, and is as good as off.
-_MAX_SHARE = 0.999
+# with this fraction of the prior's variance can go either way, and is as good as off.
+_MAX_POSTERIOR_VARIANCE = 0.999
 
 
 class LinearWeights(NamedTuple):
@@ -203,14 +203,14 @@ class LinearModel:
         # as its eigenvalue is small, and new rows may vary along it.
         is_empty = self.eigenvalues <= min(least, theta)
         values = np.where(is_empty, 1.0, np.maximum(self.eigenvalues, least))
-        share = np.clip(theta / values, _MIN_LEVEL, _MAX_SHARE)
-        share[is_empty] = _MAX_SHARE
-        loading = np.sqrt(values * (1.0 - share))[:, None] * self.vectors
+        posterior_variance = (theta / values).clip(_MIN_LEVEL, _MAX_POSTERIOR_VARIANCE)
+        posterior_variance[is_empty] = _MAX_POSTERIOR_VARIANCE
+        loading = np.sqrt(values * (1.0 - posterior_variance))[:, None] * self.vectors
         loading[is_empty] = 0.0
         return LinearWeights(
             center=center,
             encoder=(loading / values[:, None] / scale).T,
-            log_variance=np.log(share),
+            log_variance=np.log(posterior_variance),
             decoder=loading * scale,
             bias=center,
         )

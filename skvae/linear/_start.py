@@ -51,7 +51,7 @@ def linear_start(
     weight : ndarray of shape (n_rows,)
         Sums to 1.
     held_out : pair of such arrays, or None
-        Rows that judge which noise variances explain new rows best.
+        Held-out rows, on which the noise variances are chosen.
     n_components : int
         Number of latents.
     beta : float

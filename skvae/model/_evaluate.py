@@ -20,20 +20,20 @@ class Evaluation(NamedTuple):
     """Rate, of shape (n_replicas,)."""
     error: Tensor | None
     """Mean error of each feature, of shape (n_replicas, n_features)."""
-    spread: Tensor
+    activity: Tensor
     """Variance of the posterior mean over rows, (n_replicas, n_components)."""
     fixed_distortion: Tensor | None
     """Distortion of the columns without a dispersion, (n_replicas,), if any."""
-    share: Tensor | None = None
+    observed_fraction: Tensor | None = None
     """Observed fraction of each column with a dispersion; None if all is observed."""
 
     def distortion(self, module: Module, variance: Tensor) -> Tensor:
         """Distortion with a decoder variance, of shape (n_replicas,)."""
         error = self.error
-        if error is not None and self.share is not None:
-            error = error * self.share
+        if error is not None and self.observed_fraction is not None:
+            error = error * self.observed_fraction
         return module.total_distortion(
-            error, self.share, variance, self.fixed_distortion
+            error, self.observed_fraction, variance, self.fixed_distortion
         )
 
 
@@ -92,16 +92,16 @@ def evaluate(module: Module, weights: Weights, rows: Rows, noise: Tensor) -> Eva
             weight @ mean.square(),
             error,
             module.fixed_distortion(sample),
-            module.share(sample),
+            module.observed_fraction(sample),
         )
         totals = [
             part if total is None or part is None else total + part
             for total, part in zip(totals, parts, strict=True)
         ]
-    rate, first, second, error, distortion, share = totals
+    rate, first, second, error, distortion, fraction = totals
     assert rate is not None
     assert first is not None
     assert second is not None
-    if error is not None and share is not None:
-        error = error / share.clamp(min=torch.finfo(error.dtype).tiny)
-    return Evaluation(rate, error, second - first.square(), distortion, share)
+    if error is not None and fraction is not None:
+        error = error / fraction.clamp(min=torch.finfo(error.dtype).tiny)
+    return Evaluation(rate, error, second - first.square(), distortion, fraction)

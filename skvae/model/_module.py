@@ -222,30 +222,33 @@ class Module:
             return None
         return self.dispersion.mean_error(sample.x, sample.parameters, sample.weight)
 
-    def share(self, sample: Sample) -> Tensor | None:
+    def observed_fraction(self, sample: Sample) -> Tensor | None:
         """Observed fraction of each column with a dispersion, by weight of rows.
 
         None where no cell is missing, and where no column has one.
         """
         if sample.observed is None or self.dispersion is None:
             return None
-        share = sample.weight.sum(dim=0)
+        fraction = sample.weight.sum(dim=0)
         if not self._without_dispersion:
-            return share
-        return columns_of(share, np.flatnonzero(self.dispersion.columns))
+            return fraction
+        return columns_of(fraction, np.flatnonzero(self.dispersion.columns))
 
     def distortion(
         self, sample: Sample, error: Tensor | None, variance: Tensor
     ) -> Tensor:
         """Distortion of each replica, of shape (n_replicas,)."""
         return self.total_distortion(
-            error, self.share(sample), variance, self.fixed_distortion(sample)
+            error,
+            self.observed_fraction(sample),
+            variance,
+            self.fixed_distortion(sample),
         )
 
     def total_distortion(
         self,
         error: Tensor | None,
-        share: Tensor | None,
+        observed_fraction: Tensor | None,
         variance: Tensor,
         fixed: Tensor | None,
     ) -> Tensor:
@@ -253,8 +256,8 @@ class Module:
 
         Parameters
         ----------
-        error, share : Tensor or None
-            As `error` and `share` return them.
+        error, observed_fraction : Tensor or None
+            As `error` and `observed_fraction` return them.
         variance : Tensor of shape (n_replicas, 1 or n_dispersed)
         fixed : Tensor of shape (n_replicas,) or None
             As `fixed_distortion` returns it.
@@ -263,7 +266,7 @@ class Module:
             assert fixed is not None
             return fixed
         found = self.dispersion.distortion(
-            error, variance, 1.0 if share is None else share
+            error, variance, 1.0 if observed_fraction is None else observed_fraction
         )
         return found if fixed is None else found + fixed
 

@@ -68,11 +68,11 @@ def results_of(
 
 
 def chosen(
-    refit: str | Callable[..., Any], results: Mapping[str, Any], judged_by: str
+    refit: str | Callable[..., Any], results: Mapping[str, Any], metric: str
 ) -> int:
     """Index of the beta that is chosen, checked where the user chooses it."""
     if not callable(refit):
-        return int(results[f"rank_test_{judged_by}"].argmin())
+        return int(results[f"rank_test_{metric}"].argmin())
     index: Any = refit(results)
     n_betas = len(results["params"])
     if not isinstance(index, Integral) or not 0 <= int(index) < n_betas:

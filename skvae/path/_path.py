@@ -66,7 +66,7 @@ class BetaPath:
                 [[score[name] for score in fold.scores] for fold in folds]
             ).T
 
-        def shares(seconds: list[float]) -> Floats:
+        def per_beta(seconds: list[float]) -> Floats:
             return np.tile(np.array(seconds) / len(betas), (len(betas), 1))
 
         models = np.empty((len(betas), len(folds)), dtype=object)
@@ -80,8 +80,8 @@ class BetaPath:
             elbo=scores("elbo"),
             active_units=scores("active_units"),
             models=models,
-            fit_time=shares([fold.fit_seconds for fold in folds]),
-            score_time=shares([fold.score_seconds for fold in folds]),
+            fit_time=per_beta([fold.fit_seconds for fold in folds]),
+            score_time=per_beta([fold.score_seconds for fold in folds]),
         )
 
     def fold(self, i: int) -> BetaPath:

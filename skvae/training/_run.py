@@ -108,7 +108,7 @@ class Run:
         # Not below the floor: nothing may be left of the training error.
         floor = pool(self.task.state.floor, mover.scope)
         ratio = validated.variance / pool(error, mover.scope).maximum(floor)
-        self.stepper.balance = mover.judged(self.stepper.balance, ratio)
+        self.stepper.balance = mover.after_validation(self.stepper.balance, ratio)
 
     def goes_on(self) -> bool:
         """Let the replicas leave that have stopped; False where all have."""

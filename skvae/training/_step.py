@@ -187,7 +187,7 @@ class Differentiator:
                     batch.observed,
                 )
                 error, moved = module.error(sample), state
-                fraction = module.share(sample)
+                fraction = module.observed_fraction(sample)
                 if error is not None:
                     moved = self._moved(
                         state, error.detach(), batch.weight, trained, fraction

@@ -60,11 +60,11 @@ def test_auto_goes_from_shared_to_each_feature(cls, make_state, make_terms):
 def test_share_never_falls(cls, make_state, make_terms):
     # As with `partial_fit`, whose progress ends at 1 and stays there.
     policy = cls(scope="auto")
-    state, shares = make_state(policy, [0.0, 1.0]), []
+    state, interpolation = make_state(policy, [0.0, 1.0]), []
     for progress in (0.3, 0.5, 0.1, 1.0, 0.2):
         _, state = variance_at(policy, state, make_terms, progress)
-        shares.append(float(state.spread.share[0]))
-    assert shares == pytest.approx([0.25, 0.75, 0.75, 1.0, 1.0])
+        interpolation.append(float(state.variance_map.interpolation[0]))
+    assert interpolation == pytest.approx([0.25, 0.75, 0.75, 1.0, 1.0])
 
 
 @both
@@ -100,12 +100,14 @@ def test_held_out_rows_set_the_level(cls, scope, source, make_state, make_terms)
     policy = cls(scope=scope, source=source)
     plain, state = variance_at(policy, make_state(policy, [1.0, 1.0]), make_terms, 1.0)
     ratio = torch.full_like(plain, 1.5)
-    judged = policy.judged(state, ratio)
-    variance, _ = variance_at(policy, judged, make_terms, 1.0)
+    validated = policy.after_validation(state, ratio)
+    variance, _ = variance_at(policy, validated, make_terms, 1.0)
     factor = 1.0 if source == "train" else 1.5
     torch.testing.assert_close(variance, factor * plain, rtol=1e-12, atol=0.0)
     # It does not add up from epoch to epoch.
-    again, _ = variance_at(policy, policy.judged(judged, ratio), make_terms, 1.0)
+    again, _ = variance_at(
+        policy, policy.after_validation(validated, ratio), make_terms, 1.0
+    )
     torch.testing.assert_close(again, factor * plain, rtol=1e-12, atol=0.0)
 
 
@@ -114,7 +116,9 @@ def test_level_of_each_feature_is_its_own(cls, make_state, make_terms):
     policy = cls(scope="feature")
     _, state = variance_at(policy, make_state(policy), make_terms, 1.0)
     ratio = torch.linspace(0.8, 3.0, 10, dtype=torch.float64).reshape(2, 5)
-    variance, _ = variance_at(policy, policy.judged(state, ratio), make_terms, 1.0)
+    variance, _ = variance_at(
+        policy, policy.after_validation(state, ratio), make_terms, 1.0
+    )
     torch.testing.assert_close(variance, ratio * ERROR, rtol=1e-14, atol=0.0)
 
 
@@ -125,7 +129,9 @@ def test_no_error_and_any_ratio_is_finite(cls, scope, make_state, make_terms):
     state = make_state(policy, [0.0, 1.0])
     _, state = variance_at(policy, state, make_terms, 0.5, 0.0 * ERROR)
     for ratio in (1e-7, 1.0, 1e7):
-        judged = policy.judged(state, torch.full_like(state.variance, ratio))
-        variance, _ = variance_at(policy, judged, make_terms, 0.5, 0.0 * ERROR)
+        validated = policy.after_validation(
+            state, torch.full_like(state.variance, ratio)
+        )
+        variance, _ = variance_at(policy, validated, make_terms, 0.5, 0.0 * ERROR)
         expected = 1e-6 * max(1.0, ratio)
         torch.testing.assert_close(variance, torch.full_like(variance, expected))

@@ -46,7 +46,7 @@ def test_only_what_is_beyond_1_is_estimated(make_draws, draw):
 @pytest.mark.parametrize(("n_batch", "n_rows"), [(2, 10), (5, 6), (7, 1000)])
 def test_stratified_shares(make_draws, draw, n_batch, n_rows):
     draws = make_draws(Posterior(*draw(2, 1, n_batch, 2)), n_rows=n_rows)
-    shares = TotalCorrelation().shares(draws)
+    shares = TotalCorrelation().mixture_weights(draws)
     ones = torch.ones(n_batch, dtype=torch.float64)
     torch.testing.assert_close(shares.sum(dim=1), ones, rtol=1e-13, atol=0.0)
     # The copies of this elsewhere put the row's own share into the first column.
@@ -71,7 +71,7 @@ def test_stratified_shares_are_the_published_ones_over_all_neighbours(make_draws
         published.append(shares)
     draws = make_draws(Posterior(*draw(2, 1, n_batch, 2)), n_rows=n_rows)
     torch.testing.assert_close(
-        TotalCorrelation().shares(draws), torch.stack(published).mean(dim=0)
+        TotalCorrelation().mixture_weights(draws), torch.stack(published).mean(dim=0)
     )
 
 
@@ -92,7 +92,7 @@ def test_stratified_estimate_of_the_aggregate_has_no_bias(make_draws, draw):
                 noise=whole.noise[:, rows],
                 n_rows=n_rows,
             )
-            shares = TotalCorrelation().shares(draws)
+            shares = TotalCorrelation().mixture_weights(draws)
             joint, _ = draws.posterior.log_prob_of_each(draws.z)
             found.append((joint.exp()[0, 0] * shares).sum(dim=-1)[0])
         torch.testing.assert_close(torch.stack(found).mean(), exact[i])
@@ -124,7 +124,7 @@ def test_shares_of_weighted_rows(make_draws, draw):
     draws = make_draws(
         Posterior(*draw(2, 1, 4, 2)), weight=share[:4] * 9.0 / 4.0, n_rows=9
     )
-    shares = TotalCorrelation().shares(draws)
+    shares = TotalCorrelation().mixture_weights(draws)
     torch.testing.assert_close(shares.diagonal(), share[:4])
     torch.testing.assert_close(shares.sum(dim=1), torch.ones(4).double())
     torch.testing.assert_close(shares[0, 2] / shares[0, 1], share[2] / share[1])
@@ -132,7 +132,7 @@ def test_shares_of_weighted_rows(make_draws, draw):
 
 def test_weighted_sampling_is_low_by_the_logarithm_of_the_rows(make_draws, draw):
     draws = make_draws(Posterior(*draw(2, 1, 5, 2)), n_rows=50)
-    shares = TotalCorrelation(sampling="weighted").shares(draws)
+    shares = TotalCorrelation(sampling="weighted").mixture_weights(draws)
     torch.testing.assert_close(shares, torch.full((5, 5), 1.0 / 250.0).double())
 
 

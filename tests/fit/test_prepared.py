@@ -83,11 +83,11 @@ def test_jacobian_is_that_of_the_rows(X):
     expected = [
         np.average(nats[p], weights=weight[p]) for p in np.split(range(29), [5])
     ]
-    assert data.jacobian.judged == pytest.approx(expected[0])
+    assert data.jacobian.validation == pytest.approx(expected[0])
     assert data.jacobian.train == pytest.approx(expected[1])
     alone = split(scaled_table(X, likelihood="log_normal"))
     assert alone.held_out is None
-    assert alone.jacobian.judged == alone.jacobian.train
+    assert alone.jacobian.validation == alone.jacobian.train
 
 
 def test_mask_only_where_cells_are_missing(X):

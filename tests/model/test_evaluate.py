@@ -93,8 +93,8 @@ def test_evaluation_is_the_weighted_mean(likelihood, make_problem):
     torch.testing.assert_close(found.distortion(module, variance), distortion)
     mean = posterior.mean
     center = (weight[:, None] * mean).sum(dim=1, keepdim=True)
-    spread = (weight[:, None] * (mean - center).square()).sum(dim=1)
-    torch.testing.assert_close(found.spread, spread)
+    activity = (weight[:, None] * (mean - center).square()).sum(dim=1)
+    torch.testing.assert_close(found.activity, activity)
     assert (found.error is None) == (module.dispersion is None)
     assert not found.rate.requires_grad
 

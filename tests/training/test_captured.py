@@ -113,7 +113,7 @@ def test_replayed_steps_are_the_steps(policy, likelihood, make_problem, make_pla
         if i == 15 and mover is not None:
             # Between two epochs the held-out rows have their say.
             for stepper in (eager, captured):
-                stepper.balance = mover.judged(stepper.balance, ratio)
+                stepper.balance = mover.after_validation(stepper.balance, ratio)
     assert captured.record.n_recorded == 1
     assert eager.n_steps == captured.n_steps == 30
     torch.testing.assert_close(eager.parameters.values, captured.parameters.values)

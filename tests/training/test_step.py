@@ -97,8 +97,8 @@ class Problem:
         )
         error, state = module.error(sample), self.state
         if error is not None:
-            share = module.share(sample)
-            total = batch.weight.sum() if share is None else share
+            observed = module.observed_fraction(sample)
+            total = batch.weight.sum() if observed is None else observed
             policy = self.policy.variance_policy or VariancePolicy()
             state = policy.move_variance(
                 state, error.detach() / total, leaves, self.floor
