@@ -2,6 +2,7 @@
 
 import ast
 import functools
+import graphlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -290,8 +291,25 @@ def root_violations(modules):
         yield f"skvae: {len(single) + 1} files, at most {MAX_ROOT_FILES} are allowed"
 
 
+def circle_violations(modules):
+    """A circle of files that import each other, if only for type checkers."""
+    graph = {}
+    for name, module in modules.items():
+        targets = [
+            found.target if found.target in modules else found.module
+            for found in module.imports
+        ]
+        graph[name] = [target for target in targets if target in modules]
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as error:
+        first, *others = error.args[1]
+        yield f"{first}: imports itself by way of {', '.join(others)}"
+
+
 RULES = [
     import_violations,
+    circle_violations,
     isinstance_violations,
     loop_violations,
     torch_violations,
@@ -313,6 +331,11 @@ def test_import_of_the_package_is_followed():
 
 
 BREACHES = [
+    (
+        circle_violations,
+        "likelihoods/_group.py",
+        "if TYPE_CHECKING:\n    from skvae.likelihoods._dispersed import Dispersed",
+    ),
     # Upwards.
     (import_violations, "model/_module.py", "import skvae._vae"),
     (import_violations, "model/_module.py", "from skvae import training"),
@@ -393,9 +416,11 @@ def test_rule_can_be_broken(rule):
             continue
         broken = set(rule(modules(file, code))) - as_it_stands(rule)
         assert broken, f"{rule.__name__} misses {code!r} in {file}"
-        # The module at fault; a breach that loads torch may do so through another one.
+        # The module at fault; a breach that loads torch may do so through another one,
+        # and a circle has no first one.
         named = {message.split(":")[0] for message in broken}
         assert named == {name_of(file)} or rule in {
+            circle_violations,
             lightness_violations,
             root_violations,
         }

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
 from skvae._vae import BalancedVAE
-from skvae.fitted._pipeline import model_in
+from skvae.fitted._pipeline import model_in, transformed
 
 
 class Seen(NamedTuple):
@@ -40,9 +40,7 @@ def seen_by_model(estimator: Any, X: Any, needed_by: str) -> Seen:
         Function or class that the user called.
     """
     vae, steps = model_in(estimator, needed_by)
-    for step in steps:
-        X = step.transform(X)
-    return Seen(vae, X, _names(vae, steps))
+    return Seen(vae, transformed(steps, X), _names(vae, steps))
 
 
 def _names(vae: BalancedVAE, steps: list[Pipeline]) -> NDArray[np.str_]:

@@ -65,10 +65,8 @@ def start_of(
         )
 
     levels = _levels(module.dispersion, scaling.variance)
-    bias: Floats = np.zeros(n_features)
+    bias = prepared.null_model.output
     is_exact = is_gaussian(likelihood, n_features)
-    if not is_exact:
-        bias = likelihood.start(n_features, scaling.center, scaling.scale)
     linear = linear_starts(prepared, is_exact, levels)
     starts = noise = prior = None
     if linear is not None and spec.network.starts_linear:

@@ -13,7 +13,6 @@ from skvae.data._rows import chunks
 from skvae.data._view import TableView
 from skvae.fitted._inference import Floats, Model
 from skvae.likelihoods import Likelihood
-from skvae.likelihoods._groups import is_gaussian
 
 
 @dataclass(frozen=True)
@@ -64,9 +63,11 @@ class NullModel:
             Conversion between these rows and the model's inputs.
         """
         n_features, scaling = X.shape[1], view.scaling
-        output: Floats = scaling.mean
-        if not is_gaussian(likelihood, n_features):
-            output = likelihood.start(n_features, scaling.center, scaling.scale)
+        output = likelihood.start(n_features, scaling.center, scaling.scale)
+        columns = likelihood.linear_columns(n_features)
+        if columns is not None:
+            # Exactly 0 where the scaling takes the mean out.
+            output = columns.with_means(output, scaling.mean)
         shared = likelihood.feature_parameters(scaling.center, scaling.scale)
         dispersion = likelihood.column_dispersion(n_features)
         if dispersion is None:
@@ -74,8 +75,8 @@ class NullModel:
         null = cls(output, shared, dispersion.unmoved[None])
         if not dispersion.is_free:
             return null
-        columns = dispersion.columns
-        error, total = np.zeros(columns.sum()), np.zeros(columns.sum())
+        dispersed = dispersion.columns
+        error, total = np.zeros(dispersed.sum()), np.zeros(dispersed.sum())
         for part in chunks(len(index), n_features):
             x = view.to_model(X[index[part]])
             cells = weight[part, None] * ~np.isnan(x)
@@ -86,7 +87,7 @@ class NullModel:
                 torch.from_numpy(cells),
             )
             error += found[0].numpy()
-            total += cells[:, columns].sum(axis=0)
+            total += cells[:, dispersed].sum(axis=0)
         variance = error / np.where(total > 0.0, total, 1.0)
         is_constant = variance <= dispersion.least(scaling.variance)
         return cls(output, shared, np.where(is_constant, np.nan, variance)[None])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from sklearn.pipeline import Pipeline
@@ -63,6 +64,11 @@ def model_and_rows(estimator: Any, X: Any, needed_by: str) -> tuple[Any, Any]:
         As the steps before the model leave them.
     """
     vae, steps = model_in(estimator, needed_by)
+    return vae, transformed(steps, X)
+
+
+def transformed(steps: Sequence[Pipeline], X: Any) -> Any:
+    """Rows as steps leave them, one after the other."""
     for step in steps:
         X = step.transform(X)
-    return vae, X
+    return X

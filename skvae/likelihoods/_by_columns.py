@@ -48,7 +48,7 @@ class ByColumns(Likelihood):
     def __init__(self, groups: Sequence[tuple[Likelihood, Any]]) -> None:
         self.groups = groups
 
-    def listed(self) -> list[Group]:
+    def listed(self) -> list[Group[Likelihood]]:
         """Groups of columns, with those of a mixture in a group one by one."""
         found = []
         for i, (likelihood, columns) in enumerate(self.groups):
@@ -67,7 +67,7 @@ class ByColumns(Likelihood):
 
     def column_dispersion(self, n_features: int) -> Dispersion | None:
         """Dispersions of the columns whose family has one."""
-        groups = [
+        groups: list[Group[Any]] = [
             group
             for group in self.listed()
             if group.likelihood.column_dispersion(len(group.columns)) is not None
@@ -90,6 +90,7 @@ class ByColumns(Likelihood):
         """Learn the parameters of each group from its columns."""
         for likelihood, columns, *_ in self.listed():
             likelihood.learn(X[:, columns], weight)
+        self.dispersion_ = self.column_dispersion(X.shape[1])
 
     def admit(self, X: Floats, names: Sequence[str] | None = None) -> Floats:
         """Return X as each group sees its columns, or raise ValueError."""
@@ -251,9 +252,9 @@ class ByColumns(Likelihood):
 
     def _parts(
         self, parameters: dict[str, Tensor], variance: Tensor
-    ) -> list[tuple[Group, dict[str, Tensor], Tensor]]:
+    ) -> list[tuple[Group[Likelihood], dict[str, Tensor], Tensor]]:
         """Each group with its own parameters and dispersions."""
-        dispersion = self.column_dispersion(self._n_features)
+        dispersion = self.dispersion_
         return [
             (
                 group,
@@ -267,7 +268,7 @@ class ByColumns(Likelihood):
         self,
         parameters: dict[str, Tensor],
         variance: Tensor,
-        function: Callable[[Group, dict[str, Tensor], Tensor], Tensor],
+        function: Callable[[Group[Likelihood], dict[str, Tensor], Tensor], Tensor],
     ) -> Tensor:
         """Values of all cells from those of each group, in the order of columns."""
         import torch

@@ -13,12 +13,11 @@ from skvae.likelihoods._dispersion import Dispersion
 from skvae.likelihoods._group import Group
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import ArrayLike
     from torch import Tensor
 
     from skvae.likelihoods._base import Floats
+    from skvae.likelihoods._dispersion import ErrorVJP
 
 
 class Dispersed(Likelihood):
@@ -54,7 +53,7 @@ class Dispersed(Likelihood):
 
     #: Derivative of the mean errors in closed form, as `Gaussian` has it; automatic
     #: differentiation stands in for None.
-    error_vjp: Callable[..., tuple[Tensor, Callable[[Tensor], Tensor]]] | None = None
+    error_vjp: ErrorVJP | None = None
 
     def __init__(
         self, variance: float | ArrayLike | None = None, floor: float = 1e-6

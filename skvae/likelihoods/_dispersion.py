@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -10,22 +10,49 @@ from skvae._tensors import columns_of, weighted_sum
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import TypeAlias
 
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
     from torch import Tensor
 
-    from skvae.likelihoods._base import Floats
-    from skvae.likelihoods._dispersed import Dispersed
     from skvae.likelihoods._group import Group
+
+    Floats: TypeAlias = NDArray[np.floating]
+    Groups: TypeAlias = Sequence[Group["Family"]]
+    ErrorVJP: TypeAlias = Callable[
+        [Tensor, Tensor, Tensor], tuple[Tensor, Callable[[Tensor], Tensor]]
+    ]
+
+
+class Family(Protocol):
+    """A likelihood with a dispersion, as `Dispersed` documents it."""
+
+    variance: float | ArrayLike | None
+    floor: float
+
+    @property
+    def error_vjp(self) -> ErrorVJP | None:
+        """Mean errors with their derivative, where it has a closed form."""
+
+    def error(self, x: Tensor, parameters: dict[str, Tensor]) -> Tensor:
+        """Error of every cell."""
+
+    def distortion_from_error(
+        self, error: Tensor, variance: Tensor, observed_fraction: Tensor | float = 1.0
+    ) -> Tensor:
+        """Distortion of each replica from its mean errors."""
+
+    def dispersion_at(self, variance: Floats) -> Floats:
+        """Dispersion at which a cell has some variance."""
 
 
 class _Part(NamedTuple):
     """Columns with the same likelihood, which has a dispersion."""
 
-    family: Dispersed
-    cells: Group
+    family: Family
+    cells: Group[Family]
     """These columns among those of the table."""
-    places: Group
+    places: Group[Family]
     """The same among the columns that have a dispersion."""
 
 
@@ -56,13 +83,12 @@ class Dispersion:
         If the user fixed some dispersions and left others free.
     """
 
-    def __init__(self, groups: Sequence[Group], n_features: int) -> None:
+    def __init__(self, groups: Groups, n_features: int) -> None:
         self.columns = np.zeros(n_features, dtype=bool)
         self.columns[np.concatenate([group.columns for group in groups])] = True
         self._rank = np.cumsum(self.columns) - 1
         self._parts = [
-            _Part(cast("Dispersed", group.likelihood), group, self._ranked(group))
-            for group in groups
+            _Part(group.likelihood, group, self._ranked(group)) for group in groups
         ]
         families = [part.family for part in self._parts]
         fixed = [family for family in families if family.variance is not None]
@@ -77,13 +103,13 @@ class Dispersion:
         is_ordered = bool((np.diff(places) > 0).all())
         self._order = None if is_ordered else np.argsort(places)
 
-    def _ranked(self, group: Group) -> Group:
+    def _ranked(self, group: Group[Any]) -> Group[Any]:
         """Group with places among the columns that have a dispersion."""
         places = self._rank[group.columns]
         is_all = np.array_equal(places, np.arange(self.columns.sum()))
         return group._replace(columns=places, is_all=is_all)
 
-    def of(self, group: Group, variance: Tensor) -> Tensor:
+    def of(self, group: Group[Any], variance: Tensor) -> Tensor:
         """Dispersions of a group of columns, (n_replicas, 0) if it has none."""
         if not self.columns[group.columns].all():
             return variance[:, :0]
@@ -204,7 +230,7 @@ class Dispersion:
     @property
     def error_vjp(
         self,
-    ) -> Callable[..., tuple[Tensor, Callable[[Tensor], Tensor]]] | None:
+    ) -> ErrorVJP | None:
         """`mean_error` with its derivative; None where there is no closed form.
 
         There is one where a single family has all columns and implements it.
@@ -213,7 +239,7 @@ class Dispersion:
         return family.error_vjp if cells.is_all else None
 
 
-def _checked(family: Dispersed, n_features: int) -> NDArray[np.float64]:
+def _checked(family: Family, n_features: int) -> NDArray[np.float64]:
     """Dispersions that the user fixed, of shape (1,) or (n_features,)."""
     variance = np.atleast_1d(np.asarray(family.variance, float))
     is_possible = ((variance > 0) & (variance < np.inf)).all()

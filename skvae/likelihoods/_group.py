@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 from skvae._tensors import columns_of
 
@@ -11,13 +11,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from skvae.likelihoods._base import Likelihood
+L_co = TypeVar("L_co", covariant=True)
 
 
-class Group(NamedTuple):
+class Group(NamedTuple, Generic[L_co]):
     """Columns with one likelihood."""
 
-    likelihood: Likelihood
+    likelihood: L_co
     columns: NDArray[np.intp]
     prefix: str = ""
     """Start of the names of the group's parameters among those of all groups."""

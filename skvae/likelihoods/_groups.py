@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from skvae.likelihoods._base import Likelihood
 
 
-def groups_of(likelihood: Likelihood, n_features: int) -> list[Group]:
+def groups_of(likelihood: Likelihood, n_features: int) -> list[Group[Likelihood]]:
     """Groups of columns, each with one likelihood; a family by itself is one group."""
     if isinstance(likelihood, ByColumns):
         return likelihood.listed()

@@ -85,6 +85,20 @@ class LinearColumns(NamedTuple):
         """True where they are Gaussian cells of all features of a table."""
         return len(self.features) == n_features and bool(self.has_noise.all())
 
+    def with_means(
+        self, output: NDArray[np.floating], mean: NDArray[np.floating]
+    ) -> NDArray[np.floating]:
+        """Decoder output with the means of the Gaussian cells in their places.
+
+        Parameters
+        ----------
+        output : ndarray of shape (n_outputs,)
+        mean : ndarray of shape (n_features,)
+        """
+        found = output.copy()
+        found[self.outputs[self.has_noise]] = mean[self.features[self.has_noise]]
+        return found
+
     def take(self, index: NDArray[np.generic]) -> LinearColumns:
         """Some of the columns."""
         return LinearColumns(*(part[index] for part in self))

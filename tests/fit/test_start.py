@@ -88,6 +88,18 @@ def test_random_start_depends_on_the_seed_alone(X):
     assert isinstance(sizes.linear_model(), LinearModel)
 
 
+def test_random_start_has_the_means_of_the_columns(X):
+    for likelihood in (Gaussian(), ByColumns([(Gaussian(), range(N_FEATURES))])):
+        _, _, (state, _) = started(
+            X,
+            [(1.0, "shared")],
+            likelihood=likelihood,
+            standardize=False,
+            network=MLP((4,), linear_path=False),
+        )
+        assert_allclose(state.weights["decoder.1.bias"][0], X.mean(axis=0), rtol=1e-14)
+
+
 def test_floor_is_relative_to_the_columns(X):
     _, _, (state, _) = started(X, [(1.0, "shared")], likelihood=Gaussian(floor=0.01))
     assert_allclose(state.floor, 0.01)

@@ -55,6 +55,12 @@ def test_maximum_likelihood_of_each_column(likelihood, family, standardize):
         assert null_cells(vae, X).mean(axis=0)[d] == pytest.approx(best, abs=1e-6)
 
 
+def test_constant_column_beside_levels_has_no_error():
+    frame = pd.DataFrame({"level": [True, False] * 20, "constant": 0.1})
+    vae = fitted(frame)
+    assert vae._fitted.null_model.output[1] == 0.0
+
+
 def test_levels_cost_their_entropy():
     random = np.random.RandomState(0)
     frame = pd.DataFrame(

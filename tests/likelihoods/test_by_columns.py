@@ -188,10 +188,10 @@ def test_distortion_of_mean_errors_is_that_of_the_cells(both, shared):
 def test_errors_are_in_the_order_of_the_columns(gaussian, laplace):
     """However the columns are split among groups, in whichever order."""
     groups = [(Bernoulli(), [2, 1]), (Gaussian(), gaussian), (Laplace(), laplace)]
-    mixture = ByColumns([group for group in groups if group[1]])
-    dispersion = mixture.column_dispersion(4)
-    assert_array_equal(dispersion.columns, [True, False, False, True])
     x = torch.tensor([[0.5, 0.0, 1.0, 3.0]])
+    mixture = ByColumns([group for group in groups if group[1]]).fit(x.numpy())
+    dispersion = mixture.dispersion_
+    assert_array_equal(dispersion.columns, [True, False, False, True])
     parameters = mixture.unpack(torch.zeros(1, 1, 4))
     error = dispersion.mean_error(x, parameters, torch.ones(1, 1))
     square = [0.25 if 0 in gaussian else 0.5, 9.0 if 3 in gaussian else 3.0]
@@ -234,7 +234,7 @@ def test_samples_are_of_each_family_and_repeat_by_seed(both):
     rows = both.mixture.to_user(first.numpy()).reshape(-1, 13)
     assert_array_equal(both.mixture.admit(rows), rows)
     # No two groups of the same family draw the same noise.
-    twins = ByColumns([(Gaussian(), [0]), (Gaussian(), [1])])
+    twins = ByColumns([(Gaussian(), [0]), (Gaussian(), [1])]).fit(np.zeros((1, 2)))
     zeros = twins.unpack(torch.zeros(1, 50, 2))
     drawn = twins.sample(zeros, torch.ones(1, 2), seed=0)[0]
     assert (drawn[:, 0] != drawn[:, 1]).all()
