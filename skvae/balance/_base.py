@@ -14,6 +14,18 @@ if TYPE_CHECKING:
     from skvae.linear._model import LinearModel
 
 
+class RateTerm(Protocol):
+    """The properties of a divergence on which it depends whether a policy suits it."""
+
+    @property
+    def is_rate(self) -> bool:
+        """True for the KL divergence, which is the rate."""
+
+    @property
+    def is_bound(self) -> bool:
+        """True for a bound on the log-likelihood by several draws."""
+
+
 class Sizes(NamedTuple):
     """Inputs of a policy before training starts."""
 
@@ -158,7 +170,7 @@ class BalancePolicy(BaseEstimator):
         """Weight of the rate at a beta, with all constants kept."""
         return beta
 
-    def conflict_with(self, divergence: Any) -> str:
+    def conflict_with(self, divergence: RateTerm) -> str:
         """Return why the policy cannot weigh a divergence; nothing if it can.
 
         Parameters
@@ -342,7 +354,7 @@ class VariancePolicy(BalancePolicy):
         return state
 
 
-def needs_rate(divergence: Any) -> str:
+def needs_rate(divergence: RateTerm) -> str:
     """Conflict of a policy that is built on the KL divergence with another one."""
     return "" if divergence.is_rate else "is built on the KL divergence itself"
 

@@ -10,6 +10,8 @@ from skvae.balance._base import Sizes, Terms, VariancePolicy, fraction_of, pool
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from skvae.balance._base import RateTerm
+
 # Where "auto" starts with one variance for all features, it ends with one for each:
 # fractions of the planned steps between which it moves from the one to the other.
 _INTERPOLATES_FROM, _INTERPOLATES_TO = 0.2, 0.6
@@ -78,7 +80,7 @@ class ClosedFormVariance(VariancePolicy):
         self.scope = scope
         self.source = source
 
-    def conflict_with(self, divergence: Any) -> str:
+    def conflict_with(self, divergence: RateTerm) -> str:
         """Return why the variance would not suit a bound."""
         if divergence.is_bound:
             return (

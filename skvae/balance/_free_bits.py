@@ -11,6 +11,8 @@ from skvae.balance._base import BalancePolicy, Terms, needs_rate
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from skvae.balance._base import RateTerm
+
 
 class FreeBits(BalancePolicy):
     r"""Charge for the rate only above a floor.
@@ -69,7 +71,7 @@ class FreeBits(BalancePolicy):
         self.floor = floor
         self.kind = kind
 
-    def conflict_with(self, divergence: Any) -> str:
+    def conflict_with(self, divergence: RateTerm) -> str:
         """Return why the floor applies to the KL divergence alone."""
         return needs_rate(divergence)
 

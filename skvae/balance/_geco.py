@@ -14,6 +14,7 @@ from skvae.balance._set_point import SetPoint
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from skvae.balance._base import RateTerm
     from skvae.linear._model import LinearModel
 
 # Limits of beta, and of the factor by which one step changes it: the error of an
@@ -149,7 +150,7 @@ class Geco(SetPoint):
             gain=beta.new_full(beta.shape, self.step / self._slope(target, sizes)),
         )
 
-    def conflict_with(self, divergence: Any) -> str:
+    def conflict_with(self, divergence: RateTerm) -> str:
         """Return why beta may become too large for a bound."""
         if divergence.is_bound:
             return "raises beta as far as its target requires, above 1 too"

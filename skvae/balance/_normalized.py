@@ -9,6 +9,8 @@ from skvae.balance._base import BalancePolicy, Sizes
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from skvae.balance._base import RateTerm
+
 
 class Normalized(BalancePolicy):
     r"""Weigh the rate by a constant beta given as a weight of means.
@@ -49,7 +51,7 @@ class Normalized(BalancePolicy):
         """Beta times D / M."""
         return beta * (n_features / n_components)
 
-    def conflict_with(self, divergence: Any) -> str:
+    def conflict_with(self, divergence: RateTerm) -> str:
         """Return why the weight in force may be too large for a bound."""
         if divergence.is_bound:
             return "multiplies beta by n_features / n_components, to above 1"

@@ -12,6 +12,7 @@ from skvae.balance._base import BalancePolicy, Sizes, needs_rate
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from skvae.balance._base import RateTerm
     from skvae.linear._model import LinearModel
 
 # The least water level of "auto", relative to the mean eigenvalue. Where there are as
@@ -85,7 +86,7 @@ class RateSetPoint(SetPoint):
 
     steered = "rate"
 
-    def conflict_with(self, divergence: Any) -> str:
+    def conflict_with(self, divergence: RateTerm) -> str:
         """Return why only the KL divergence can be steered."""
         return needs_rate(divergence)
 

@@ -12,6 +12,8 @@ from skvae.balance._constant import Constant
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from skvae.balance._base import RateTerm
+
 
 class WrapperState(NamedTuple):
     """State of a `Wrapper`: values in force, and the inner policy's own state."""
@@ -95,7 +97,7 @@ class Wrapper(VariancePolicy):
         """Weight of the rate at a beta in the policy inside."""
         return self.inner.weight_of(beta, n_features, n_components)
 
-    def conflict_with(self, divergence: Any) -> str:
+    def conflict_with(self, divergence: RateTerm) -> str:
         """Return why the policy inside cannot weigh a divergence."""
         return self.inner.conflict_with(divergence)
 

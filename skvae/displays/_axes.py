@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from skvae.displays._optional import import_optional_dependency
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.gridspec import GridSpecBase
 
 # Seen on white and on black, unlike a colour of the style that is in force.
 NEUTRAL = "0.5"
@@ -17,7 +21,7 @@ NEUTRAL = "0.5"
 MAX_LABEL = 24
 
 
-def axes_or_new(ax: Any, display: Any, figsize: tuple[float, float]) -> Any:
+def axes_or_new(ax: Axes | None, display: object, figsize: tuple[float, float]) -> Axes:
     """Return the axes that the user passed, or those of a new figure."""
     pyplot = import_optional_dependency(
         "matplotlib.pyplot", needed_by=f"{type(display).__name__}.plot"
@@ -27,14 +31,20 @@ def axes_or_new(ax: Any, display: Any, figsize: tuple[float, float]) -> Any:
     return ax
 
 
-def split_axes(ax: Any, heights: Sequence[float]) -> list[Any]:
+def split_axes(ax: Axes, heights: Sequence[float]) -> list[Axes]:
     """Axes above each other, with a common x, in the place of some axes."""
-    from matplotlib.gridspec import GridSpecFromSubplotSpec
-
-    grid = GridSpecFromSubplotSpec(
-        len(heights), 1, subplot_spec=ax.get_subplotspec(), height_ratios=heights
-    )
-    figure = ax.figure
+    figure, place, box = ax.figure, ax.get_subplotspec(), ax.get_position()
+    grid: GridSpecBase
+    if place is not None:
+        grid = place.subgridspec(len(heights), 1, height_ratios=heights)
+    else:
+        # Axes that were added by their corners are in no grid.
+        grid = figure.add_gridspec(
+            len(heights),
+            1,
+            height_ratios=heights,
+            **{"left": box.x0, "right": box.x1, "bottom": box.y0, "top": box.y1},
+        )
     ax.remove()
     first = figure.add_subplot(grid[0])
     others = [figure.add_subplot(grid[i], sharex=first) for i in range(1, len(heights))]
@@ -43,7 +53,7 @@ def split_axes(ax: Any, heights: Sequence[float]) -> list[Any]:
     return [first, *others]
 
 
-def shortened(name: Any) -> str:
+def shortened(name: object) -> str:
     """Name that fits beside an axis; the middle of a long one is left out."""
     name = str(name)
     if len(name) <= MAX_LABEL:
@@ -74,7 +84,7 @@ def label_ticks(
 
 
 @contextmanager
-def limits_kept(ax: Any) -> Iterator[None]:
+def limits_kept(ax: Axes) -> Iterator[None]:
     """Draw without making room; the limits go on following what else is drawn."""
     limits = ax.dataLim.frozen()
     yield
@@ -108,7 +118,7 @@ def apart(points: NDArray[np.float64], distance: float, first: int) -> list[int]
 
 
 def annotate_apart(
-    ax: Any, points: NDArray[np.floating], texts: Sequence[str], first: int
+    ax: Axes, points: NDArray[np.floating], texts: Sequence[str], first: int
 ) -> list[Any]:
     """Write texts to the upper right of points, as many as there is room for.
 

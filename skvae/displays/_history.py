@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from skvae.displays._axes import axes_or_new, split_axes
 from skvae.fitted._pipeline import model_in
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 TERMS = ("distortion", "rate", "elbo")
 
@@ -88,7 +91,7 @@ class HistoryDisplay:
 
     def plot(
         self,
-        ax: Any = None,
+        ax: Axes | None = None,
         *,
         terms: Sequence[str] = TERMS,
         skip: float = 0.05,
@@ -138,7 +141,7 @@ class HistoryDisplay:
         return self
 
     def _draw(
-        self, ax: Any, name: str, values: NDArray[np.floating], color: str, style: str
+        self, ax: Axes, name: str, values: NDArray[np.floating], color: str, style: str
     ) -> None:
         """Draw an entry of the history; a single epoch is a point."""
         label = name.replace("validation_", "held-out ").replace(
@@ -157,7 +160,7 @@ class HistoryDisplay:
             room = 0.06 * (values.max() - values.min())
             self.ax_.set_ylim(values.min() - room, values.max() + room)
 
-    def _draw_legend(self, ax: Any) -> None:
+    def _draw_legend(self, ax: Axes) -> None:
         """Name the lines beside the panel, where none of them can be in the way."""
         ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize="small")
 
@@ -175,4 +178,4 @@ class HistoryDisplay:
             ax.set_yscale("log")
         self._draw_legend(ax)
         ax.set(xlabel="epoch", ylabel=", ".join(shown))
-        ax.xaxis.get_major_locator().set_params(integer=True)
+        ax.locator_params(axis="x", integer=True)

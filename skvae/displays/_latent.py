@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,6 +19,9 @@ from skvae.displays._model import Seen, seen_by_model
 from skvae.displays._scatter import draw_line, draw_plane
 from skvae.displays._traversal import draw_moves, draw_pictures
 from skvae.fitted._access import admitted
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 Floats = NDArray[np.floating]
 
@@ -179,7 +182,7 @@ class LatentDisplay:
 
     def plot(
         self,
-        ax: Any = None,
+        ax: Axes | None = None,
         *,
         kind: str = "scatter",
         components: Sequence[int] | None = None,
@@ -256,7 +259,7 @@ class LatentDisplay:
             return order[:8]
         return order
 
-    def _draw_rows(self, ax: Any) -> None:
+    def _draw_rows(self, ax: Axes | None) -> None:
         """Draw rows along one latent, or in the plane of two."""
         values = self.latents[:, self.components_]
         labels = [self._label(latent) for latent in self.components_]
@@ -273,7 +276,7 @@ class LatentDisplay:
         """Name of a latent and its rate."""
         return f"latent {latent} ({self.rate[latent]:.2g} nats per row)"
 
-    def _draw_rates(self, ax: Any) -> None:
+    def _draw_rates(self, ax: Axes | None) -> None:
         """Draw the rate of each latent, those that have collapsed without a filling."""
         n_shown = len(self.components_)
         self.ax_ = ax = axes_or_new(ax, self, (5.0, min(8.0, 1.2 + 0.25 * n_shown)))
@@ -295,7 +298,9 @@ class LatentDisplay:
         if not is_active.all():
             ax.legend(loc="lower right")
 
-    def _draw_traversals(self, ax: Any, image_shape: Sequence[int] | None) -> None:
+    def _draw_traversals(
+        self, ax: Axes | None, image_shape: Sequence[int] | None
+    ) -> None:
         """Draw how the decoder's mean moves with each latent in turn."""
         moved = self.traversals[self.components_]
         n_shown, _, n_features = moved.shape

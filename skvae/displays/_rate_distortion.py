@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,6 +20,9 @@ from skvae.displays._linear_reference import linear_models
 from skvae.displays._model import seen_by_model
 from skvae.displays._search_results import scores_of, settings_over_beta
 from skvae.model_selection._rules import knee_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 Floats = NDArray[np.floating]
 
@@ -275,7 +278,7 @@ class RateDistortionDisplay:
         )
 
     def plot(
-        self, ax: Any = None, *, name: str | None = None, knee: bool = True
+        self, ax: Axes | None = None, *, name: str | None = None, knee: bool = True
     ) -> RateDistortionDisplay:
         """Draw the curve.
 
@@ -361,7 +364,7 @@ class RateDistortionDisplay:
         betas = None if self.betas is None else self.betas[order]
         return rate[order], distortion[order], deviation, betas
 
-    def _draw_linear(self, ax: Any, makes_room: bool) -> None:
+    def _draw_linear(self, ax: Axes, makes_room: bool) -> None:
         """Draw the linear models; the bound extends far beyond a curve's end."""
         self.bound_line_ = self.pca_point_ = None
         if self.pca is not None:
@@ -374,7 +377,7 @@ class RateDistortionDisplay:
                     *self.bound, "--", color=NEUTRAL, lw=1.2, label="linear bound"
                 )
 
-    def _draw_elbo(self, ax: Any, rate: Floats, distortion: Floats) -> None:
+    def _draw_elbo(self, ax: Axes, rate: Floats, distortion: Floats) -> None:
         """Draw the line of the best elbo."""
         self.elbo_line_ = None
         if len(rate) > 1:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from skvae.displays._axes import as_images, axes_or_new, label_ticks, montage
 from skvae.displays._model import seen_by_model
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.colorbar import Colorbar
 
 Floats = NDArray[np.floating]
 
@@ -121,7 +125,7 @@ class ReconstructionDisplay:
 
     def plot(
         self,
-        ax: Any = None,
+        ax: Axes | None = None,
         *,
         kind: str = "cells",
         n_rows: int = 30,
@@ -168,7 +172,9 @@ class ReconstructionDisplay:
         self.figure_ = self.ax_.figure
         return self
 
-    def _draw_images(self, ax: Any, n_rows: int, image_shape: Sequence[int]) -> None:
+    def _draw_images(
+        self, ax: Axes | None, n_rows: int, image_shape: Sequence[int]
+    ) -> None:
         """Draw rows above their reconstructions, on one scale of grey."""
         self.rows_ = np.arange(min(n_rows, len(self.X)))
         pairs = np.stack([part[self.rows_] for part in (self.X, self.reconstruction)])
@@ -181,7 +187,7 @@ class ReconstructionDisplay:
         self.image_ = self.ax_.imshow(
             picture, cmap="gray", vmin=shown.min(), vmax=shown.max()
         )
-        self.colorbar_ = None
+        self.colorbar_: Colorbar | None = None
         self.ax_.set_xticks([])
         self.ax_.set_yticks(
             [0.25 * height, 0.75 * height], ["row", "reconstruction"], fontsize=8
@@ -189,7 +195,7 @@ class ReconstructionDisplay:
         self.ax_.tick_params(length=0)
         self.ax_.spines[:].set_visible(False)
 
-    def _draw_heat_map(self, ax: Any, kind: str, n_rows: int) -> None:
+    def _draw_heat_map(self, ax: Axes | None, kind: str, n_rows: int) -> None:
         """Draw cells or residuals of the rows that are explained worst."""
         worst = np.argsort(-self.cells.sum(axis=1), kind="stable")
         self.rows_ = worst[:n_rows]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from skvae.displays._axes import NEUTRAL
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 Floats = NDArray[np.floating]
 
@@ -34,7 +37,7 @@ def classes_of(
 
 
 def draw_plane(
-    ax: Any, points: Floats, color: NDArray[Any] | None
+    ax: Axes, points: Floats, color: NDArray[Any] | None
 ) -> tuple[Any, Any | None]:
     """Draw rows in the plane of two latents.
 
@@ -52,18 +55,24 @@ def draw_plane(
     """
     from matplotlib.patches import Circle
 
+    x, y = points.T
     size = float(np.clip(6000.0 / len(points), 8.0, 24.0))
     # The edge keeps a dark point on black, and a bright one on white.
-    look = {"s": size, "linewidths": 0.3, "edgecolors": NEUTRAL, "alpha": 0.8}
+    look: dict[str, Any] = {
+        "s": size,
+        "linewidths": 0.3,
+        "edgecolors": NEUTRAL,
+        "alpha": 0.8,
+    }
     artist: Any
     colorbar = None
     classes = classes_of(color, len(points))
     if classes is None:
-        artist = ax.scatter(*points.T, c=color, cmap="viridis", **look)
+        artist = ax.scatter(x, y, c=color, cmap="viridis", **look)
         colorbar = ax.figure.colorbar(artist, ax=ax)
     else:
         artist = [
-            ax.scatter(*points[rows].T, color=COLORS[i], label=name, **look)
+            ax.scatter(x[rows], y[rows], color=COLORS[i], label=name, **look)
             for i, (name, rows) in enumerate(classes)
         ]
         if color is not None:
@@ -75,11 +84,12 @@ def draw_plane(
     return artist, colorbar
 
 
-def draw_line(ax: Any, values: Floats, color: NDArray[Any] | None) -> Any:
+def draw_line(ax: Axes, values: Floats, color: NDArray[Any] | None) -> Any:
     """Draw how rows lie along one latent, against the colour where that is a number."""
     classes = classes_of(color, len(values))
     if classes is None:
         ax.set_ylabel("color")
+        assert color is not None
         return ax.scatter(values, color, s=12, linewidths=0, color="C0")
     ax.set_ylabel("rows")
     bars = ax.hist(
@@ -87,13 +97,13 @@ def draw_line(ax: Any, values: Floats, color: NDArray[Any] | None) -> Any:
         bins=30,
         stacked=True,
         color=COLORS[: len(classes)],
-        label=[None if name is None else str(name) for name, _ in classes],
+        label=["" if name is None else str(name) for name, _ in classes],
     )[2]
     if color is not None:
         _draw_legend(ax)
     return bars
 
 
-def _draw_legend(ax: Any) -> None:
+def _draw_legend(ax: Axes) -> None:
     """Name the classes beside the points, which fill the whole plane."""
     ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), markerscale=2.0)

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from skvae.displays._axes import NEUTRAL, label_ticks
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 Floats = NDArray[np.floating]
 
 
 def draw_moves(
-    ax: Any,
+    ax: Axes,
     traversals: Floats,
     feature_names: Sequence[str] | NDArray[np.str_],
     components: NDArray[np.integer],
@@ -60,7 +63,7 @@ def draw_moves(
 
 
 def draw_pictures(
-    ax: Any, picture: Floats, components: NDArray[np.integer], steps: Floats
+    ax: Axes, picture: Floats, components: NDArray[np.integer], steps: Floats
 ) -> Any:
     """Draw a montage with a row for each latent and a column for each step."""
     image = ax.imshow(picture, cmap="gray")

@@ -33,6 +33,7 @@ from skvae.model._calibration import Calibration
 from skvae.model._device import torch_device
 from skvae.model._evaluate import evaluate, quadrature
 from skvae.model._module import Module
+from skvae.model._settings import Settings
 from skvae.model._spec import ModelSpec
 from skvae.model._weights import views
 
@@ -74,7 +75,7 @@ class Fit:
         History of the calls before, where the training is resumed.
     """
 
-    vae: Any
+    vae: Settings
     prepared: Prepared
     module: Module
     plan: training.Plan
@@ -86,7 +87,7 @@ class Fit:
     history: History | None = None
 
     @classmethod
-    def fresh(cls, vae: Any, table: CheckedTable, betas: Sequence[float]) -> Fit:
+    def fresh(cls, vae: Settings, table: CheckedTable, betas: Sequence[float]) -> Fit:
         """Fit that starts from nothing but a table.
 
         Parameters
@@ -101,13 +102,13 @@ class Fit:
         return cls._started(vae, _scaled(vae, table, betas), betas, WHOLE)
 
     @classmethod
-    def first_pass(cls, vae: Any, table: CheckedTable) -> Fit:
+    def first_pass(cls, vae: Settings, table: CheckedTable) -> Fit:
         """First call of `partial_fit`."""
         betas = [vae.beta]
         return cls._started(vae, _scaled(vae, table, betas), betas, ONE_PASS)
 
     @classmethod
-    def warm(cls, vae: Any, table: CheckedTable, last: Fitted) -> Fit:
+    def warm(cls, vae: Settings, table: CheckedTable, last: Fitted) -> Fit:
         """Fit that starts from the weights and the scaling of the last one."""
         betas = [vae.beta]
         spec = ModelSpec.from_params(
@@ -119,7 +120,7 @@ class Fit:
 
     @classmethod
     def resumed(
-        cls, vae: Any, table: CheckedTable, last: Fitted, history: History
+        cls, vae: Settings, table: CheckedTable, last: Fitted, history: History
     ) -> Fit:
         """Later call of `partial_fit`: goes on from the state of the last one."""
         data = _split(vae, scaled_for(last, table), ONE_PASS, _seed(vae))
@@ -143,7 +144,7 @@ class Fit:
 
     @classmethod
     def _started(
-        cls, vae: Any, table: Scaled, betas: Sequence[float], course: Course
+        cls, vae: Settings, table: Scaled, betas: Sequence[float], course: Course
     ) -> Fit:
         """Fit of a table that the model's parts have learned from."""
         seed = _seed(vae)
@@ -254,25 +255,25 @@ class Fit:
         )
 
 
-def _scaled(vae: Any, table: CheckedTable, betas: Sequence[float]) -> Scaled:
+def _scaled(vae: Settings, table: CheckedTable, betas: Sequence[float]) -> Scaled:
     """A table that the parts of an estimator have learned from."""
     spec = ModelSpec.from_params(vae, table.likelihood, table.X, table.columns, betas)
     return scaled(spec, table, standardize=vae.standardize)
 
 
-def prepare(vae: Any, table: CheckedTable, betas: Sequence[float]) -> Prepared:
+def prepare(vae: Settings, table: CheckedTable, betas: Sequence[float]) -> Prepared:
     """A table as `Fit.fresh` would train on it, without a start."""
     return _split(vae, _scaled(vae, table, betas), WHOLE, _seed(vae))
 
 
-def _split(vae: Any, table: Scaled, course: Course, seed: int) -> Prepared:
+def _split(vae: Settings, table: Scaled, course: Course, seed: int) -> Prepared:
     """Rows to train on and to score on, on the device of an estimator."""
     like = scalar_like(torch_device(vae.device), vae.precision)
     is_held_out = course.held_out(vae, len(table.admitted.rows), seed)
     return prepared(table, is_held_out, like)
 
 
-def _seed(vae: Any) -> int:
+def _seed(vae: Settings) -> int:
     """Seed of a fit, drawn from the random state of an estimator."""
     return check_random_state(vae.random_state).randint(np.iinfo(np.int32).max)
 

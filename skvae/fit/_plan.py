@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from skvae import training
 from skvae.divergences._base import Divergence
+from skvae.model._settings import Settings
 
 # An epoch has at least this many optimiser steps: a table of one or two batches
 # needs as many steps as any other, and its rows are visited several times an epoch.
@@ -29,7 +30,7 @@ class Course(NamedTuple):
     """Plan for an estimator, a number of training rows and a divergence."""
 
 
-def _held_out(vae: Any, n_rows: int, seed: int) -> NDArray[np.bool_]:
+def _held_out(vae: Settings, n_rows: int, seed: int) -> NDArray[np.bool_]:
     """Rows of `fit` to score on."""
     mask = np.zeros(n_rows, dtype=bool)
     wanted = vae.early_stopping
@@ -50,12 +51,12 @@ def _held_out(vae: Any, n_rows: int, seed: int) -> NDArray[np.bool_]:
     return mask
 
 
-def _none_held_out(vae: Any, n_rows: int, seed: int) -> NDArray[np.bool_]:
+def _none_held_out(vae: Settings, n_rows: int, seed: int) -> NDArray[np.bool_]:
     """Rows of `partial_fit` to score on: none."""
     return np.zeros(n_rows, dtype=bool)
 
 
-def _plan(vae: Any, n_rows: int, divergence: Divergence) -> training.Plan:
+def _plan(vae: Settings, n_rows: int, divergence: Divergence) -> training.Plan:
     """Plan of `fit`: all epochs, none of them of few steps."""
     batch_size = vae.batch_size
     if batch_size == "auto":
@@ -90,7 +91,7 @@ def _plan(vae: Any, n_rows: int, divergence: Divergence) -> training.Plan:
     )
 
 
-def _one_pass(vae: Any, n_rows: int, divergence: Divergence) -> training.Plan:
+def _one_pass(vae: Settings, n_rows: int, divergence: Divergence) -> training.Plan:
     """Plan of `partial_fit`: one pass over the rows at a constant learning rate."""
     plan = _plan(vae, n_rows, divergence)
     return plan._replace(

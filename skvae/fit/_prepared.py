@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -58,7 +58,7 @@ def _learned(spec: ModelSpec, table: CheckedTable) -> Admitted:
     return admitted
 
 
-def scaled(spec: ModelSpec, table: CheckedTable, *, standardize: Any) -> Scaled:
+def scaled(spec: ModelSpec, table: CheckedTable, *, standardize: bool | str) -> Scaled:
     """Let a specification learn levels, statistics and scaling from a table."""
     X, index, weight, gaps = admitted = _learned(spec, table)
     view = TableView.from_rows(

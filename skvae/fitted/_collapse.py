@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from skvae.linear._model import LinearModel
 
 if TYPE_CHECKING:
     from skvae.fitted._fitted import Fitted
+    from skvae.fitted._inference import Model
 
 Floats = NDArray[np.floating]
 
@@ -85,7 +86,7 @@ def _found(fitted: Fitted, device: str, X: Floats, weight: Floats) -> str:
     )
 
 
-def _explained(model: Any, rows: Floats, weight: Floats) -> float:
+def _explained(model: Model, rows: Floats, weight: Floats) -> float:
     """Nats that all latents together explain of a row, from as many as is quick."""
     n_rows = max(MIN_ROWS, MAX_CELLS // model.module.cells_per_row)
     index = subsample(len(rows), n_rows, seed=0)
@@ -93,7 +94,7 @@ def _explained(model: Any, rows: Floats, weight: Floats) -> float:
     return float(weight[index] @ nats / weight[index].sum())
 
 
-def subsample(n_rows: int, max_rows: int, seed: Any) -> NDArray[np.intp]:
+def subsample(n_rows: int, max_rows: int, seed: int) -> NDArray[np.intp]:
     """Ascending indices of at most `max_rows` rows, all of them if that is enough."""
     if n_rows <= max_rows:
         return np.arange(n_rows)

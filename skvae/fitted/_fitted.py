@@ -13,6 +13,8 @@ from skvae.data._view import TableView
 from skvae.model._spec import ModelSpec
 
 if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
+
     from skvae.fitted._inference import Model
     from skvae.fitted._null_model import NullModel
 
@@ -57,7 +59,7 @@ class Fitted:
         """Precision that the model was trained in."""
         return self.values.dtype
 
-    def on(self, device: str, dtype: Any = np.float64) -> Model:
+    def on(self, device: str, dtype: DTypeLike = np.float64) -> Model:
         """The model on a device and in a precision, built at the first call.
 
         Parameters

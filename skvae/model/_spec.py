@@ -22,6 +22,7 @@ from skvae.likelihoods import Likelihood
 from skvae.likelihoods._dispersion import Dispersion
 from skvae.likelihoods._groups import groups_of
 from skvae.likelihoods._resolve import likelihood_of
+from skvae.model._settings import Settings
 from skvae.networks import MLP, NETWORKS, Network
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class ModelSpec(NamedTuple):
     @classmethod
     def from_params(
         cls,
-        vae: Any,
+        vae: Settings,
         likelihood: Any,
         X: NDArray[np.floating],
         columns: Columns,
@@ -125,7 +126,7 @@ class ModelSpec(NamedTuple):
         )
 
 
-def _policy_for(vae: Any, dispersion: Dispersion | None) -> BalancePolicy:
+def _policy_for(vae: Settings, dispersion: Dispersion | None) -> BalancePolicy:
     """Policy of an estimator, without a variance where the likelihood has none."""
     is_auto = isinstance(vae.balance, str) and vae.balance == "auto"
     policy = RunningAverage() if is_auto else _resolved(vae.balance, POLICIES)
@@ -143,7 +144,7 @@ def _policy_for(vae: Any, dispersion: Dispersion | None) -> BalancePolicy:
     return mover.replaced_by(Constant())
 
 
-def _check_divergence(vae: Any, spec: ModelSpec, beta: float) -> None:
+def _check_divergence(vae: Settings, spec: ModelSpec, beta: float) -> None:
     """Raise ValueError where a policy and a divergence have no common minimum."""
     if spec.divergence.is_bound and beta > 1.0:
         raise ValueError(

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 
+from skvae._vae import BalancedVAE
 from skvae.fit._table import CheckedTable
 from skvae.likelihoods._groups import is_gaussian
 from skvae.linear._model import LinearModel
@@ -23,7 +24,10 @@ _TOP = 10.0
 
 
 def beta_grid(
-    vae: Any, X: ArrayLike, sample_weight: ArrayLike | None, betas: Any
+    vae: BalancedVAE,
+    X: ArrayLike,
+    sample_weight: ArrayLike | None,
+    betas: Any,
 ) -> Floats:
     """Betas of a path.
 
@@ -60,7 +64,7 @@ def beta_grid(
     return np.array([float(f"{beta:.4g}") for beta in grid])
 
 
-def _collapse(vae: Any, X: ArrayLike, sample_weight: ArrayLike | None) -> float:
+def _collapse(vae: BalancedVAE, X: ArrayLike, sample_weight: ArrayLike | None) -> float:
     r"""Smallest beta at which a linear model has no active latent.
 
     Latent j is active where the eigenvalue :math:`l_j` of the covariance is above

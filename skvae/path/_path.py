@@ -248,7 +248,7 @@ class _Fold(NamedTuple):
 
 
 def _fold(
-    vae: Any,
+    vae: BalancedVAE,
     X: Any,
     weight: Floats | None,
     betas: Floats,
@@ -265,7 +265,7 @@ def _fold(
     return _Fold(models, scores, trained - start, time.perf_counter() - trained)
 
 
-def _own_scores(model: Any) -> dict[str, float]:
+def _own_scores(model: BalancedVAE) -> dict[str, float]:
     """Scores from a model's fitted attributes, under the names of the scorers."""
     return {
         "elbo": model.elbo_,

@@ -10,16 +10,17 @@ from numpy.typing import ArrayLike
 from sklearn.base import clone
 
 from skvae._sklearn_compat import with_callbacks, without_callbacks
+from skvae._vae import BalancedVAE
 from skvae.fit._progress import Report
 from skvae.fit._table import CheckedTable
 
 
 def fit_betas(
-    vae: Any,
+    vae: BalancedVAE,
     X: Any,
     betas: ArrayLike,
     sample_weight: ArrayLike | None = None,
-) -> list[Any]:
+) -> list[BalancedVAE]:
     """Fit an estimator at several betas in one batched run.
 
     Parameters

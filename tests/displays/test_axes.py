@@ -1,9 +1,9 @@
-"""What the displays share when they draw."""
+"""Axes, ticks and colours that the displays have in common."""
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 
 from skvae.displays._axes import (
     MAX_LABEL,
@@ -15,6 +15,7 @@ from skvae.displays._axes import (
     montage,
     short_number,
     shortened,
+    split_axes,
 )
 
 
@@ -43,6 +44,14 @@ def test_long_names_keep_both_ends():
 )
 def test_numbers_are_short(value, expected):
     assert short_number(value) == expected
+
+
+def test_axes_outside_of_a_grid_are_split_in_their_place():
+    ax = plt.figure().add_axes((0.2, 0.1, 0.5, 0.8))
+    upper, lower = (part.get_position() for part in split_axes(ax, (2, 1)))
+    assert_allclose([lower.x0, lower.y0], [0.2, 0.1])
+    assert_allclose([upper.x1, upper.y1], [0.7, 0.9])
+    assert upper.height == pytest.approx(2.0 * lower.height)
 
 
 @pytest.mark.parametrize(("n_labels", "expected"), [(5, 5), (40, 40), (41, 21)])

@@ -1,0 +1,39 @@
+"""Parameters of an estimator, as the parts of a fit read them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from skvae.balance import BalancePolicy
+from skvae.divergences import Divergence
+from skvae.networks import Network
+
+
+class Settings(Protocol):
+    """Parameters of `BalancedVAE`, whose docstring describes them."""
+
+    n_components: Any
+    beta: float
+    balance: str | BalancePolicy
+    likelihood: Any
+    divergence: str | Divergence
+    hidden_layer_sizes: Sequence[int]
+    activation: str
+    network: str | Network | None
+    standardize: bool | str
+    batch_size: Any
+    max_iter: int
+    learning_rate: str
+    learning_rate_init: float
+    alpha: float
+    early_stopping: bool | str
+    validation_fraction: float
+    n_iter_no_change: int
+    tol: float
+    device: str
+    precision: str
+    random_state: int | np.random.RandomState | None
+    verbose: int
