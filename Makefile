@@ -65,11 +65,10 @@ types: .venv/.installed ## check the types
 docs: .venv/.installed ## build the documentation; a warning is an error
 	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
 
-bench: .venv/.bench ## time steps, fits and scores, against peers too (90 minutes)
+bench: .venv/.bench ## time steps, fits and scores, against peers too (80 minutes)
 	$(BIN)/python -m benchmarks.claims.step
 	$(BIN)/python -m benchmarks.claims.quality
 	$(BIN)/python -m benchmarks.claims.scaling
-	$(BIN)/python -m benchmarks.claims.path
 
 bench-tables: .venv/.bench ## anomalies, counts, missing cells, synthetic rows (25 minutes)
 	$(PYTEST_ENV) $(BIN)/python -m benchmarks.claims.anomaly

@@ -33,15 +33,11 @@ POLICIES = ["learned_variance", "optimal_variance", "running_average"]
 METRICS = ["rate", "distortion", "elbo", "explained_variance", "active_latents"]
 
 
-COLUMNS = {
-    "model": "{model}",
-    "beta": "{beta:g}",
-    "rate": "{rate}",
-    "distortion": "{distortion}",
-    "elbo": "{elbo}",
-    "explained variance": "{explained_variance:.3f}",
-    "active latents": "{active_latents:.1f}",
-}
+COLUMNS = (
+    "model {model} | beta {beta:g} | rate {rate} | distortion {distortion} | "
+    "elbo {elbo} | explained variance {explained_variance:.3f} | "
+    "active latents {active_latents:.1f}"
+)
 
 
 def shown(row):

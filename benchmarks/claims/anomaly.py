@@ -114,14 +114,14 @@ def mean_ranks(scores):
 def score_table(scores, rank):
     names = sorted(rank, key=lambda name: (name == LIKELIHOOD, rank[name]))
     rows = [{"name": LABELS.get(n, n), "rank": rank[n]} for n in names]
-    columns = {"detector": "{name}"}
+    columns = "detector {name}"
     for where in scores["AUROC"]:
         for measure, short in zip(MEASURES, ("AUROC", "AP"), strict=True):
             column = f"{where}, {short}"
-            columns[column] = f"{{{column}:.3f}}"
+            columns += f" | {column} {{{column}:.3f}}"
             for name, row in zip(names, rows, strict=True):
                 row[column] = scores[measure][where][name]
-    return table({**columns, "mean rank": "{rank:.2f}"}, rows)
+    return table(f"{columns} | mean rank {{rank:.2f}}", rows)
 
 
 def verdict(rank, protocol):

@@ -114,13 +114,10 @@ def slots(results):
             "**{table}**: {n_rows:,} rows fitted on, {n_columns} columns, {n_counts} "
             "of them counts".format(**runs[0])
         )
-        columns = {
-            "likelihood of the counts": "{label}",
-            "log-likelihood": "{log_likelihood:.2f}",
-            "elbo": "{elbo:.2f}",
-            "active latents": "{active:.0%}",
-            "epochs": "{n_epochs:.0f}",
-        }
+        columns = (
+            "likelihood of the counts {label} | log-likelihood {log_likelihood:.2f} | "
+            "elbo {elbo:.2f} | active latents {active:.0%} | epochs {n_epochs:.0f}"
+        )
         rows = [
             {"label": LABELS[model], **{value: found[value][model] for value in values}}
             for model in sorted(scores, key=scores.get, reverse=True)

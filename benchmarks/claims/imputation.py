@@ -178,12 +178,11 @@ def by_case(runs, value):
 
 def score_table(scores, is_error):
     models = dict.fromkeys(name for row in scores.values() for name in row)
-    columns = {
-        "table": "{table}",
-        "cells missing": "{mechanism}",
-        **{name: f"{{{name}:.3f}}" for name in models},
-        f"{OURS} worse than the best by": "{short:+.1%}",
-    }
+    listed = " | ".join(f"{name} {{{name}:.3f}}" for name in models)
+    columns = (
+        f"table {{table}} | cells missing {{mechanism}} | {listed} | "
+        f"{OURS} worse than the best by {{short:+.1%}}"
+    )
     rows = [
         {
             **dict.fromkeys(models),

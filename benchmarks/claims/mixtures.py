@@ -94,7 +94,7 @@ def measure(settings, table, seed):
         seconds = time.process_time() - start
         kept = regret.record(vae, k, valid, test, seconds, settings)
         kept["held out"] = float(vae.elbo_)
-        sizes.append({**kept, **regret.linear_models(train, test, k)})
+        sizes.append(kept)
     chosen = max(models, key=lambda vae: vae.elbo_)
     prior = fit_prior(chosen, train, seed)
     nats = log_likelihood(chosen, test, prior.score_samples, settings["n_samples"])
@@ -130,6 +130,7 @@ def summary(runs):
         **runs[0],
         "repeated": mean(lambda run: run["repeated"]),
         "mixture": mean(lambda run: run["GaussianMixture"]),
+        "on grid": mean(lambda run: run["GaussianMixture on the grid"]),
         "chosen": ", ".join(str(run["chosen"]) for run in runs),
         "default": mean(default),
         "leads": [default(run) - run["GaussianMixture"] for run in runs],
@@ -139,50 +140,15 @@ def summary(runs):
     }
 
 
-def size_table(found, kept):
-    """PCA, factor analysis, mixture and default, with grids and without."""
-    names = {"PCA": "PCA", "FactorAnalysis": "FactorAnalysis"}
-    names |= {"GaussianMixture": "GaussianMixture", "default": regret.DEFAULT}
-    columns = {"table": "{table}", "k": "{k}"}
-    for name in names:
-        columns |= {name: f"{{{name}:.2f}}", f"{name}, no grid": f"{{no {name}:.2f}}"}
-    rows = []
-    for (name, k), group in groups(kept, "table", "k").items():
-        if name not in found:
-            continue
-        lines = []
-        for run in found[name]["runs"]:
-            records = {
-                record["model"]: record["log_likelihood"]
-                for each in group
-                if each["seed"] == run["seed"]
-                for record in each["records"]
-            }
-            size = {**run, **size_of(run, k)}
-            with_grid = [records.get(model) for model in names.values()]
-            with_grid[2] = run["GaussianMixture on the grid"]
-            size["default"] = size["log_likelihood"]
-            lines.append([*with_grid, *(size[model] for model in names)])
-        values = np.mean(lines, axis=0)
-        cells = [*names, *(f"no {model}" for model in names)]
-        rows.append({"table": name, "k": k, **dict(zip(cells, values, strict=True))})
-    return table(columns, rows)
-
-
 def choice_table(found, sizes):
     """The default with any number of latents, and with a mixture for a prior."""
-    columns = {
-        "table": "{table}",
-        "columns on a grid": "{n_gridded}",
-        "repeated": "{repeated:.0%}",
-        "GaussianMixture": "{mixture:.2f}",
-        **{f"k = {k}": f"{{k = {k}:.2f}}" for k in sizes},
-        "chosen": "{chosen}",
-        "default": "{default:.2f}",
-        "default - mixture": "{lead:+.2f}",
-        "mixture prior adds": "{gain:+.2f}",
-        "both - mixture": "{both:+.2f}",
-    }
+    listed = " | ".join(f"k = {k} {{k = {k}:.2f}}" for k in sizes)
+    columns = (
+        "table {table} | columns on a grid {n_gridded} | repeated {repeated:.0%} | "
+        f"mixture with grids {{on grid:.2f}} | mixture {{mixture:.2f}} | {listed} | "
+        "chosen {chosen} | default {default:.2f} | default - mixture {lead:+.2f} | "
+        "mixture prior adds {gain:+.2f} | both - mixture {both:+.2f}"
+    )
     rows = []
     for row in found.values():
         scores = {
@@ -231,7 +197,6 @@ def slots(results):
     return {
         "goals": "\n".join(verdict(found)),
         "listed": f"{', '.join(map(str, sizes[:-1]))} or {sizes[-1]}",
-        "by_size": size_table(found, regret.BENCHMARK.results()["runs"]),
         "by_choice": choice_table(found, sizes),
     }
 

@@ -43,31 +43,24 @@ DECODED_ROWS = 2**16
 FLOOR = 1e-6
 
 
-class Callback:
-    """Base of callbacks of scikit-learn that act at the end of an epoch."""
-
-    def setup(self, estimator, context):
-        self.start = time.perf_counter()
-
-    def teardown(self, estimator, context):
-        pass
-
-    def on_fit_task_begin(self, estimator, context):
-        pass
-
-
-class Clock(Callback):
-    """Seconds since the start at the end of each epoch."""
+class Clock:
+    """Callback of scikit-learn: seconds since the start, at the end of each epoch."""
 
     def __init__(self):
-        self.found = []
+        self.found, self.start = [], time.perf_counter()
+
+    def setup(self, estimator, context): ...
+
+    def teardown(self, estimator, context): ...
+
+    def on_fit_task_begin(self, estimator, context): ...
 
     def on_fit_task_end(self, estimator, context):
         if context.task_name == "epoch":
             self.found.append(time.perf_counter() - self.start)
 
 
-class Scores(Callback):
+class Scores(Clock):
     """Score of the estimator that `fit` would return if it stopped after the epoch."""
 
     def __init__(self, x):
@@ -84,9 +77,8 @@ def skvae_curve(train, test, seed, n_components, max_iter):
     # The first fit of a process imports what it needs.
     BalancedVAE(max_iter=2, random_state=0).fit(train[:100])
     clock, scores = Clock(), Scores(test)
-    start = time.perf_counter()
     vae.set_callbacks(clock).fit(train)
-    seconds = time.perf_counter() - start
+    seconds = time.perf_counter() - clock.start
     vae.set_callbacks(scores).fit(train)
     return np.array(clock.found), np.array(scores.found), seconds
 
@@ -215,19 +207,13 @@ def row_of(runs):
 
 def slots(results):
     rows = [row_of(group) for group in groups(results["runs"], "table").values()]
-    columns = {
-        "table": "{table}",
-        "rows": "{n_rows}",
-        "columns": "{n_features}",
-        "elbo of the loop": "{mark:.2f}",
-        "its epoch": "{loop_epoch:.0f}",
-        "its seconds": "{loop_seconds:.2f}",
-        "seconds of skvae": "{ours:.2f}",
-        "skvae / loop": "{shown:.2f}",
-        "whole fit / all epochs": "{whole:.2f}",
-        "elbo after fit": "{elbo:.2f}",
-        "reached": "{reached}",
-    }
+    columns = (
+        "table {table} | rows {n_rows} | columns {n_features} | "
+        "elbo of the loop {mark:.2f} | its epoch {loop_epoch:.0f} | "
+        "its seconds {loop_seconds:.2f} | seconds of skvae {ours:.2f} | "
+        "skvae / loop {shown:.2f} | whole fit / all epochs {whole:.2f} | "
+        "elbo after fit {elbo:.2f} | reached {reached}"
+    )
     worst = max(rows, key=lambda row: row["relative"])
     text = (
         "{relative:.2f} of the loop's time at worst, on {table} (at most 0.2)"

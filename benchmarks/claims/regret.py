@@ -181,16 +181,12 @@ def default_table(runs, found):
         for run in (group[0] for group in groups(runs, "table", "k").values())
     ]
     names = ["null", "PCA", "FactorAnalysis", "searched beta", "best beta"]
-    columns = {
-        "table": "{table}",
-        "rows": "{n_rows}",
-        "columns": "{n_features}",
-        "k": "{k}",
-        **{name: f"{{{name}:.2f}}" for name in names},
-        "default": f"{{{DEFAULT}:.2f}}",
-        "regret": "{regret:+.2f}",
-        "% of range": "{percent:+.1f}",
-    }
+    listed = " | ".join(f"{name} {{{name}:.2f}}" for name in names)
+    columns = (
+        f"table {{table}} | rows {{n_rows}} | columns {{n_features}} | k {{k}} | "
+        f"{listed} | default {{{DEFAULT}:.2f}} | regret {{regret:+.2f}} | "
+        "% of range {percent:+.1f}"
+    )
     return table(columns, rows)
 
 
@@ -217,16 +213,11 @@ def policy_table(found):
                 "time": None if np.isnan(seconds) else seconds,
             }
         )
-    columns = {
-        "policy": "{policy}",
-        "mean regret": "{mean:+.2f}",
-        "median": "{median:+.2f}",
-        "worst": "{worst:+.2f}",
-        "worst, % of range": "{percent:+.1f}",
-        "mean rank": "{rank:.1f}",
-        "active latents": "{active:.0%}",
-        "time": "{time:.1f}",
-    }
+    columns = (
+        "policy {policy} | mean regret {mean:+.2f} | median {median:+.2f} | "
+        "worst {worst:+.2f} | worst, % of range {percent:+.1f} | "
+        "mean rank {rank:.1f} | active latents {active:.0%} | time {time:.1f}"
+    )
     return table(columns, sorted(rows, key=lambda row: row["rank"]))
 
 
@@ -235,13 +226,12 @@ def regret_table(found):
     rows = {}
     for (name, _), regret in found.regret.items():
         rows.setdefault(name, []).append(regret)
-    columns = {"table": "{table}"}
-    columns |= {name.replace("_", " "): f"{{{name}:+.2f}}" for name in COMPARED}
+    cells = [f"{name.replace('_', ' ')} {{{name}:+.2f}}" for name in COMPARED]
     lines = []
     for name, regrets in rows.items():
         line = {m: np.mean([regret[m] for regret in regrets]) for m in COMPARED}
         lines.append({"table": name, **line})
-    return table(columns, lines)
+    return table(" | ".join(["table {table}", *cells]), lines)
 
 
 def verdict(found):

@@ -4,7 +4,6 @@ A section of `pages/speed.md`. Imports, the first fit and peak memory are proper
 a process, and measured in processes of their own. One thread.
 """
 
-import itertools
 import json
 import pickle
 import statistics
@@ -12,18 +11,15 @@ import subprocess
 import sys
 import tempfile
 import time
-import timeit
 from pathlib import Path
 
 import numpy as np
-import torch
 from scipy.optimize import least_squares
-from sklearn.base import clone
-from sklearn.datasets import load_breast_cancer
 
-from benchmarks.common.benchmark import Benchmark
+from benchmarks.common.benchmark import Benchmark, product
 from benchmarks.common.internals import quadrature_nodes
 from benchmarks.common.markdown import goal, table
+from benchmarks.common.peers import forward_products
 from skvae import BalancedVAE
 
 SETTINGS = {
@@ -141,12 +137,13 @@ def rows_of(n_rows, dtype="float32"):
     return np.tanh(codes @ loadings) + noise
 
 
-def fit(sizes, n_turns):
+def fit(settings):
     """Median seconds of a fit of two epochs, for each number of rows, and growth."""
     vae = BalancedVAE(max_iter=2, batch_size=256, random_state=0)
     vae.fit(rows_of(1000))
+    sizes = settings["fit_rows"]
     seconds = {n_rows: [] for n_rows in sizes}
-    for _ in range(n_turns):
+    for _ in range(settings["turns"]):
         for n_rows in sizes:
             X = rows_of(n_rows)
             start = time.perf_counter()
@@ -175,16 +172,16 @@ def growth(curve):
     return {"overhead": float(np.exp(found[0])), "exponent": float(found[2])}
 
 
-def peaks(methods, sizes):
+def memory(settings):
     """Peak memory of methods against the size of their rows, for both precisions."""
     vae = BalancedVAE(max_iter=1, batch_size=1024, random_state=0).fit(rows_of(1000))
     found = []
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "vae.pickle"
         path.write_bytes(pickle.dumps(vae))
-        for method, dtype in itertools.product(methods, ("float32", "float64")):
-            case = {"method": method, "dtype": dtype}
+        for case in product(method=settings["methods"], dtype=["float32", "float64"]):
             values = {**case, "path": str(path), "n_features": N_FEATURES}
+            sizes = settings["memory_rows"]
             runs = [in_process(MEMORY, n_rows=n, **values) for n in sizes]
             found.append(memory_of(case, runs))
     return found
@@ -204,14 +201,17 @@ def memory_of(case, runs):
     }
 
 
-def levels(numbers, n_rows):
+def levels(settings):
     """Bytes beyond the rows that a fit needs, by the levels of one column."""
-    found = [in_process(LEVELS, n_levels=n, n_rows=n_rows) for n in numbers]
-    return [list(pair) for pair in zip(numbers, found, strict=True)]
+    n_rows = settings["level_rows"]
+    return [
+        [n, in_process(LEVELS, n_levels=n, n_rows=n_rows)] for n in settings["levels"]
+    ]
 
 
-def throughput(n_rows, n_turns):
+def throughput(settings):
     """Rows a second of `transform` and `score_samples`, relative to their products."""
+    n_rows = settings["scored_rows"]
     X = rows_of(n_rows)
     vae = BalancedVAE(max_iter=2, random_state=0).fit(X[:2000])
     n_nodes = len(quadrature_nodes(vae.n_components_))
@@ -228,7 +228,7 @@ def throughput(n_rows, n_turns):
         # The first rows warm up.
         run(X[:5000])
         spent, ratios = [], []
-        for _ in range(n_turns):
+        for _ in range(settings["turns"]):
             start = time.perf_counter()
             run(X)
             between = time.perf_counter()
@@ -247,28 +247,11 @@ def throughput(n_rows, n_turns):
     return found
 
 
-# Two thousand rows fit the caches: larger chunks take longer.
-def forward_products(n_rows, passes, n_chunk=2000):
-    """The matrix products of forward passes over all rows, in chunks."""
-    products = []
-    for widths in passes:
-        for n_in, n_out in itertools.pairwise(widths):
-            rows, w = torch.randn(n_chunk, n_in), torch.randn(n_in, n_out)
-            products.append((rows, w, torch.empty(n_chunk, n_out)))
-
-    def run():
-        for _ in range(n_rows // n_chunk):
-            for left, right, out in products:
-                torch.mm(left, right, out=out)
-
-    return run
-
-
-def imports(n_turns):
+def imports(settings):
     """Seconds to import the package and `sklearn.base`, in turns."""
     modules = ("sklearn.base", "skvae")
     seconds = {module: [] for module in modules}
-    for _ in range(n_turns + 1):
+    for _ in range(settings["import_turns"] + 1):
         for module in modules:
             seconds[module].append(in_process(IMPORT, module=module))
     # The first turn fills the file cache.
@@ -280,13 +263,15 @@ def imports(n_turns):
     }
 
 
-def first_fit(n_turns):
+def first_fit(settings):
     """The first fit of a process: seconds with and without torch, and what it imports.
 
     The table is breast cancer, the estimator at its defaults.
     """
-    warm = [in_process(FIRST_FIT, modules="torch, skvae") for _ in range(n_turns)]
-    cold = [in_process(FIRST_FIT, modules="skvae") for _ in range(n_turns)]
+    warm, cold = (
+        [in_process(FIRST_FIT, modules=modules) for _ in range(settings["turns"])]
+        for modules in ("torch, skvae", "skvae")
+    )
     loaded = cold[0]["modules"]
     return {
         "seconds": statistics.median(run["seconds"] for run in warm),
@@ -296,38 +281,14 @@ def first_fit(n_turns):
     }
 
 
-def handling():
-    """Microseconds to construct, clone and pickle."""
-    vae = BalancedVAE(random_state=0)
-    X = load_breast_cancer().data
-    fitted = BalancedVAE(max_iter=2, random_state=0).fit(X)
-    jobs = {
-        "construct": BalancedVAE,
-        "clone": lambda: clone(vae),
-        "pickle": lambda: pickle.loads(pickle.dumps(vae)),
-        "pickle, fitted": lambda: pickle.loads(pickle.dumps(fitted)),
-    }
-    return {
-        name: 1e6 * min(timeit.repeat(job, number=100, repeat=5)) / 100
-        for name, job in jobs.items()
-    }
-
-
 PARTS = {
-    "fit": lambda settings: fit(settings["fit_rows"], settings["turns"]),
-    "memory": lambda settings: peaks(settings["methods"], settings["memory_rows"]),
-    "levels": lambda settings: levels(settings["levels"], settings["level_rows"]),
-    "throughput": lambda settings: throughput(
-        settings["scored_rows"], settings["turns"]
-    ),
-    "imports": lambda settings: imports(settings["import_turns"]),
-    "first_fit": lambda settings: first_fit(settings["turns"]),
-    "handling": lambda settings: handling(),
+    part.__name__: part
+    for part in (fit, memory, levels, throughput, imports, first_fit)
 }
 
 
 def keys(settings):
-    return [{"part": part} for part in PARTS]
+    return product(part=PARTS)
 
 
 def measure(settings, part):
@@ -335,7 +296,7 @@ def measure(settings, part):
 
 
 def verdict(found):
-    """The goals of size, import and handling."""
+    """The goals of size and import."""
     fit, first, imports = found["fit"], found["first_fit"], found["imports"]
     slope = max(row["slope"] for row in found["memory"] if row["method"] == "fit")
     compiler = ", ".join(first["compiler"]) or "nothing"
@@ -367,39 +328,24 @@ def slots(results):
     return {
         "goals": verdict(found),
         "fit": table(
-            {
-                "rows": "{n:,}",
-                "seconds of a fit of two epochs": "{s:.2f}",
-                "microseconds a row": "{each:.0f}",
-            },
+            "rows {n:,} | seconds of a fit of two epochs {s:.2f} | "
+            "microseconds a row {each:.0f}",
             [{"n": n, "s": s, "each": 1e6 * s / n} for n, s in found["fit"]["curve"]],
         ),
         "memory_rows": ", ".join(f"{size / 1e6:.0f}" for size in memory[0]["rows"]),
         "memory": table(
-            {
-                "method": "`{method}`",
-                "X in": "{dtype}",
-                "bytes for each byte of X": "{slope:.2f}",
-                "beyond X and output, MB": "{beyond}",
-            },
+            "method `{method}` | X in {dtype} | bytes for each byte of X {slope:.2f} | "
+            "beyond X and output, MB {beyond}",
             memory,
         ),
         "levels": table(
-            {"levels": "{n:,}", "MB beyond the rows": "{mb:.0f}"},
+            "levels {n:,} | MB beyond the rows {mb:.0f}",
             [{"n": n, "mb": value / 1e6} for n, value in found["levels"]],
         ),
         "throughput": table(
-            {
-                "method": "`{method}`",
-                "rows": "{n_rows:,}",
-                "rows a second": "{rows_per_second:,.0f}",
-                "of the products": "{of_products:.0%}",
-            },
+            "method `{method}` | rows {n_rows:,} | "
+            "rows a second {rows_per_second:,.0f} | of the products {of_products:.0%}",
             found["throughput"],
-        ),
-        "handling": table(
-            {"an estimator": "{name}", "microseconds": "{value:.1f}"},
-            [{"name": name, "value": v} for name, v in found["handling"].items()],
         ),
     }
 

@@ -126,32 +126,27 @@ def relative(runs, name):
 
 
 def step_tables(runs):
-    """Ratios for each number of threads, replicas, and contenders that failed."""
-    size = {"columns": "{columns}", "hidden": "{hidden}", "batch": "{batch}"}
+    """Ratios on one thread, those of replicas, and contenders that failed."""
+    size = "columns {columns} | hidden {hidden} | batch {batch}"
     names = [name for name in CONTENDERS if name not in (PRODUCTS, REPLICAS)]
-    ratios = {name: f"{{{name}:.1f}}" for name in names}
-    together = {"per model / products": "{each:.1f}", "per model / one": "{one:.2f}"}
-    parts = []
-    for n_threads, group in groups(runs, "threads").items():
-        rows = [
-            {
-                **run,
-                **{name: ratio(run, name) for name in names},
-                "µs": run["contenders"][PRODUCTS]["microseconds"],
-            }
-            for run in group
-        ]
-        title = "One thread" if n_threads == 1 else f"{n_threads} threads"
-        columns = {**size, "products, µs": "{µs:.0f}", **ratios}
-        parts += [f"### {title}", table(columns, rows)]
-        rows = [
-            {**run, "each": ratio(run, REPLICAS), "one": relative([run], REPLICAS)[0]}
-            for run in group
-            if relative([run], REPLICAS)
-        ]
-        if rows:
-            parts.append(f"{N_REPLICAS} models side by side, time per model:")
-            parts.append(table({**size, **together}, rows))
+    rows = [
+        {
+            **run,
+            **{name: ratio(run, name) for name in names},
+            "µs": run["contenders"][PRODUCTS]["microseconds"],
+        }
+        for run in runs
+    ]
+    ratios = " | ".join(f"{name} {{{name}:.1f}}" for name in names)
+    parts = [table(f"{size} | products, µs {{µs:.0f}} | {ratios}", rows)]
+    rows = [
+        {**run, "each": ratio(run, REPLICAS), "one": relative([run], REPLICAS)[0]}
+        for run in runs
+        if relative([run], REPLICAS)
+    ]
+    together = "per model / products {each:.1f} | per model / one {one:.2f}"
+    parts.append(f"{N_REPLICAS} models side by side, time per model:")
+    parts.append(table(f"{size} | {together}", rows))
     failed = {
         f"- {name} did not run: {found['reason']}"
         for run in runs
@@ -198,16 +193,17 @@ def thread_gain(runs):
         if gains:
             gain = statistics.median(gains)
             rows.append({"hidden": hidden, "batch": batch, "gain": gain})
-    columns = {"hidden": "{hidden}", "batch": "{batch}"}
-    return table({**columns, "gain of a second thread": "{gain:.2f}"}, rows)
+    columns = "hidden {hidden} | batch {batch} | gain of a second thread {gain:.2f}"
+    return table(columns, rows)
 
 
 def slots(results):
     runs = results["runs"]
+    on_one = groups(runs, "threads")[1]
     return {
         "n_components": str(N_COMPONENTS),
-        "goals": verdict(groups(runs, "threads")[1]),
-        "tables": step_tables(runs),
+        "goals": verdict(on_one),
+        "tables": step_tables(on_one),
         "threads": thread_gain(runs),
     }
 

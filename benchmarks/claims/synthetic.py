@@ -121,14 +121,10 @@ def verdict(name, generator, ours, theirs):
 
 def slots(results):
     goals, sections = [], []
-    columns = {
-        "rows": "{name}",
-        "classifier": "{classifier:.3f}",
-        "useful": "{usefulness:.3f}",
-        "association": "{association:.4f}",
-        "copies": "{copies:.2%}",
-        "time": "{time:.2f}",
-    }
+    columns = (
+        "rows {name} | classifier {classifier:.3f} | useful {usefulness:.3f} | "
+        "association {association:.4f} | copies {copies:.2%} | time {time:.2f}"
+    )
     for name, runs in groups(relative(results["runs"]), "table").items():
         values = [*SIGNS, "copies", "time"]
         found = {value: means(runs, value, "generator") for value in values}

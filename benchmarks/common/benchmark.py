@@ -37,7 +37,7 @@ class Benchmark:
     """
 
     name: str
-    page: str | None
+    page: str
     settings: dict
     quick: dict
     keys: Callable
@@ -70,9 +70,8 @@ class Benchmark:
             if not args.page:
                 self._collect(args.fresh)
             results = self.results()
-            if self.page:
-                path = GUIDE / f"{self.page}.md"
-                path.write_text(render(self.page), encoding="utf-8")
+            path = GUIDE / f"{self.page}.md"
+            path.write_text(render(self.page), encoding="utf-8")
         for name, text in self.slots(results).items():
             print(f"\n{name}:\n{text}")
 

@@ -1,8 +1,12 @@
 """Tables and lines of Markdown pages."""
 
+import re
 import string
 
 from benchmarks.common.records import PACKAGES
+
+# A header and the format of its cells, in a line of columns between bars.
+COLUMN = re.compile(r"\s*(.+?)\s+(`?{[^|]*?)\s*(?:\||$)")
 
 
 class _Cells(string.Formatter):
@@ -21,11 +25,12 @@ class _Cells(string.Formatter):
 def table(columns, rows):
     """Table of dictionaries, numbers aligned to the right.
 
-    `columns` maps each header to the format of its cells, such as "{elbo:.2f}".
+    `columns` has each header with the format of its cells, such as
+    "table {table} | mean regret {mean:+.2f}".
     """
-    lines = [list(columns), ["---", *["---:"] * (len(columns) - 1)]]
-    for row in rows:
-        lines.append([_Cells().vformat(cell, (), row) for cell in columns.values()])
+    headers, cells = zip(*COLUMN.findall(columns), strict=True)
+    lines = [headers, ["---", *["---:"] * (len(headers) - 1)]]
+    lines += [[_Cells().vformat(cell, (), row) for cell in cells] for row in rows]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     padded = [
         [

@@ -10,6 +10,7 @@ and neither dropout nor batch normalisation. They come with the extra `bench`.
 import itertools
 import math
 import tempfile
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -31,21 +32,21 @@ class Output(NamedTuple):
     log_noise: Tensor
 
 
-def stack(widths, activation=nn.ReLU):
-    """Linear layers of these widths, with an activation between them."""
+def stack(widths):
+    """Linear layers of these widths, with ReLU between them."""
     layers = []
     for n_in, n_out in itertools.pairwise(widths):
-        layers += [nn.Linear(n_in, n_out), activation()]
+        layers += [nn.Linear(n_in, n_out), nn.ReLU()]
     return nn.Sequential(*layers[:-1])
 
 
 class VAE(nn.Module):
     """The VAE of a tutorial: MLPs, and a decoder variance that all columns share."""
 
-    def __init__(self, n_features, n_components, hidden, activation=nn.ReLU):
+    def __init__(self, n_features, n_components, hidden):
         super().__init__()
-        self.encoder = stack([n_features, *hidden, 2 * n_components], activation)
-        self.decoder = stack([n_components, *reversed(hidden), n_features], activation)
+        self.encoder = stack([n_features, *hidden, 2 * n_components])
+        self.decoder = stack([n_components, *reversed(hidden), n_features])
         self.log_noise = nn.Parameter(torch.zeros(()))
 
     def forward(self, x):
@@ -107,24 +108,31 @@ def products(x, hidden, batch_size):
             if layers is decoder or i > 0:
                 triples.append((y, w.T, torch.empty_like(rows)))
 
+    return repeated(triples, len(x) // batch_size)
+
+
+def forward_products(n_rows, passes, n_chunk=2000):
+    """The products of forward passes over all rows, in chunks that fit the caches."""
+    triples = []
+    for layers in passes:
+        for n_in, n_out in itertools.pairwise(layers):
+            rows, w = torch.randn(n_chunk, n_in), torch.randn(n_in, n_out)
+            triples.append((rows, w, torch.empty(n_chunk, n_out)))
+    return repeated(triples, n_rows // n_chunk)
+
+
+def repeated(triples, n_times):
+    """A function that computes products, each of a left, a right and a result."""
+
     def run():
-        for _ in range(len(x) // batch_size):
+        for _ in range(n_times):
             for left, right, out in triples:
                 torch.mm(left, right, out=out)
 
     return run
 
 
-def skvae(x, hidden, batch_size, n_replicas=1):
-    """The training loop of skvae."""
-    return training_pass(
-        x, hidden, batch_size, N_COMPONENTS, LEARNING_RATE, n_replicas=n_replicas
-    )
-
-
-def skvae_replicas(x, hidden, batch_size):
-    """Several models in one run of skvae; its time is divided by their number."""
-    return skvae(x, hidden, batch_size, N_REPLICAS)
+skvae = partial(training_pass, n_components=N_COMPONENTS, learning_rate=LEARNING_RATE)
 
 
 def tutorial_loop(x, hidden, batch_size):
@@ -255,7 +263,9 @@ PEERS = {
     "skorch": skorch,
     "MLPRegressor": mlp_regressor,
 }
-CONTENDERS = {PRODUCTS: products, "skvae": skvae, REPLICAS: skvae_replicas, **PEERS}
+# Several models in one run of skvae; its time is divided by their number.
+OURS = {"skvae": skvae, REPLICAS: partial(skvae, n_replicas=N_REPLICAS)}
+CONTENDERS = {PRODUCTS: products, **OURS, **PEERS}
 
 
 def build(name, x, hidden, batch_size):

@@ -21,7 +21,7 @@ def test_page_is_rendered_from_its_results(page):
 
 def test_a_table_aligns_numbers_and_leaves_missing_cells_empty():
     rows = [{"name": "a", "x.y": 0.5}, {"name": "long", "x.y": None}]
-    text = markdown.table({"name": "{name}", "value": "{x.y:.0%}"}, rows)
+    text = markdown.table("name {name} | value {x.y:.0%}", rows)
     assert text.splitlines() == [
         "| name | value |",
         "| ---  |  ---: |",
@@ -34,6 +34,8 @@ def test_a_table_aligns_numbers_and_leaves_missing_cells_empty():
 def claim(tmp_path, monkeypatch):
     """A claim of two models and seeds, and the keys that it has measured."""
     monkeypatch.setattr(records, "FOLDER", tmp_path)
+    monkeypatch.setattr(benchmark, "GUIDE", tmp_path)
+    monkeypatch.setattr(benchmark, "render", "The page {}.".format)
     measured = []
 
     def measure(settings, seed, model):
@@ -49,7 +51,7 @@ def claim(tmp_path, monkeypatch):
 
     settings = {"n_seeds": 2}
     made = benchmark.Benchmark(
-        "claim", None, settings, {"n_seeds": 1}, keys, measure, slots
+        "claim", "guide", settings, {"n_seeds": 1}, keys, measure, slots
     )
     return made, measured
 
@@ -65,6 +67,7 @@ def test_a_claim_is_measured_once(claim, monkeypatch, capsys):
     run(claim, monkeypatch)
     assert len(measured) == 4
     assert capsys.readouterr().out.splitlines()[-1] == "4"
+    assert (benchmark.GUIDE / "guide.md").read_text() == "The page guide."
 
 
 def test_fresh_forgets_the_runs_of_a_name(claim, monkeypatch):
