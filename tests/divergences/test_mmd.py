@@ -79,7 +79,7 @@ def test_means_over_the_prior_against_quadrature(n_components, distance, dtype):
 
 def test_is_the_statistic_of_two_samples_without_their_noise(draw):
     # The textbook's statistic, symmetric in its two samples, with many prior draws.
-    z, prior = 0.5 * draw(8, 3) + 1.0, draw(3000, 3, seed=1)
+    z, priors = 0.5 * draw(8, 3) + 1.0, draw(6, 500, 3, seed=1)
 
     def two_samples(a, b):
         cross = of_square(torch.cdist(a, b).square(), 3).mean()
@@ -89,9 +89,11 @@ def test_is_the_statistic_of_two_samples_without_their_noise(draw):
         ]
         return float(sum(within) - 2.0 * cross)
 
+    prior = priors[0]
     assert two_samples(z, prior) == pytest.approx(two_samples(prior, z), rel=1e-12)
     found = float(MMD().discrepancy(draws_at(z[None, None])))
-    assert found == pytest.approx(two_samples(z, prior), abs=0.03)
+    expected = np.mean([two_samples(z, prior) for prior in priors])
+    assert found == pytest.approx(expected, abs=0.03)
     assert found > 0.3
 
 
