@@ -465,8 +465,8 @@ def test_early_stopping_keeps_the_best_weights():
 
 def test_best_weights_are_kept_without_stopping():
     params = {**OVERFIT, "balance": "learned_variance", "tol": 1e3}
-    vae = BalancedVAE(max_iter=60, n_iter_no_change=100, **params).fit(X)
-    assert vae.n_iter_ == 60
+    vae = BalancedVAE(max_iter=30, n_iter_no_change=100, **params).fit(X)
+    assert vae.n_iter_ == 30
     assert vae.elbo_ > vae.history_["validation_elbo"][-1] + 0.3
 
 
@@ -864,8 +864,8 @@ def test_weight_decay_leaves_the_decoder_variance_alone():
         "early_stopping": False,
         "alpha": 1.0,
         "random_state": 0,
-        "max_iter": 100,
-        "learning_rate_init": 0.02,
+        "max_iter": 40,
+        "learning_rate_init": 0.05,
     }
     learned, optimal = (
         BalancedVAE(balance=balance, **settings).fit(X)
@@ -884,7 +884,7 @@ def test_uneven_weights_in_small_batches_do_not_shrink_the_variance(balance):
         "n_components": 2,
         "early_stopping": False,
         "random_state": 0,
-        "max_iter": 60,
+        "max_iter": 20,
         "tol": 1e3,
     }
     small, whole = (

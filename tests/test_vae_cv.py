@@ -19,7 +19,7 @@ from sklearn.preprocessing import StandardScaler
 from skvae import BalancedVAE, BalancedVAECV, beta_path
 from skvae.exceptions import PosteriorCollapseWarning
 from skvae.metrics import elbo_scorer, rate_distortion_scoring
-from skvae.model_selection import knee, one_standard_error, target_rate
+from skvae.model_selection import knee, target_rate
 
 X, Y = load_breast_cancer(return_X_y=True)
 X = X[:200, :6]
@@ -121,7 +121,7 @@ def test_folds_do_not_depend_on_n_jobs(fitted):
 # The choice.
 
 
-@pytest.mark.parametrize("rule", [knee(), one_standard_error(), target_rate(1.0)])
+@pytest.mark.parametrize("rule", [knee(), target_rate(1.0)])
 def test_rules_choose(rule, search):
     vae = BalancedVAECV(**SMALL, refit=rule).fit(X)
     assert vae.best_index_ == rule(search.cv_results_)
@@ -129,7 +129,7 @@ def test_rules_choose(rule, search):
     assert vae.best_score_ == vae.cv_results_["mean_test_elbo"][vae.best_index_]
 
 
-@pytest.mark.parametrize("index", [3, -1, 1.0, None, "beta"])
+@pytest.mark.parametrize("index", [3, -1, 1.0])
 def test_rule_must_return_an_index(index):
     message = f"the index of one of the 3 betas, from 0 to 2, got {index!r}"
     with pytest.raises(ValueError, match=message):

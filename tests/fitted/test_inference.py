@@ -482,13 +482,13 @@ def test_memory_is_bounded_by_the_widest_layer(method, monkeypatch):
     assert max(cells) <= 2_000_000
 
 
-# Without chunks, the layer of the score alone would take 320 MB, and several are alive.
+# Without chunks, the layer of the score alone would take 480 MB, and several are alive.
 MEASURE_PEAK = """
 import resource
 import numpy as np
 from skvae import BalancedVAE
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-X = np.random.default_rng(0).normal(size=(40_000, 3))
+X = np.random.default_rng(0).normal(size=(60_000, 3))
 vae = BalancedVAE(2, hidden_layer_sizes=(32,), max_iter=2, tol=1e3, random_state=0)
 vae.set_params(balance="constant", early_stopping=False).fit(X[:50])
 vae.score_samples(X[:10]), vae.log_likelihood(X[:10], 20)

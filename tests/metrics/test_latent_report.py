@@ -202,7 +202,7 @@ def test_table_with_gaps_has_no_baseline(vae):
 
 
 def test_baseline_is_what_a_linear_model_ends_at():
-    params = {**SMALL, "hidden_layer_sizes": (), "max_iter": 40}
+    params = {**SMALL, "hidden_layer_sizes": (), "max_iter": 20}
     vae = BalancedVAE(3, balance="learned_variance", early_stopping=False, **params)
     found = latent_report(vae.fit(X), X)
     assert found.elbo == pytest.approx(found.pca.elbo, abs=0.02)

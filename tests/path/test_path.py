@@ -212,9 +212,9 @@ LINEAR = {
     "likelihood": Gaussian(variance=1.0),
     "standardize": False,
     "early_stopping": False,
-    "learning_rate_init": 0.02,
+    "learning_rate_init": 0.05,
     "batch_size": 64,
-    "max_iter": 100,
+    "max_iter": 60,
     "precision": "float64",
     "random_state": 0,
 }

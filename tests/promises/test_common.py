@@ -36,7 +36,6 @@ BESIDE = {
 # Each differs from the others in how tables are read, validated or trained on.
 INSTANCES = [
     BalancedVAE(**SMALL),
-    BalancedVAE(**SMALL, **BESIDE["learned_variance"]),
     BalancedVAE(**SMALL, **BESIDE["optimal_variance"]),
     BalancedVAE(likelihood=Bernoulli(threshold=0.0), balance="constant", **SMALL),
     BalancedVAECV(2, cv=2, **SMALL),
@@ -47,7 +46,7 @@ OTHERS = [
     *(
         BalancedVAE(**{**SMALL, "balance": name, **BESIDE.get(name, {})})
         for name in POLICIES
-        if name not in ("learned_variance", "optimal_variance")
+        if name != "optimal_variance"
     ),
     BalancedVAECV([0.5, 2.0], cv=3, **{**SMALL, "balance": "constant"}),
 ]

@@ -176,7 +176,7 @@ def test_replicas_stop_when_each_alone_would(
 ):
     problem = make_problem(likelihood)
     # As many epochs to stop in, however late the policy settles.
-    n_epochs = max(40, round(30 / (1.0 - policy.settled_at)))
+    n_epochs = max(40, round(12 / (1.0 - policy.settled_at)))
     plan = make_plan(
         n_epochs=n_epochs,
         n_planned_epochs=n_epochs,
