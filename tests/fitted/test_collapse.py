@@ -420,7 +420,7 @@ REMEDIES = {
 @pytest.mark.parametrize("balance", REMEDIES)
 def test_remedy_is_that_of_the_policy(balance):
     policy = FreeBits(floor=1e-6) if balance == "free_bits" else balance
-    params = {**LINEAR, "max_iter": 30, "early_stopping": False}
+    params = {**LINEAR, "max_iter": 15, "early_stopping": False}
     messages, _ = warned(WINE, n_components=3, beta=1e6, balance=policy, **params)
     assert re.search(rf"{AFTER}.* {REMEDIES[balance]}", messages[-1])
 

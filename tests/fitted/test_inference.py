@@ -493,7 +493,7 @@ vae = BalancedVAE(2, hidden_layer_sizes=(32,), max_iter=2, tol=1e3, random_state
 vae.set_params(balance="constant", early_stopping=False).fit(X[:50])
 vae.score_samples(X[:10]), vae.log_likelihood(X[:10], 20)
 before = peak()
-vae.score_samples(X), vae.log_likelihood(X, 20)
+vae.score_samples(X), vae.log_likelihood(X, 10)
 print(peak() - before)
 """
 

@@ -98,9 +98,10 @@ def of_replica(state, r):
 def test_replicas_together_equal_each_alone(
     policy, likelihood, hidden, make_problem, make_plan
 ):
-    problem, plan = make_problem(likelihood, hidden), make_plan()
+    problem = make_problem(likelihood, hidden)
+    plan = make_plan(n_epochs=3, n_planned_epochs=3)
     together = problem.train(policy, BETAS, plan)
-    assert together.state.n_steps == 50
+    assert together.state.n_steps == 30
     for r, beta in enumerate(BETAS):
         alone = problem.train(policy, [beta], plan)
         for one, other in zip(
@@ -269,7 +270,7 @@ def test_no_step_waits_for_a_number(
 @every_pair
 def test_objective_falls(policy, likelihood, make_problem, make_plan):
     problem = make_problem(likelihood)
-    plan = make_plan(n_epochs=20, n_planned_epochs=20, learning_rate=0.02)
+    plan = make_plan(n_epochs=10, n_planned_epochs=10, learning_rate=0.04)
     history = problem.train(policy, [0.5, 1.0], plan).history
     # Warm-ups raise the weight, so the elbo judges.
     assert (history["elbo"][-3:].mean(axis=0) > history["elbo"][:3].mean(axis=0)).all()

@@ -31,7 +31,7 @@ def make(make_problem, make_plan):
 
 @every_divergence
 def test_replicas_together_equal_each_alone(name, make):
-    problem, plan = make(DIVERGENCES[name]())
+    problem, plan = make(DIVERGENCES[name](), n_epochs=3, n_planned_epochs=3)
     policy = LearnedVariance()
     together = problem.train(policy, BETAS, plan, validate=True)
     for r, beta in enumerate(BETAS):
@@ -66,7 +66,7 @@ def test_no_step_waits_for_a_number(name, make, monkeypatch):
 @every_divergence
 def test_objective_falls(name, make):
     problem, plan = make(
-        DIVERGENCES[name](), n_epochs=20, n_planned_epochs=20, learning_rate=0.02
+        DIVERGENCES[name](), n_epochs=10, n_planned_epochs=10, learning_rate=0.04
     )
     history = problem.train(LearnedVariance(), [0.5, 1.0], plan).history
     first, last = history["objective"][:3], history["objective"][-3:]
