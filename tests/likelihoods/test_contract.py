@@ -176,7 +176,17 @@ REFERENCES = {
 WITH_LEVELS = {"categorical", "ordinal"}
 
 every_likelihood = pytest.mark.parametrize("name", LIKELIHOODS)
-scopes = pytest.mark.parametrize("scope", ["shared", "feature"])
+# Where no variance is used, as `test_gradient_reaches_every_parameter` has it, there is
+# no scope to tell apart.
+every_scope = pytest.mark.parametrize(
+    ("name", "scope"),
+    [
+        (name, scope)
+        for name, cls in LIKELIHOODS.items()
+        for scope in ("shared", "feature")
+        if scope == "feature" or is_dispersed(cls())
+    ],
+)
 
 
 def rows_of(name, n_rows=N_ROWS, dtype=torch.float64):
@@ -324,8 +334,7 @@ def test_inputs_of_the_encoder(name, dtype):
     assert not changed[[0, 1, 3, 4, 5]].any()
 
 
-@every_likelihood
-@scopes
+@every_scope
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 def test_shapes_and_dtypes(name, scope, dtype):
     likelihood = fitted(name)
@@ -345,8 +354,7 @@ def test_shapes_and_dtypes(name, scope, dtype):
         assert cells.dtype == dtype
 
 
-@every_likelihood
-@scopes
+@every_scope
 @pytest.mark.parametrize(
     ("dtype", "tolerance"), [(torch.float64, 1e-9), (torch.float32, 1e-5)], ids=str
 )
@@ -542,8 +550,7 @@ def test_gradient_agrees_with_finite_differences(name):
     assert torch.autograd.gradcheck(log_prob, inputs)
 
 
-@every_likelihood
-@scopes
+@every_scope
 def test_sample_moments(name, scope):
     likelihood = fitted(name)
     n_draws = 20_000
@@ -611,8 +618,7 @@ def distortion(likelihood, x, parameters, weight, variance):
     return dispersion.distortion(error, variance, weight.sum(dim=0).expand(N_FEATURES))
 
 
-@every_likelihood
-@scopes
+@every_scope
 def test_distortion_is_the_weighted_mean_of_the_log_prob(name, scope):
     likelihood = fitted(name)
     parameters = parameters_of(likelihood, output_of(likelihood))

@@ -258,8 +258,8 @@ def test_more_latents_than_columns_or_rows(n_components, balance):
 @pytest.mark.parametrize("balance", list(POLICIES))
 @may_collapse
 def test_extreme_beta(balance):
-    free = fit(X, beta=0, balance=balance, max_iter=5)
-    bound = fit(X, beta=1e6, balance=balance, max_iter=5)
+    free = fit(X, beta=0, balance=balance, max_iter=3)
+    bound = fit(X, beta=1e6, balance=balance, max_iter=3)
     if balance == "capacity":
         # The weight is of the distance to the target, which may be above.
         target = bound._fitted.state.balance.target[0]
