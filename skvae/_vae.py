@@ -43,8 +43,8 @@ def _all_or_nothing(method):
         try:
             return method(self, *args, **kwargs)
         except BaseException:
-            vars(self).clear()
-            vars(self).update(before)
+            # One assignment: a second interruption finds no half of it.
+            self.__dict__ = before
             raise
 
     return wrapped
@@ -287,6 +287,9 @@ class BalancedVAE(
         "verbose": ["verbose"],
     }
 
+    #: Whether `fit` warns of latents that collapse.
+    _warns_of_collapse = True
+
     # Latents are data; a parameter not named X would count as metadata.
     __metadata_request__inverse_transform = {"Z": UNUSED}
 
@@ -373,13 +376,15 @@ class BalancedVAE(
         else:
             table = CheckedTable.of(self, X, sample_weight)
             fit = Fit.fresh(self, table, [self.beta])
-        warn_before_fit(fit.spec, fit.replicas[0].beta, fit.sizes)
+        if self._warns_of_collapse:
+            warn_before_fit(fit.spec, fit.replicas[0].beta, fit.sizes)
         report = Report(self, X, fit.attributes)
         vars(self).update(*fit.train(report))
         report.close()
         if self.n_iter_ == self.max_iter:
             self._warn_if_rising()
-        if 2 * self.active_units_.sum() < self.n_components_:
+        is_collapsed = 2 * self.active_units_.sum() < self.n_components_
+        if is_collapsed and self._warns_of_collapse:
             X = fit.prepared.admitted.X
             warn_after_fit(self._fitted, self.device, X, table.weight)
         return self

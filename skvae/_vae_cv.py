@@ -1,6 +1,5 @@
 """The estimator that finds its own beta."""
 
-import warnings
 from numbers import Integral
 
 from sklearn.utils import indexable
@@ -15,7 +14,6 @@ from skvae._sklearn_compat import (
 )
 from skvae._vae import BalancedVAE, _all_or_nothing
 from skvae.data._checks import checked_numbers
-from skvae.exceptions import PosteriorCollapseWarning
 from skvae.path._cv_results import chosen, results_of
 from skvae.path._cv_routing import CVRouting
 from skvae.path._path import beta_path
@@ -318,6 +316,10 @@ class BalancedVAECV(CVRouting, BalancedVAE):
             "Use BalancedVAE with the beta that was found."
         )
 
+    # The folds have compared the model with those that did not collapse. A filter of
+    # warnings would be one for all threads.
+    _warns_of_collapse = False
+
     @_all_or_nothing
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None, sample_weight=None, **params):
@@ -382,10 +384,7 @@ class BalancedVAECV(CVRouting, BalancedVAE):
         means = self.cv_results_[f"mean_test_{metric}"]
         self.best_score_ = float(means[self.best_index_])
         self.best_params_ = self.cv_results_["params"][self.best_index_]
-        with warnings.catch_warnings():
-            # The folds have compared it with models that did not collapse.
-            warnings.simplefilter("ignore", PosteriorCollapseWarning)
-            super().fit(X, sample_weight=sample_weight)
+        super().fit(X, sample_weight=sample_weight)
         # Not by way of the precision of the training, and whatever the balance makes
         # of it.
         self.beta_ = self.beta

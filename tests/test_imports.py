@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1] / "skvae"
 FAMILIES = ("balance", "divergences", "likelihoods", "networks")
 # Files of a family that its base class, and whoever is given one of its members, reads.
-BASES = ("_base", "_posterior", "_group", "_dispersion", "_dispersed")
+BASES = ("_base", "_posterior", "_group", "_dispersion", "_dispersed", "_drawing")
 MAX_LINES, MAX_ROOT_FILES = 400, 7
 # Most of it are docstrings.
 LONGER_FILES = {"skvae._vae"}

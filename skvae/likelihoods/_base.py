@@ -264,15 +264,12 @@ class Likelihood(BaseEstimator):
     def sample(
         self, parameters: dict[str, Tensor], variance: Tensor, seed: int
     ) -> Tensor:
-        """Draw every cell once, on the CPU; torch's own random state stays as it is."""
-        import torch
+        """Draw every cell once, on the CPU, from a generator that no one else has."""
+        from skvae.likelihoods._drawing import PrivateDraws
 
         parameters = {name: value.cpu() for name, value in parameters.items()}
         distribution = self.distribution(parameters, variance.cpu())
-        # Distributions draw from the global generator only, so the CPU's is lent and
-        # given back. `torch.manual_seed` would seed those of all devices.
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(seed)
+        with PrivateDraws(seed):
             return distribution.sample()
 
     def admit(self, X: Floats, names: Sequence[str] | None = None) -> Floats:
