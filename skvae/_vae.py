@@ -350,6 +350,10 @@ class BalancedVAE(
     def fit(self, X, y=None, sample_weight=None):
         """Fit the model to X.
 
+        If the user interrupts the training after its first epoch, with Ctrl-C, the
+        model gets the best weights so far, with a warning. Before that, and where there
+        is an error, the estimator stays as it was.
+
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
@@ -378,8 +382,8 @@ class BalancedVAE(
             fit = Fit.fresh(self, table, [self.beta])
         if self._warns_of_collapse:
             warn_before_fit(fit.spec, fit.replicas[0].beta, fit.sizes)
-        report = Report(self, X, fit.attributes)
-        vars(self).update(*fit.train(report))
+        report = Report(self, X, fit.trained)
+        vars(self).update(*fit.train_until_interrupted(report))
         report.close()
         if self.n_iter_ == self.max_iter:
             self._warn_if_rising()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from torch import Tensor
 
@@ -181,12 +183,45 @@ class Fit:
             self.plan,
             on_epoch,
         )
+        return self._kept(outcome)
+
+    def train_until_interrupted(
+        self, on_epoch: Callable[..., bool] | None
+    ) -> list[dict[str, Any]]:
+        """Train; if the user interrupts it, keep the best weights so far, and warn.
+
+        Before the first epoch has ended there are none, and `KeyboardInterrupt` is
+        raised.
+        """
+        try:
+            return self.train(on_epoch)
+        except training.Interrupted as interrupted:
+            kept = self._kept(interrupted.outcome)
+        warnings.warn(
+            f"Training was interrupted by the user after {kept[0]['n_iter_']} of "
+            f"max_iter={self.vae.max_iter} epochs. The model has the best weights so "
+            "far; fit it again for those of a whole training.",
+            ConvergenceWarning,
+            stacklevel=2,
+        )
+        return kept
+
+    def _kept(self, outcome: training.Outcome) -> list[dict[str, Any]]:
+        """Attributes of the best candidate for each beta."""
         best = outcome.elbo.unflatten(0, (-1, self.n_candidates)).argmax(dim=1)
         kept = [i * self.n_candidates + int(k) for i, k in enumerate(best)]
-        return [self._trained(r, outcome.take(r)) for r in kept]
+        return [self.trained(r, outcome.take(r)) for r in kept]
 
-    def _trained(self, r: int, outcome: training.Outcome) -> dict[str, Any]:
-        """Attributes of a replica that has been trained."""
+    def trained(self, r: int, outcome: training.Outcome) -> dict[str, Any]:
+        """Attributes of a replica, from its result.
+
+        Parameters
+        ----------
+        r : int
+            Number of the replica.
+        outcome : Outcome
+            Of that replica alone, after any number of epochs.
+        """
         if not bool(torch.isfinite(outcome.values).all()):
             raise RuntimeError(
                 "Training diverged: weights are no longer finite. Lower "

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from skvae.training import Outcome
+
 # With verbose > 0, at least one line is printed per so many seconds.
 _LONGEST_SILENCE = 60.0
 
@@ -24,7 +26,7 @@ class Report:
         self,
         estimator: Any,
         X: Any,
-        attributes: Callable[[int, Tensor], dict[str, Any]],
+        attributes: Callable[[int, Outcome], dict[str, Any]],
     ) -> None:
         self.estimator, self.X, self.attributes = estimator, X, attributes
         self.every = estimator.max_iter / (10.0 * max(1, int(estimator.verbose)))
@@ -40,7 +42,7 @@ class Report:
         self,
         epoch: int,
         record: dict[str, Tensor],
-        kept: Callable[[], tuple[int, Tensor]],
+        best: Callable[[], tuple[int, Outcome]],
     ) -> bool:
         """Report an epoch; return whether a callback asks to stop."""
         self.n_done, self.record = epoch + 1, record
@@ -50,7 +52,7 @@ class Report:
         task.call_on_fit_task_begin(**self.data)
         return task.call_on_fit_task_end(
             **self.data,
-            reconstruction_attributes=lambda: self.attributes(*kept()),
+            reconstruction_attributes=lambda: self.attributes(*best()),
         )
 
     def _is_due(self) -> bool:

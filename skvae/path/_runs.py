@@ -58,7 +58,7 @@ def _train(
     from skvae.fit._fit import Fit
 
     fit = Fit.fresh(estimator, CheckedTable.of(estimator, X, sample_weight), betas)
-    report = Report(estimator, X, fit.attributes)
+    report = Report(estimator, X, fit.trained)
     found = fit.train(report)
     report.close(max(found, key=operator.itemgetter("elbo_")))
     return found

@@ -6,12 +6,13 @@ from skvae.training._schedules import SCHEDULES
 from skvae.training._state import StartValues, TrainingState, init
 from skvae.training._step import Batch, Differentiator, Step
 from skvae.training._task import Task
-from skvae.training._train import train
+from skvae.training._train import Interrupted, train
 
 __all__ = [
     "SCHEDULES",
     "Batch",
     "Differentiator",
+    "Interrupted",
     "Outcome",
     "Plan",
     "StartValues",

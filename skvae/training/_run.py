@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from skvae.balance._base import BalancePolicy, pool
+from skvae.balance._base import BalancePolicy, map_state, pool
 from skvae.model._module import Module
 from skvae.training._captured import CapturedStepper
 from skvae.training._early_stopping import EarlyStopping
@@ -16,9 +17,23 @@ from skvae.training._outcome import Outcome
 from skvae.training._plan import Plan, steps_of
 from skvae.training._replicas import Reached, Replicas
 from skvae.training._schedules import SCHEDULES
+from skvae.training._state import TrainingState
 from skvae.training._stepper import Stepper
 from skvae.training._task import Task
 from skvae.training._validation import Validated, Validation
+
+
+class Completed(NamedTuple):
+    """A training after its latest whole epoch, as copies: later steps change none."""
+
+    state: TrainingState
+    """State to resume from."""
+    end: Reached
+    """Weights to keep of all replicas, and their figures."""
+    elbo: Tensor
+    """The best on held-out rows, or minus the epoch's objective, (n_replicas,)."""
+    n_records: int
+    """Number of epochs in the history."""
 
 
 class Run:
@@ -51,6 +66,8 @@ class Run:
         self.n_epochs = state.n_epochs
         self.means: Means | None = None
         self.records: list[dict[str, Tensor]] = []
+        #: None before the first epoch has ended.
+        self.completed: Completed | None = None
 
     def _early_stopping(self) -> EarlyStopping | None:
         """Early stopping that has validated the start, where rows are held out."""
@@ -84,6 +101,9 @@ class Run:
             record |= validated.record
         last = self.records[-1] if self.records else record
         self.records.append(self.replicas.record(record, last))
+        # One assignment, last of all: an interruption finds a whole epoch or the one
+        # before it.
+        self.completed = self._complete()
         return self.records[-1]
 
     def _steps(self, epoch: int) -> float:
@@ -140,28 +160,37 @@ class Run:
             n_epochs=torch.full(rate.shape, self.n_epochs),
         )
 
-    def best(self) -> tuple[int, Tensor]:
-        """The replica with the best elbo, and its weights, of shape (1, n_weights)."""
-        end = self.replicas.all(self._reached())
-        best = int(end.elbo.argmax())
-        return best, end.values[best : best + 1].clone()
-
-    def outcome(self) -> Outcome:
-        """The result for all replicas, those that have left included."""
+    def _complete(self) -> Completed:
+        """Copy what the training has come to."""
         assert self.means is not None
-        end = self.replicas.all(self._reached())
+        end = map_state(torch.clone, self.replicas.all(self._reached()))
+        state, elbo = self.stepper.state, -self.means.objective
+        if self.early_stopping is not None:
+            # Training resumes from the best weights; the moments are of others.
+            state, elbo = replace(state, mean=None, square=None, n_steps=0), end.elbo
         state = replace(
-            self.stepper.state,
+            state,
             values=end.values,
             balance=end.balance,
+            mean=None if state.mean is None else state.mean.clone(),
+            square=None if state.square is None else state.square.clone(),
             prior=self.task.state.prior,
             generator=self.generator.get_state(),
             n_epochs=self.n_epochs,
         )
-        elbo = -self.means.objective
-        if self.early_stopping is not None:
-            # Training resumes from the best weights; the moments are of others.
-            state, elbo = replace(state, mean=None, square=None, n_steps=0), end.elbo
+        return Completed(state, end, elbo, len(self.records))
+
+    def best(self) -> tuple[int, Outcome]:
+        """The replica with the best elbo, and its result so far."""
+        assert self.completed is not None
+        best = int(self.completed.end.elbo.argmax())
+        return best, self.outcome().take(best)
+
+    def outcome(self) -> Outcome:
+        """The result of the whole epochs so far, replicas that have left included."""
+        assert self.completed is not None
+        state, end, elbo, n_records = self.completed
+        records = self.records[:n_records]
         return Outcome(
             state=state,
             values=end.values,
@@ -170,9 +199,7 @@ class Run:
             elbo=elbo,
             n_epochs=end.n_epochs.cpu().numpy(),
             history={
-                name: torch.stack([record[name] for record in self.records])
-                .cpu()
-                .numpy()
-                for name in self.records[0]
+                name: torch.stack([record[name] for record in records]).cpu().numpy()
+                for name in records[0]
             },
         )

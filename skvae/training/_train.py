@@ -14,8 +14,22 @@ from skvae.training._run import Run
 from skvae.training._task import Task
 
 #: Called after each epoch with its number, its entries of the history and a function
-#: that returns the best replica so far and its weights; training stops on True.
-OnEpoch = Callable[[int, dict[str, Tensor], Callable[[], tuple[int, Tensor]]], bool]
+#: that returns the best replica so far and its result; training stops on True.
+OnEpoch = Callable[[int, dict[str, Tensor], Callable[[], tuple[int, Outcome]]], bool]
+
+
+class Interrupted(KeyboardInterrupt):
+    """Interruption of a training by the user, after at least one whole epoch.
+
+    Attributes
+    ----------
+    outcome : Outcome
+        The result of the whole epochs.
+    """
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__()
+        self.outcome = outcome
 
 
 def train(
@@ -39,18 +53,28 @@ def train(
         How long and how fast to train.
     on_epoch : callable or None
         Called after each epoch with its number, its entries of the history and a
-        function that returns the best replica so far and its weights to keep;
-        training stops on True.
+        function that returns the best replica so far and its result; training stops
+        on True.
 
     Returns
     -------
     outcome : Outcome
+
+    Raises
+    ------
+    Interrupted
+        In place of a `KeyboardInterrupt` after the first epoch.
     """
     run = Run(module, policy, task, plan)
     first = task.state.n_epochs
-    for epoch in range(first, first + plan.n_epochs):
-        record = run.epoch(epoch)
-        is_ended = on_epoch is not None and on_epoch(epoch, record, run.best)
-        if is_ended or not run.goes_on():
-            break
+    try:
+        for epoch in range(first, first + plan.n_epochs):
+            record = run.epoch(epoch)
+            is_ended = on_epoch is not None and on_epoch(epoch, record, run.best)
+            if is_ended or not run.goes_on():
+                break
+    except KeyboardInterrupt as interruption:
+        if run.completed is None:
+            raise
+        raise Interrupted(run.outcome()) from interruption
     return run.outcome()

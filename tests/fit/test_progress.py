@@ -1,18 +1,21 @@
 """What is heard of a fit while it runs, alone and inside a search."""
 
 import io
+import pickle
 import re
 import types
 
 import numpy as np
 import pytest
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal, assert_equal
+from sklearn.base import clone
 from sklearn.datasets import load_wine
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skvae import BalancedVAE
+from skvae._sklearn_compat import without_callbacks
 from skvae.fit import _progress
 from skvae.networks import MLP
 
@@ -216,3 +219,60 @@ def test_true_stops_the_trainings_of_a_search(callbacks):
     assert found.best_estimator_.n_iter_ == 2
     assert stop.n_iter == [1, 2] * 5
     assert np.isfinite(found.cv_results_["mean_test_score"]).all()
+
+
+# --- Models for callbacks ------------------------------------------------------------
+
+
+class Keeper:
+    """A callback that keeps the model of each epoch, and a pickle of it."""
+
+    def __init__(self):
+        self.models, self.pickles = [], []
+
+    def setup(self, estimator, context):
+        pass
+
+    def teardown(self, estimator, context):
+        pass
+
+    def on_fit_task_begin(self, estimator, context):
+        pass
+
+    def on_fit_task_end(self, estimator, context, *, fitted_estimator):
+        if context.task_name == "epoch":
+            self.models.append(fitted_estimator)
+            self.pickles.append(pickle.dumps(without_callbacks(fitted_estimator)))
+
+
+@pytest.mark.filterwarnings("ignore:Training ended after max_iter=1")
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_model_of_a_callback_is_that_of_a_fit_as_long(callbacks, early_stopping):
+    vae = small(early_stopping=early_stopping, learning_rate="constant", max_iter=3)
+    keeper = Keeper()
+    clone(vae).set_callbacks(keeper).fit(X)
+    assert len(keeper.models) == 3
+    for n_epochs, kept in enumerate(keeper.models, 1):
+        shorter = clone(vae).set_params(max_iter=n_epochs).fit(X)
+        again = pickle.loads(keeper.pickles[n_epochs - 1])
+        for model in (kept, again):
+            assert model.n_iter_ == n_epochs
+            assert (model.elbo_, model.beta_) == (shorter.elbo_, shorter.beta_)
+            assert_array_equal(model.score_samples(X), shorter.score_samples(X))
+            assert_equal(model.history_, shorter.history_)
+        # Both go on from its weights, and leave them to the model of the callback.
+        shorter.partial_fit(X)
+        again.partial_fit(X)
+        assert_array_equal(again._fitted.values, shorter._fitted.values)
+        assert again.history_["elbo"].shape == (n_epochs + 1,)
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_model_of_a_callback_is_warm(callbacks, early_stopping):
+    vae = small(early_stopping=early_stopping, warm_start=True, alpha=0.1)
+    keeper = Keeper()
+    vae.set_callbacks(keeper).fit(X)
+    kept = pickle.loads(keeper.pickles[0])
+    before = kept._fitted.values.copy()
+    kept.set_params(learning_rate_init=1e-15, random_state=1).fit(X)
+    assert_allclose(kept._fitted.values, before, atol=1e-12)

@@ -111,10 +111,10 @@ def test_callback_hears_of_all_replicas(make_problem, make_plan):
         RunningAverage(), BETAS, plan, validate=True, on_epoch=on_epoch
     )
     assert len(set(outcome.n_epochs.tolist())) > 1, "the test says nothing"
-    record, (best, values) = seen[-1]
+    record, (best, so_far) = seen[-1]
     assert all(len(entry) == 4 for entry in record.values())
     for r, n_epochs in enumerate(outcome.n_epochs):
         at_its_end, _ = seen[n_epochs - 1]
         assert all(record[name][r] == entry[r] for name, entry in at_its_end.items())
     assert best == int(outcome.elbo.argmax())
-    assert torch.equal(values, outcome.values[best : best + 1])
+    assert torch.equal(so_far.values, outcome.values[best : best + 1])

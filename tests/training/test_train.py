@@ -1,3 +1,4 @@
+import copy
 import math
 from dataclasses import replace
 
@@ -14,11 +15,13 @@ from skvae.balance import (
     RunningAverage,
     Sigmoid,
 )
+from skvae.balance._base import tensors_of
 from skvae.data._rows import Rows
 from skvae.likelihoods import Gaussian
 from skvae.model._evaluate import evaluate
 from skvae.model._weights import views
-from skvae.training import SCHEDULES
+from skvae.training import SCHEDULES, Interrupted
+from skvae.training._optimizer import Adam
 from skvae.training._plan import batches_of, noise_of
 
 BETAS = [0.1, 1.0, 4.0]
@@ -339,8 +342,8 @@ def test_callback_stops_training(make_problem, long_plan):
     problem, seen = make_problem(), []
 
     def on_epoch(epoch, record, kept):
-        best, values = kept()
-        seen.append((epoch, set(record), best, values))
+        best, so_far = kept()
+        seen.append((epoch, set(record), best, so_far.values))
         assert best == int(record["elbo"].argmax())
         return epoch == 2
 
@@ -352,6 +355,68 @@ def test_callback_stops_training(make_problem, long_plan):
     # What was handed out does not go on training.
     assert not torch.equal(seen[0][-1], seen[1][-1])
     assert outcome.n_epochs.tolist() == [3] * 3
+
+
+@pytest.mark.parametrize("validate", [False, True])
+def test_result_of_an_epoch_is_not_changed_by_later_ones(
+    validate, make_problem, long_plan
+):
+    problem, seen = make_problem(), []
+    policy = RunningAverage("feature")
+
+    def on_epoch(epoch, record, best):
+        seen.append((best()[1], copy.deepcopy(best()[1])))
+        return False
+
+    problem.train(policy, BETAS, long_plan, validate=validate, on_epoch=on_epoch)
+    for found, expected in seen:
+        for one, other in zip(parts_of(found), parts_of(expected), strict=True):
+            assert torch.equal(one, other)
+        for name, entries in expected.history.items():
+            np.testing.assert_array_equal(found.history[name], entries)
+
+
+def parts_of(outcome):
+    state = outcome.state
+    moments = [part for part in (state.mean, state.square) if part is not None]
+    parts = [outcome.values, outcome.beta, outcome.variance, outcome.elbo]
+    return [*parts, state.values, state.generator, *moments, *tensors_of(state.balance)]
+
+
+def test_result_of_an_epoch_goes_on_as_the_training_does(make_problem, long_plan):
+    problem, seen = make_problem(), []
+    policy = RunningAverage("feature")
+    whole = problem.train(
+        policy, [1.0], long_plan, on_epoch=lambda *given: seen.append(given[2]())
+    )
+    _, first = seen[9]
+    rest = long_plan._replace(n_epochs=long_plan.n_epochs - 10)
+    resumed = problem.train(policy, first.state, rest)
+    assert torch.equal(resumed.values, whole.values)
+
+
+@pytest.mark.parametrize("validate", [False, True])
+def test_interruption_holds_the_result_of_the_whole_epochs(
+    validate, make_problem, long_plan, monkeypatch
+):
+    problem, step, n_steps = make_problem(), Adam.step, [0]
+    plan = long_plan._replace(n_epochs=4)
+    expected = problem.train(Constant(), BETAS, plan, validate=validate)
+
+    def step_or_interrupt(self, *args):
+        n_steps[0] += 1
+        if n_steps[0] > 4 * plan.steps_per_epoch + 1:
+            raise KeyboardInterrupt
+        step(self, *args)
+
+    monkeypatch.setattr(Adam, "step", step_or_interrupt)
+    plan = long_plan
+    with pytest.raises(Interrupted) as interrupted:
+        problem.train(Constant(), BETAS, plan, validate=validate)
+    outcome = interrupted.value.outcome
+    for one, other in zip(parts_of(outcome), parts_of(expected), strict=True):
+        assert torch.equal(one, other)
+    assert outcome.n_epochs.tolist() == [4] * 3
 
 
 def test_stopped_within_the_schedule_the_latest_weights_are_kept(
@@ -367,8 +432,8 @@ def test_stopped_within_the_schedule_the_latest_weights_are_kept(
         Linear(warmup=0.5), BETAS, long_plan, validate=True, on_epoch=on_epoch
     )
     assert epoch_of(outcome, problem).tolist() == [2] * 3
-    best, values = kept[-1]
-    assert torch.equal(values, outcome.values[best : best + 1])
+    best, so_far = kept[-1]
+    assert torch.equal(so_far.values, outcome.values[best : best + 1])
 
 
 @pytest.mark.parametrize("validate", [False, True])
