@@ -38,6 +38,15 @@ except ImportError:  # scikit-learn < 1.9
         return method
 
 
+#: Attributes of an estimator in which scikit-learn keeps its callbacks.
+CALLBACK_ATTRIBUTES = (
+    "_skl_callbacks",
+    "_skl_callbacks_to_teardown",
+    "_callback_fit_ctx",
+    "_parent_callback_ctx",
+)
+
+
 def validate_params(estimator):
     """Check the parameters of an estimator, or InvalidParameterError."""
     estimator._validate_params()
@@ -90,6 +99,7 @@ def check_sample_weight(sample_weight, X):
 
 
 __all__ = [
+    "CALLBACK_ATTRIBUTES",
     "CallbackSupportMixin",
     "Interval",
     "StrOptions",

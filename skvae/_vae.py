@@ -1,5 +1,6 @@
 """The estimator: validates input, delegates to the torch core, keeps the results."""
 
+import copy
 import functools
 import warnings
 from numbers import Integral, Real
@@ -29,6 +30,7 @@ from skvae.fit._progress import Report
 from skvae.fit._table import CheckedTable
 from skvae.fitted._access import admitted, fitted_of
 from skvae.fitted._collapse import warn_after_fit
+from skvae.fitted._file_format import opened, sealed
 from skvae.fitted._predicted_collapse import warn_before_fit
 from skvae.likelihoods import LIKELIHOODS, Likelihood
 from skvae.networks import ACTIVATIONS, Network
@@ -690,6 +692,26 @@ class BalancedVAE(
         random = check_random_state(random_state)
         tables = _imputation.drawn(model, X, n_draws, n_importance_samples, random)
         return [fitted.view.to_table(table, index) for table in tables]
+
+    def __getstate__(self):
+        """Return the attributes for a file or a copy, with a checksum."""
+        return sealed(super().__getstate__(), self)
+
+    def __setstate__(self, state):
+        """Set the attributes from a file or a copy, or raise `ValueError`."""
+        super().__setstate__(opened(state, self))
+
+    def __copy__(self):
+        """Return a shallow copy; in memory nothing needs a checksum."""
+        other = type(self).__new__(type(self))
+        vars(other).update(vars(self))
+        return other
+
+    def __deepcopy__(self, memo):
+        """Return a deep copy."""
+        other = memo[id(self)] = type(self).__new__(type(self))
+        vars(other).update(copy.deepcopy(vars(self), memo))
+        return other
 
     @property
     def _n_features_out(self):

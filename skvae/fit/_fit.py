@@ -127,7 +127,7 @@ class Fit:
         """Later call of `partial_fit`: goes on from the state of the last one."""
         data = _split(vae, scaled_for(last, table), ONE_PASS, _seed(vae))
         device, dtype = data.rows.x.device, data.rows.x.dtype
-        state = last.state.to_torch(device, dtype)
+        state = last.training_state.to_torch(device, dtype)
         scope = last.spec.scope
         if last.variance.shape[1] > 1:
             # No rows are held out now, but they once chose one for each feature.

@@ -42,7 +42,7 @@ class Fitted:
     beta : float
         The requested weight of the rate.
     state : TrainingState or None
-        State to resume from, as arrays; None for a model passed to a callback.
+        State to resume from, as arrays, but for the weights; see `training_state`.
     """
 
     spec: ModelSpec
@@ -93,8 +93,13 @@ class Fitted:
         )
 
     def resumable(self, state: Any) -> Fitted:
-        """Copy with the state of a training to go on from."""
-        return replace(self, state=state)
+        """Copy with the state of a training to go on from, as arrays."""
+        return replace(self, state=replace(state, values=None))
+
+    @property
+    def training_state(self) -> Any:
+        """State of a training to go on from; the weights are stored once."""
+        return replace(self.state, values=self.values)
 
 
 # Models built from fitted ones. They are no attributes of these, as tensors on a device

@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import Self, TypeAlias
+    from typing import Any, Self, TypeAlias
 
     from numpy.typing import NDArray
     from torch import Tensor
@@ -282,6 +282,12 @@ class Likelihood(BaseEstimator):
         """
         return X
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Attributes for a copy or a file, without the copies of arrays on devices."""
+        state = super().__getstate__()
+        state.pop("_tensors", None)
+        return state
+
     def tensor(self, name: str, beside: Tensor) -> Tensor:
         """An array that `fit` learned, on the device of a tensor, copied there once.
 
@@ -295,16 +301,10 @@ class Likelihood(BaseEstimator):
         array = getattr(self, name)
         dtype = beside.dtype if array.dtype.kind == "f" else torch.int64
         key = name, beside.device, dtype
-        copies = self.__dict__.setdefault("_tensors", _Copies())
+        copies = self.__dict__.setdefault("_tensors", {})
         source, tensor = copies.get(key, (None, None))
         if source is not array:
-            tensor = torch.as_tensor(array, dtype=dtype, device=beside.device)
+            # A copy on the CPU, too: the array may be read-only.
+            tensor = torch.tensor(array, dtype=dtype, device=beside.device)
             copies[key] = array, tensor
         return tensor
-
-
-class _Copies(dict):
-    """Copies of arrays on devices, which are not pickled with the object."""
-
-    def __reduce__(self) -> tuple[type, tuple]:
-        return _Copies, ()

@@ -163,7 +163,8 @@ def test_resumed_starts_from_all_that_the_last_call_left(X):
     assert fit.state.n_steps == last.state.n_steps == fit.plan.steps_per_epoch
     assert fit.state.n_epochs == 1
     for name in ("values", "mean", "square", "generator", "floor", "prior"):
-        assert_array_equal(getattr(fit.state, name), getattr(last.state, name))
+        expected = getattr(last.training_state, name)
+        assert_array_equal(getattr(fit.state, name), expected)
     assert fit.sizes is None
     assert fit.history is vae.history_
     # Centre and scale stay those of the first call.
@@ -173,9 +174,9 @@ def test_resumed_starts_from_all_that_the_last_call_left(X):
 
 def test_resumed_leaves_what_it_starts_from(X):
     vae = small().partial_fit(X)
-    before = vae._fitted.state.values.copy(), vae.history_["rate"].copy()
+    before = vae._fitted.values.copy(), vae.history_["rate"].copy()
     (attributes,) = resumed(vae, X).train(None)
-    assert_array_equal(vae._fitted.state.values, before[0])
+    assert_array_equal(vae._fitted.values, before[0])
     assert_array_equal(vae.history_["rate"], before[1])
     assert len(attributes["history_"]["rate"]) == 2
     assert attributes["_fitted"].state.n_epochs == 2

@@ -5,7 +5,7 @@ import gc
 import io
 import pickle
 import weakref
-from dataclasses import FrozenInstanceError, fields
+from dataclasses import FrozenInstanceError, fields, replace
 
 import numpy as np
 import pytest
@@ -106,7 +106,8 @@ def test_arrays_are_in_the_precision_of_the_training():
     for precision in ("float32", "float64"):
         fitted = trained(precision=precision).fit(X)._fitted
         assert fitted.dtype == fitted.values.dtype == np.dtype(precision)
-        assert fitted.variance.dtype == fitted.state.values.dtype == fitted.dtype
+        state = fitted.training_state
+        assert fitted.variance.dtype == state.values.dtype == fitted.dtype
         assert len(fitted.values) == 1
 
 
@@ -163,9 +164,13 @@ def test_settings_are_frozen(fitted):
 
 
 def test_resumable_copy_differs_in_its_state_alone(fitted):
-    other = fitted.resumable("state")
-    assert other.state == "state"
-    assert fitted.state != "state"
+    state = replace(fitted.training_state, n_steps=7)
+    other = fitted.resumable(state)
+    assert other.state.n_steps == 7
+    assert fitted.state.n_steps != 7
+    # The weights are stored once.
+    assert other.state.values is None
+    assert other.training_state.values is fitted.values
     for field in fields(Fitted):
         if field.name != "state":
             assert getattr(other, field.name) is getattr(fitted, field.name)
