@@ -196,6 +196,6 @@ def test_fits_do_not_grow_the_memory():
     fit_and_use(200)
     grown = tracemalloc.get_traced_memory()[0] - objects, resident() - memory
     tracemalloc.stop()
-    # A kilobyte for each fit, as far as Python knows, and some fragments beyond that.
-    assert grown[0] < 200 * 2**10
+    # Two kilobytes for each fit, where a model has ten, and fragments beyond Python.
+    assert grown[0] < 200 * 2**11
     assert grown[1] < 16 * 2**20
