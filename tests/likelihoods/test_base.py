@@ -40,6 +40,8 @@ def test_base_is_small():
         for node in body.body
         if not isinstance(node, ast.Expr)
     ]
+    # What the language itself calls is nothing for a member to write.
+    names = [name for name in names if not name.startswith("__")]
     assert "distribution" in names
     assert len(names) <= 25, names
 

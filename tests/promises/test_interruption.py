@@ -11,6 +11,7 @@ import warnings
 
 import numpy as np
 import pytest
+import sklearn
 from numpy.testing import assert_array_equal, assert_equal
 from sklearn.exceptions import ConvergenceWarning
 
@@ -31,6 +32,14 @@ def uninterrupted(vae):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return vae.fit(X)
+
+
+@pytest.fixture(autouse=True)
+def configuration():
+    """An interruption within scikit-learn's own contexts would leave them open."""
+    before = sklearn.get_config()
+    yield
+    sklearn.set_config(**before)
 
 
 @pytest.fixture
