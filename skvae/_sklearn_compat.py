@@ -13,6 +13,7 @@ from sklearn.utils._param_validation import (
     StrOptions,
     validate_parameter_constraints,
 )
+from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.metadata_routing import _raise_for_params, _routing_enabled
 from sklearn.utils.validation import _check_method_params, _check_sample_weight
 
@@ -50,6 +51,12 @@ CALLBACK_ATTRIBUTES = (
 def validate_params(estimator):
     """Check the parameters of an estimator, or InvalidParameterError."""
     estimator._validate_params()
+
+
+def output_library(estimator):
+    """Library that `set_output` chose: "pandas", "polars" or "array"."""
+    library = _get_output_config("transform", estimator)["dense"]
+    return "array" if library == "default" else library
 
 
 def own_callbacks(estimator):
@@ -109,6 +116,7 @@ __all__ = [
     "_routing_enabled",
     "check_sample_weight",
     "column_indices",
+    "output_library",
     "own_callbacks",
     "rows_of",
     "validate_parameter_constraints",

@@ -21,10 +21,11 @@ from skvae._sklearn_compat import (
     StrOptions,
     _fit_context,
     check_sample_weight,
+    output_library,
     with_callbacks,
 )
 from skvae.balance import POLICIES, BalancePolicy
-from skvae.data._columns import container_of
+from skvae.data._frames import readable, row_index, table_of_numbers
 from skvae.divergences import DIVERGENCES, Divergence
 from skvae.fit._progress import Report
 from skvae.fit._table import CheckedTable
@@ -32,6 +33,7 @@ from skvae.fitted._access import admitted, fitted_of
 from skvae.fitted._collapse import warn_after_fit
 from skvae.fitted._file_format import opened, sealed
 from skvae.fitted._predicted_collapse import warn_before_fit
+from skvae.fitted._row_index import index_of_latents, keep_index
 from skvae.likelihoods import LIKELIHOODS, Likelihood
 from skvae.networks import ACTIVATIONS, Network
 
@@ -96,6 +98,13 @@ class BalancedVAE(
         and for zeros and ones (of an array only where all columns are that), and
         Gaussian otherwise. If "auto" finds no column with a variance, a constant beta
         replaces a variance policy; schedules around it are kept.
+
+    handle_unknown : {"missing", "error"}, default="missing"
+        Treatment of values that the table of fit did not hold, in columns of categories
+        whose likelihood is chosen by "auto" or given by its name: a missing cell, with
+        one `ColumnWarning` that counts them by column, or an error. The categories of a
+        pandas `Categorical` and a polars `Enum` are known whether rows hold them or
+        not. A `Likelihood` that is an instance has a `handle_unknown` of its own.
 
     divergence : str or Divergence, default="kl"
         Term that beta weighs: "kl", "monte_carlo_kl", "total_correlation", "dip",
@@ -265,6 +274,7 @@ class BalancedVAE(
         "beta": [Interval(Real, 0, None, closed="left")],
         "balance": [StrOptions({"auto", *POLICIES}), BalancePolicy],
         "likelihood": [StrOptions({"auto", *LIKELIHOODS}), Likelihood, list],
+        "handle_unknown": [StrOptions({"missing", "error"})],
         "divergence": [StrOptions(set(DIVERGENCES)), Divergence],
         "hidden_layer_sizes": ["array-like"],
         "activation": [StrOptions(set(ACTIVATIONS))],
@@ -302,6 +312,7 @@ class BalancedVAE(
         beta=1.0,
         balance="auto",
         likelihood="auto",
+        handle_unknown="missing",
         divergence="kl",
         hidden_layer_sizes=(128, 128),
         activation="silu",
@@ -326,6 +337,7 @@ class BalancedVAE(
         self.beta = beta
         self.balance = balance
         self.likelihood = likelihood
+        self.handle_unknown = handle_unknown
         self.divergence = divergence
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
@@ -469,8 +481,10 @@ class BalancedVAE(
         Z : ndarray of shape (n_samples, n_components)
             Latents, in the precision of X.
         """
-        fitted, X = admitted(self, X)
-        return fitted.on(self.device, X.dtype).encode(X)
+        fitted, numbers = admitted(self, X)
+        Z = fitted.on(self.device, numbers.dtype).encode(numbers)
+        keep_index(Z, X)
+        return Z
 
     def inverse_transform(self, Z):
         """Decoder mean at latents.
@@ -483,16 +497,20 @@ class BalancedVAE(
         Returns
         -------
         X : ndarray or DataFrame of shape (n_samples, n_features)
-            Rows in the units of the X of fit, and a frame if that was one.
+            Rows in the units of the X of fit, and a frame if that was one. A frame of
+            pandas has the row index of Z, or that of the frame that Z is the
+            `transform` of, so that ``X - inverse_transform(transform(X))`` is the
+            error of reconstruction.
         """
-        fitted = fitted_of(self)
+        fitted, source = fitted_of(self), Z
         Z = check_array(Z, dtype=[np.float64, np.float32], input_name="Z")
         if Z.shape[1] != self.n_components_:
             raise ValueError(
                 f"Z has {Z.shape[1]} columns, but {type(self).__name__} is expecting "
                 f"{self.n_components_} latents as input."
             )
-        return fitted.view.to_table(fitted.on(self.device, Z.dtype).decode(Z))
+        X = fitted.on(self.device, Z.dtype).decode(Z)
+        return fitted.view.to_table(X, index_of_latents(Z, source))
 
     def sample(self, n_samples=1, random_state=None):
         """Draw new rows from the model.
@@ -551,11 +569,17 @@ class BalancedVAE(
 
         Returns
         -------
-        cells : ndarray of shape (n_samples, n_features)
-            E_q[-log p(x_d given z)], in nats; a row sums to its distortion.
+        cells : ndarray or DataFrame of shape (n_samples, n_features)
+            E_q[-log p(x_d given z)], in nats; a row sums to its distortion. A frame
+            where `set_output` asks for one.
         """
-        fitted, X = admitted(self, X)
-        return fitted.on(self.device, X.dtype).score_cells(X)
+        fitted, numbers = admitted(self, X)
+        cells = fitted.on(self.device, numbers.dtype).score_cells(numbers)
+        library = output_library(self)
+        if library == "array":
+            return cells
+        labels = fitted.view.columns.labels
+        return table_of_numbers(library, cells, labels, row_index(X))
 
     def score_samples(self, X):
         """Evidence lower bound of each row, a bound on its log-likelihood.
@@ -675,8 +699,8 @@ class BalancedVAE(
         """
         from skvae.fitted import _imputation
 
-        index = X.index if container_of(X) == "pandas" else None
-        fitted, X = admitted(self, X)
+        index, table = row_index(X), readable(X)
+        fitted, X = admitted(self, table)
         for name, value in (
             ("n_importance_samples", n_importance_samples),
             ("n_draws", 1 if n_draws is None else n_draws),
@@ -688,10 +712,11 @@ class BalancedVAE(
         model = fitted.on(self.device, X.dtype)
         if n_draws is None:
             filled = _imputation.expected(model, X, n_importance_samples)
-            return fitted.view.to_table(filled, index)
+            return fitted.view.columns.filled(filled, table, np.isnan(X), index)
         random = check_random_state(random_state)
         tables = _imputation.drawn(model, X, n_draws, n_importance_samples, random)
-        return [fitted.view.to_table(table, index) for table in tables]
+        columns, gaps = fitted.view.columns, np.isnan(X)
+        return [columns.filled(each, table, gaps, index) for each in tables]
 
     def __getstate__(self):
         """Return the attributes for a file or a copy, with a checksum."""

@@ -62,6 +62,9 @@ class BalancedVAECV(CVRouting, BalancedVAE):
         Distribution of the columns: "auto", a name or an instance from
         `skvae.likelihoods`.
 
+    handle_unknown : {"missing", "error"}, default="missing"
+        Treatment of categories that the table of fit did not hold.
+
     divergence : str or Divergence, default="kl"
         What beta weighs: a name or an instance from `skvae.divergences`.
 
@@ -249,6 +252,7 @@ class BalancedVAECV(CVRouting, BalancedVAE):
         n_components="auto",
         balance="auto",
         likelihood="auto",
+        handle_unknown="missing",
         divergence="kl",
         hidden_layer_sizes=(128, 128),
         activation="silu",
@@ -277,6 +281,7 @@ class BalancedVAECV(CVRouting, BalancedVAE):
         self.n_components = n_components
         self.balance = balance
         self.likelihood = likelihood
+        self.handle_unknown = handle_unknown
         self.divergence = divergence
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation

@@ -1,6 +1,21 @@
 """Warnings of this package."""
 
 
+class ColumnWarning(UserWarning):
+    """Warning that a column of a table is not used as its values suggest.
+
+    Issued by `fit` for a column of categories with about as many levels as rows, and by
+    every method that is given rows for values that the table of fit did not hold and
+    that are taken for missing. Each message names the columns.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> from skvae.exceptions import ColumnWarning
+    >>> warnings.simplefilter("ignore", ColumnWarning)
+    """
+
+
 class PosteriorCollapseWarning(UserWarning):
     """Warning that the latents of a model have collapsed to the prior, or will.
 
@@ -23,4 +38,4 @@ class PosteriorCollapseWarning(UserWarning):
     """
 
 
-__all__ = ["PosteriorCollapseWarning"]
+__all__ = ["ColumnWarning", "PosteriorCollapseWarning"]

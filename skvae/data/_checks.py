@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
-from skvae.data._columns import Columns, container_of, holds_numbers_alone
+from skvae.data._columns import Columns, holds_numbers_alone
+from skvae.data._frames import container_of
+from skvae.data._refuse import refuse_infinite
 
 _PLAIN_TYPES = (np.dtype(np.float64), np.dtype(np.float32))
 
@@ -24,6 +26,7 @@ def checked_numbers(
     estimator : BalancedVAE
         Gets the number and names of the features, or is asked for them.
     X : array-like or DataFrame of shape (n_samples, n_features)
+        As `readable` returns it.
     columns : Columns or None, default=None
         Those of the table of `fit`; None learns them.
 
@@ -36,13 +39,12 @@ def checked_numbers(
     if columns is not None and _is_plain(X, columns):
         return X, columns
     reset = columns is None
-    is_coded = columns is not None and columns.is_category.any()
-    if not is_coded and holds_numbers_alone(X):
+    if (columns is None or columns.holds_numbers) and holds_numbers_alone(X):
         numbers = validate_data(
             estimator,
             X,
             dtype=[np.float64, np.float32],
-            ensure_all_finite="allow-nan",
+            ensure_all_finite=False,
             reset=reset,
         )
         if columns is None:
@@ -51,10 +53,12 @@ def checked_numbers(
                 if container_of(X) == "array"
                 else Columns.of(X)
             )
-        return numbers, columns
-    validate_data(estimator, X, skip_check_array=True, reset=reset)
-    columns = Columns.of(X) if columns is None else columns
-    return check_array(columns.to_numbers(X), ensure_all_finite="allow-nan"), columns
+    else:
+        validate_data(estimator, X, skip_check_array=True, reset=reset)
+        columns = Columns.of(X) if columns is None else columns
+        numbers = check_array(columns.to_numbers(X), ensure_all_finite=False)
+    refuse_infinite(numbers, columns.names)
+    return numbers, columns
 
 
 def _is_plain(X: Any, columns: Columns) -> bool:
@@ -66,9 +70,8 @@ def _is_plain(X: Any, columns: Columns) -> bool:
         type(X) is np.ndarray
         and X.ndim == 2
         and X.dtype in _PLAIN_TYPES
-        and X.shape[1] == len(columns.categories)
+        and X.shape[1] == len(columns.kinds)
         and len(X) > 0
-        and columns.container == "array"
-        and not columns.is_category.any()
+        and columns.is_array_of_numbers
         and not np.isinf(X).any()
     )

@@ -103,10 +103,6 @@ class TableView:
         """View when more rows have been seen; centre and scale stay as they are."""
         return replace(self, scaling=self.scaling.after(self.units.to_model(X)))
 
-    def admit(self, X: Floats) -> Floats:
-        """Return numbers that the likelihood admits, or raise ValueError."""
-        return self.units.admit(X, self.columns.names)
-
     def to_model(self, X: Floats) -> NDArray[np.float64]:
         """Return admitted rows as the model sees them; NaN where a cell is missing."""
         return self.scaling.to_model(self.units.to_model(X))

@@ -15,6 +15,7 @@ from skvae.fit._table import Admitted, CheckedTable
 from skvae.fitted._fitted import Fitted
 from skvae.fitted._null_model import NullModel
 from skvae.likelihoods._groups import continuous
+from skvae.likelihoods._open_levels import report_open_columns
 from skvae.model._spec import ModelSpec
 
 
@@ -53,6 +54,7 @@ class Prepared(NamedTuple):
 def _learned(spec: ModelSpec, table: CheckedTable) -> Admitted:
     """Admit a table, and let the likelihood learn levels and statistics from it."""
     spec.likelihood.find_levels(table.X)
+    report_open_columns(spec.likelihood, table.columns, table.X)
     admitted = Admitted.of(table, spec.likelihood)
     spec.likelihood.learn(admitted.X[admitted.rows], admitted.weight)
     return admitted

@@ -11,9 +11,11 @@ from skvae._sklearn_compat import check_sample_weight, rows_of
 from skvae.data._canonical import canonical_rows
 from skvae.data._checks import checked_numbers
 from skvae.data._columns import Columns
+from skvae.data._frames import readable
 from skvae.data._scaling import columns_with_gaps
 from skvae.likelihoods import Likelihood
 from skvae.likelihoods._resolve import located
+from skvae.likelihoods._unknown import admitted_numbers
 
 Floats = NDArray[np.floating]
 
@@ -29,6 +31,8 @@ class CheckedTable(NamedTuple):
     """Contents of the user's columns."""
     likelihood: Any
     """The requested likelihood, with positions of columns."""
+    source: Any
+    """The user's table, which messages cite."""
 
     @classmethod
     def of(
@@ -45,6 +49,7 @@ class CheckedTable(NamedTuple):
         columns : Columns or None, default=None
             Those of the last fit, where this one goes on from it.
         """
+        X = readable(X)
         numbers, found = checked_numbers(vae, X, columns)
         weight = check_sample_weight(sample_weight, numbers)
         if not weight.all():
@@ -53,7 +58,7 @@ class CheckedTable(NamedTuple):
             there = np.flatnonzero(weight)
             X, weight = rows_of(X, there), weight[there]
             numbers, found = checked_numbers(vae, X, columns)
-        return cls(numbers, weight, found, located(vae.likelihood, X))
+        return cls(numbers, weight, found, located(vae.likelihood, X), X)
 
 
 class Admitted(NamedTuple):
@@ -71,7 +76,7 @@ class Admitted(NamedTuple):
     @classmethod
     def of(cls, table: CheckedTable, likelihood: Likelihood) -> Admitted:
         """Admit a table, or raise ValueError about a value that is impossible."""
-        X = likelihood.admit(table.X, table.columns.names)
+        X = admitted_numbers(likelihood, table.columns, table.X, table.source)
         gaps = columns_with_gaps(X)
         index, weight = canonical_rows(X, table.weight, has_gaps=bool(gaps))
         return cls(X, index, weight, gaps)

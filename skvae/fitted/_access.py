@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from skvae.data._checks import checked_numbers
-from skvae.data._columns import UNKNOWN
+from skvae.data._frames import readable
 from skvae.fitted._fitted import Fitted
-from skvae.likelihoods._groups import member_at
+from skvae.likelihoods._unknown import admitted_numbers
 
 
 def fitted_of(vae: Any) -> Fitted:
@@ -36,26 +36,7 @@ def admitted(vae: Any, X: Any) -> tuple[Fitted, NDArray[np.floating]]:
         Admitted numbers; NaN where a cell is missing.
     """
     fitted = fitted_of(vae)
-    numbers, _ = checked_numbers(vae, X, fitted.view.columns)
-    if fitted.view.columns.is_category.any():
-        numbers = _with_known_categories(fitted, numbers, X)
-    return fitted, fitted.view.admit(numbers)
-
-
-def _with_known_categories(
-    fitted: Fitted, numbers: NDArray[np.floating], X: Any
-) -> NDArray[np.floating]:
-    """Numbers, with NaN for new categories where these are allowed, or ValueError."""
-    columns = fitted.view.columns
-    is_new = (numbers == UNKNOWN).any(axis=0) & columns.is_category
-    for d in np.flatnonzero(is_new).tolist():
-        member: Any = member_at(fitted.spec.likelihood, fitted.spec.n_features, d)
-        if member.handle_unknown == "error":
-            name = d if columns.names is None else columns.names[d]
-            raise ValueError(
-                f"Column {name!r} holds the category {columns.unknown(X, d)!r}, "
-                "which the table of fit did not. Use Categorical("
-                "handle_unknown='missing') to take new categories for missing."
-            )
-        numbers[numbers[:, d] == UNKNOWN, d] = np.nan
-    return numbers
+    X = readable(X)
+    view = fitted.view
+    numbers, _ = checked_numbers(vae, X, view.columns)
+    return fitted, admitted_numbers(fitted.spec.likelihood, view.columns, numbers, X)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from skvae._sklearn_compat import Interval, StrOptions
+from skvae.data._refuse import column_name
 from skvae.likelihoods._base import Likelihood
-from skvae.likelihoods._refuse import column_name
 from skvae.likelihoods._weighted import cell_weights
 
 if TYPE_CHECKING:
@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from skvae.likelihoods._base import Floats, PerColumn
+
+
+# A column is open where more than half of its cells hold a level of their own, and
+# where there are enough of them to say so.
+_FEWEST_LEVELS = 20
 
 
 class Levels(Likelihood):
@@ -55,6 +60,11 @@ class Levels(Likelihood):
                 )
             n_levels = np.broadcast_to(n_levels, X.shape[1])
             self.levels_ = [np.arange(float(n)) for n in n_levels]
+        # Whether new rows are likely to hold new levels.
+        observed = [column[~np.isnan(column)] for column in X.T]
+        n_distinct = np.array([len(np.unique(each)) for each in observed])
+        n_cells = np.array([len(each) for each in observed])
+        self.is_open_ = (n_distinct > 0.5 * n_cells) & (n_distinct >= _FEWEST_LEVELS)
         self.n_levels_ = np.array([len(levels) for levels in self.levels_])
         # Where each column's block begins, and which column each place belongs to.
         self.offset_ = np.cumsum(self.n_levels_) - self.n_levels_

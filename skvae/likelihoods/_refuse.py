@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from skvae.data._refuse import column_name
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -55,8 +57,3 @@ def refuse(
             f"The {type(likelihood).__name__} likelihood needs {needed}, but "
             f"{column_name(int(column), names)} holds {X[row, column]:g}. {remedy}"
         )
-
-
-def column_name(column: int, names: Sequence[str] | None) -> str:
-    """Name of a column in an error message."""
-    return f"column {column}" if names is None else f"column {names[column]!r}"

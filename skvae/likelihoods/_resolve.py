@@ -11,6 +11,7 @@ from sklearn.base import clone
 
 from skvae._sklearn_compat import column_indices
 from skvae.data._columns import Columns
+from skvae.data._frames import LIBRARIES, container_of
 from skvae.data._rows import chunks
 from skvae.likelihoods._base import Likelihood
 from skvae.likelihoods._bernoulli import Bernoulli
@@ -79,12 +80,12 @@ def located(likelihood: Any, X: Any) -> Any:
             )
         key = columns(X) if callable(columns) else columns
         found.append((member, np.asarray(column_indices(X, key), dtype=np.intp)))
-    n_features = np.shape(X)[1]
+    n_features = len(LIBRARIES[container_of(X)].columns(X))
     counts = np.bincount(
         np.concatenate([columns for _, columns in found] or [np.zeros(0, np.intp)]),
         minlength=n_features,
     )
-    names = list(X.columns) if hasattr(X, "columns") else range(n_features)
+    names = LIBRARIES[container_of(X)].labels(X).names or range(n_features)
     for wrong, what in ((counts == 0, "no likelihood"), (counts > 1, "more than one")):
         if wrong.any():
             some = [names[d] for d in np.flatnonzero(wrong)[:5]]
@@ -96,7 +97,7 @@ def located(likelihood: Any, X: Any) -> Any:
 
 
 def likelihood_of(
-    asked_for: Any, X: NDArray[np.floating], columns: Columns
+    asked_for: Any, X: NDArray[np.floating], columns: Columns, handle_unknown: str
 ) -> Likelihood:
     """Build the likelihood of a table of numbers.
 
@@ -108,6 +109,8 @@ def likelihood_of(
         NaN where a cell is missing.
     columns : Columns
         Contents of the columns of the user's table.
+    handle_unknown : {"missing", "error"}
+        Treatment of new levels by members that are given by name, or chosen.
     """
     n_features = X.shape[1]
     groups: Sequence[tuple[Any, NDArray[np.intp]]]
@@ -119,7 +122,8 @@ def likelihood_of(
     else:
         groups = asked_for
     built = [
-        (_built(member, positions, columns), positions) for member, positions in groups
+        (_built(member, positions, columns, handle_unknown), positions)
+        for member, positions in groups
     ]
     if len(built) == 1 and (np.diff(built[0][1]) > 0).all():
         return built[0][0]
@@ -127,21 +131,25 @@ def likelihood_of(
 
 
 def _built(
-    member: str | Likelihood, positions: NDArray[np.intp], columns: Columns
+    member: str | Likelihood,
+    positions: NDArray[np.intp],
+    columns: Columns,
+    handle_unknown: str,
 ) -> Likelihood:
     """Likelihood of some columns; levels of categories are known from the table."""
-    member = LIKELIHOODS[member]() if isinstance(member, str) else clone(member)
-    categories = [columns.categories[d] for d in positions]
+    member = (
+        _named(member, handle_unknown) if isinstance(member, str) else clone(member)
+    )
+    categories = [columns.levels(int(d)) for d in positions]
     is_coded = [each is not None for each in categories]
     if not any(is_coded):
         return member
     if not isinstance(member, Levels):
         d = int(positions[is_coded.index(True)])
-        name = d if columns.names is None else columns.names[d]
         raise ValueError(
-            f"The {type(member).__name__} likelihood needs numbers, but column "
-            f"{name!r} holds categories. Use likelihood='auto', or 'categorical' for "
-            "it."
+            f"The {type(member).__name__} likelihood needs numbers, but "
+            f"{columns.name(d)} holds categories. Use likelihood='auto', or "
+            "'categorical' for it."
         )
     if all(is_coded) and member.n_levels is None:
         sizes = [max(1, len(each)) for each in categories if each is not None]
@@ -149,9 +157,17 @@ def _built(
     return member
 
 
+def _named(name: str, handle_unknown: str) -> Likelihood:
+    """Likelihood of a name; where it has levels, new ones are treated as asked for."""
+    member = LIKELIHOODS[name]()
+    if "handle_unknown" in member.get_params():
+        member.set_params(handle_unknown=handle_unknown)
+    return member
+
+
 def _groups_by_content(
     X: NDArray[np.floating], columns: Columns
-) -> Sequence[tuple[Likelihood, NDArray[np.intp]]]:
+) -> Sequence[tuple[str, NDArray[np.intp]]]:
     """Categorical for categories, Bernoulli for what is 0 or 1, else Gaussian."""
     is_binary = np.ones(X.shape[1], dtype=bool)
     holds = np.zeros((2, X.shape[1]), dtype=bool)
@@ -170,9 +186,9 @@ def _groups_by_content(
         # Among columns of zeros and ones, one that never varies is another of them.
         two_valued = is_binary
     two_valued = (two_valued | columns.is_boolean) & ~is_category
-    kinds: list[tuple[Likelihood, NDArray[np.bool_]]] = [
-        (Gaussian(), ~is_category & ~two_valued),
-        (Bernoulli(), two_valued),
-        (Categorical(), is_category),
+    kinds: list[tuple[str, NDArray[np.bool_]]] = [
+        ("gaussian", ~is_category & ~two_valued),
+        ("bernoulli", two_valued),
+        ("categorical", is_category),
     ]
     return [(member, np.flatnonzero(mask)) for member, mask in kinds if mask.any()]

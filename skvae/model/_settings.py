@@ -19,6 +19,7 @@ class Settings(Protocol):
     beta: float
     balance: str | BalancePolicy
     likelihood: Any
+    handle_unknown: str
     divergence: str | Divergence
     hidden_layer_sizes: Sequence[int]
     activation: str

@@ -69,7 +69,7 @@ class ModelSpec(NamedTuple):
         network = vae.network
         if network is None:
             network = MLP(tuple(vae.hidden_layer_sizes), vae.activation)
-        likelihood = likelihood_of(likelihood, X, columns)
+        likelihood = likelihood_of(likelihood, X, columns, vae.handle_unknown)
         for group in groups_of(likelihood, n_features):
             _check_settings(group.likelihood)
         n_components = vae.n_components

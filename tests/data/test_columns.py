@@ -164,7 +164,7 @@ def test_numbers_of_each_kind():
     assert_array_equal(columns.is_category, [False, False, False, True])
     assert_array_equal(columns.is_boolean, [False, False, True, False])
     assert_array_equal(columns.is_integer, [False, True, False, False])
-    assert list(columns.categories[3]) == ["a", "b"]
+    assert list(columns.levels(3)) == ["a", "b"]
 
 
 def test_what_is_drawn_becomes_whole_and_true():
@@ -255,12 +255,15 @@ def test_objects_with_na_are_not_left_to_scikit_learn():
         pd.DataFrame(
             {"a": pd.Categorical(["low", "high"], ["low", "mid", "high"], ordered=True)}
         ),
-        pl.DataFrame({"a": ["low", "high"]}, schema={"a": pl.Enum(["low", "high"])}),
+        pl.DataFrame(
+            {"a": ["low", "high"]}, schema={"a": pl.Enum(["low", "mid", "high"])}
+        ),
     ],
     ids=["pandas", "polars"],
 )
 def test_declared_order_of_categories_is_kept(frame):
-    assert list(Columns.of(frame).categories[0]) == ["low", "high"]
+    """Levels that no row holds are known, too."""
+    assert list(Columns.of(frame).levels(0)) == ["low", "mid", "high"]
 
 
 def test_category_that_was_missing_altogether_stays_missing():

@@ -178,18 +178,6 @@ def test_units_and_scaling_are_both_in_the_jacobian():
     assert_allclose(view.log_jacobian(X)[:, 1], np.log(X[:, 1].std()))
 
 
-def test_impossible_values_are_refused_by_the_name_of_their_column():
-    view = view_of("poisson", np.array([[1.0], [2.0]]))
-    names = TableView(
-        Columns("pandas", ["visits"], [None], *np.zeros((2, 1), bool), ["float64"]),
-        view.units,
-        view.scaling,
-    )
-    assert_array_equal(names.admit(np.array([[3.0]])), [[3.0]])
-    with pytest.raises(ValueError, match=r"counts .*visits"):
-        names.admit(np.array([[0.5]]))
-
-
 def test_later_rows_change_nothing_but_which_columns_are_constant():
     X = np.array([[1.0, 5.0], [3.0, 5.0]])
     view = view_of("gaussian", X)

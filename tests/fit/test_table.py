@@ -31,7 +31,7 @@ def test_rows_of_weight_zero_are_not_there():
 def test_categories_of_rows_of_weight_zero_are_not_there():
     frame = pd.DataFrame({"letter": ["b", "a", "c"], "number": [1.0, 2.0, 3.0]})
     table = CheckedTable.of(BalancedVAE(), frame, [1.0, 0.0, 1.0])
-    assert list(table.columns.categories[0]) == ["b", "c"]
+    assert list(table.columns.levels(0)) == ["b", "c"]
     assert_array_equal(table.X, [[0.0, 1.0], [1.0, 3.0]])
     assert table.columns.names == ["letter", "number"]
 

@@ -23,7 +23,8 @@ FRAME = pd.DataFrame(
 
 def built(likelihood, frame=FRAME):
     columns = Columns.of(frame)
-    return likelihood_of(located(likelihood, frame), columns.to_numbers(frame), columns)
+    numbers = columns.to_numbers(frame)
+    return likelihood_of(located(likelihood, frame), numbers, columns, "error")
 
 
 def test_auto_goes_by_content():

@@ -100,7 +100,7 @@ TABLES = {
     "a string among numbers": (
         np.array([[1, 2], [3, "x"]], dtype=object),
         ValueError,
-        "A column of X holds numbers and text, such as 'x'",
+        "Column 1 holds numbers and text, such as 'x'",
     ),
     "complex": (X + 1j, ValueError, "Complex data not supported"),
     "no rows": (X[:0], ValueError, r"0 sample\(s\) \(shape=\(0, 4\)\).*minimum of 1"),
@@ -297,6 +297,7 @@ PARAMETERS = [
     ("hidden_layer_sizes", "abc", "an array-like. Got 'abc'"),
     ("hidden_layer_sizes", 4, "an array-like. Got 4"),
     ("network", "mlp", "None or an instance of 'skvae.networks"),
+    ("handle_unknown", "ignore", r"a str among {'error', 'missing'}"),
     ("standardize", "yes", r"'bool'.* or a str among {'robust'}"),
     ("batch_size", 0, r"an int in the range \[1, inf\) or a str among {'auto'}"),
     ("max_iter", 0, r"an int in the range \[1, inf\)\. Got 0"),

@@ -6,6 +6,7 @@ import pytest
 from sklearn.datasets import load_wine
 
 from skvae import BalancedVAE
+from skvae.exceptions import ColumnWarning
 from skvae.likelihoods import Categorical
 
 pytestmark = pytest.mark.filterwarnings("ignore:Training ended after")
@@ -57,16 +58,19 @@ def test_n_draws_gives_as_many_tables(vae, frame):
 
 def test_new_category(vae, frame):
     new = frame.iloc[:3].assign(kind="new")
-    with pytest.raises(ValueError, match="Column 'kind' holds the category 'new'"):
-        vae.transform(new)
-    likelihood = [
-        ("gaussian", list("abcd")),
-        (Categorical(handle_unknown="missing"), ["kind"]),
-    ]
-    lenient = BalancedVAE(2, likelihood=likelihood, **SMALL).fit(frame)
-    np.testing.assert_array_equal(
-        lenient.transform(new), lenient.transform(new.assign(kind=None))
-    )
+    message = r"taken for missing: 3 of column 'kind' \(such as 'new'\)\. To make"
+    with pytest.warns(ColumnWarning, match=message):
+        Z = vae.transform(new)
+    np.testing.assert_array_equal(Z, vae.transform(new.assign(kind=None)))
+    likelihood = [("gaussian", list("abcd")), (Categorical(), ["kind"])]
+    for strict in (
+        BalancedVAE(2, likelihood=likelihood, **SMALL),
+        BalancedVAE(2, handle_unknown="error", **SMALL),
+    ):
+        strict.fit(frame)
+        message = "holds the category 'new', which .* did not: known are 'x', 'y'. Set"
+        with pytest.raises(ValueError, match=message):
+            strict.transform(new)
 
 
 def test_numeric_categories_are_not_read_as_codes(frame):

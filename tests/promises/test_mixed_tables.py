@@ -21,6 +21,8 @@ pytestmark = [
         "ignore:Training ended after",
         # Two epochs on a few rows: what these tests are about is not how well it fits.
         "ignore::skvae.exceptions.PosteriorCollapseWarning",
+        # Cabins, and an astronaut.
+        "ignore::skvae.exceptions.ColumnWarning",
     ),
 ]
 SMALL = {"hidden_layer_sizes": (8,), "max_iter": 2, "tol": 1e3, "random_state": 0}
