@@ -21,11 +21,6 @@ if TYPE_CHECKING:
     from skvae.likelihoods._base import Floats, PerColumn
 
 
-# A column is open where more than half of its cells hold a level of their own, and
-# where there are enough of them to say so.
-_FEWEST_LEVELS = 20
-
-
 class Levels(Likelihood):
     """Likelihood of columns that hold levels, which the model sees as codes from 0.
 
@@ -64,7 +59,7 @@ class Levels(Likelihood):
         observed = [column[~np.isnan(column)] for column in X.T]
         n_distinct = np.array([len(np.unique(each)) for each in observed])
         n_cells = np.array([len(each) for each in observed])
-        self.is_open_ = (n_distinct > 0.5 * n_cells) & (n_distinct >= _FEWEST_LEVELS)
+        self.is_open_ = n_distinct > 0.5 * n_cells
         self.n_levels_ = np.array([len(levels) for levels in self.levels_])
         # Where each column's block begins, and which column each place belongs to.
         self.offset_ = np.cumsum(self.n_levels_) - self.n_levels_

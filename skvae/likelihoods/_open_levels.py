@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from skvae.likelihoods._base import Floats, Likelihood
 
 
+# Levels from which on a column is reported.
+_FEWEST = 20
+
+
 def open_columns(likelihood: Likelihood, n_features: int) -> list[int]:
     """Columns whose new rows are likely to hold new levels.
 
@@ -50,7 +54,11 @@ def report_open_columns(likelihood: Likelihood, columns: Columns, X: Floats) -> 
     ValueError
         If the levels of such a column are real numbers.
     """
-    found = open_columns(likelihood, X.shape[1])
+    found = [
+        d
+        for d in open_columns(likelihood, X.shape[1])
+        if len(np.unique(X[:, d][~np.isnan(X[:, d])])) >= _FEWEST
+    ]
     for d in found:
         values = X[:, d][~np.isnan(X[:, d])]
         if columns.levels(d) is None and (values != np.rint(values)).any():

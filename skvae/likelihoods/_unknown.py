@@ -101,10 +101,12 @@ def _refuse_other_form(
     """Raise ValueError about a column all of whose cells hold new levels."""
     n_observed = (~np.isnan(numbers)).sum(axis=0)
     n_new = is_new.sum(axis=0)
-    # A name of its own in every row is new in every new row.
-    is_open = open_columns(likelihood, numbers.shape[1])
+    # A name of its own in every row is new in every new row, and a column of a single
+    # level has no form to compare with.
+    exempt = open_columns(likelihood, numbers.shape[1])
     for d in np.flatnonzero((n_new == n_observed) & (n_new >= _FEWEST)).tolist():
-        if d not in is_open:
+        levels = columns.levels(d)
+        if d not in exempt and (levels is None or len(levels) > 1):
             raise ValueError(
                 f"None of the {n_new[d]} cells of {columns.name(d)} holds a category "
                 f"that it had in the table of fit: they hold "

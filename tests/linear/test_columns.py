@@ -190,6 +190,7 @@ def test_rare_levels_and_very_many_have_no_part():
 
 
 @pytest.mark.filterwarnings("ignore::skvae.exceptions.PosteriorCollapseWarning")
+@pytest.mark.filterwarnings("ignore:About as many levels as rows")
 def test_levels_that_are_all_rare_start_at_the_null_model():
     """Two columns of 60 levels, and a row for each of them."""
     X = np.column_stack([np.arange(60.0), np.arange(60)[::-1]])

@@ -21,6 +21,7 @@ from skops import io as io_of_skops
 
 from skvae import BalancedVAE, BalancedVAECV
 from skvae.balance import Cyclical, RunningAverage
+from skvae.data._kinds import Whole
 from skvae.fitted import _file_format
 from skvae.likelihoods import Categorical
 from skvae.networks import MLP
@@ -267,7 +268,7 @@ def change_weight(state):
 
 
 def change_column(state):
-    state["_fitted"].view.columns.is_integer[0] = True
+    state["_fitted"].view.columns.kinds[0] = Whole()
 
 
 def change_setting(state):
