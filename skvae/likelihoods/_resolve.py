@@ -65,6 +65,9 @@ def located(likelihood: Any, X: Any) -> Any:
     """
     if isinstance(likelihood, (str, Likelihood)):
         return likelihood
+    if isinstance(X, (list, tuple)):
+        # Columns are those of an array: of rows in a list there is no first column.
+        X = np.asarray(X, dtype=object)
     found = []
     for entry in likelihood:
         if not isinstance(entry, (tuple, list)) or len(entry) != 2:
@@ -167,8 +170,13 @@ def _named(name: str, handle_unknown: str) -> Likelihood:
 
 def _groups_by_content(
     X: NDArray[np.floating], columns: Columns
-) -> Sequence[tuple[str, NDArray[np.intp]]]:
-    """Categorical for categories, Bernoulli for what is 0 or 1, else Gaussian."""
+) -> Sequence[tuple[str | Likelihood, NDArray[np.intp]]]:
+    """Categorical for categories, Bernoulli for what is 0 or 1, else Gaussian.
+
+    A column of integers that holds nothing but zeros, or ones, is a flag that is never
+    set in these rows, or always: what it is must not depend on the rows of a fold. In
+    case it is a count after all, its larger values count as ones.
+    """
     is_binary = np.ones(X.shape[1], dtype=bool)
     holds = np.zeros((2, X.shape[1]), dtype=bool)
     for part in chunks(*X.shape):
@@ -186,9 +194,12 @@ def _groups_by_content(
         # Among columns of zeros and ones, one that never varies is another of them.
         two_valued = is_binary
     two_valued = (two_valued | columns.is_boolean) & ~is_category
-    kinds: list[tuple[str, NDArray[np.bool_]]] = [
-        ("gaussian", ~is_category & ~two_valued),
+    is_flag = is_binary & holds.any(axis=0) & columns.is_integer
+    is_flag &= ~is_category & ~two_valued & (columns.container != "array")
+    kinds: list[tuple[str | Likelihood, NDArray[np.bool_]]] = [
+        ("gaussian", ~is_category & ~two_valued & ~is_flag),
         ("bernoulli", two_valued),
+        (Bernoulli(threshold=0.5), is_flag),
         ("categorical", is_category),
     ]
     return [(member, np.flatnonzero(mask)) for member, mask in kinds if mask.any()]

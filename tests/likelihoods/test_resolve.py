@@ -86,3 +86,23 @@ def test_fixed_variance_beside_a_free_one_is_refused():
     message = r"a fixed variance, as Gaussian\(variance=0.5\), and leaves others free"
     with pytest.raises(ValueError, match=message):
         BalancedVAE(1, likelihood=likelihood, hidden_layer_sizes=(4,)).fit(X)
+
+
+@pytest.mark.parametrize("value", [0, 1])
+def test_integers_that_do_not_vary_are_a_flag(value):
+    column = pd.array([value, value, None], dtype="Int64")
+    likelihood = built("auto", FRAME.assign(never=value, gaps=column, real_zero=0.0))
+    kinds = [member_at(likelihood, 8, d) for d in (5, 6, 7)]
+    # Larger values, where they are a count after all, are ones.
+    assert [repr(kind) for kind in kinds[:2]] == 2 * ["Bernoulli(threshold=0.5)"]
+    assert isinstance(kinds[2], Gaussian)
+    constant = built("auto", FRAME.assign(never=7))
+    assert isinstance(member_at(constant, 6, 5), Gaussian)
+
+
+def test_columns_of_a_list_are_those_of_an_array():
+    rows = [[0.5, "a", 1], [1.5, "b", 0]]
+    entries = [("gaussian", [0]), ("categorical", slice(1, 2)), ("bernoulli", [-1])]
+    for X in (rows, tuple(map(tuple, rows))):
+        found = located(entries, X)
+        assert [list(columns) for _, columns in found] == [[0], [1], [2]]
