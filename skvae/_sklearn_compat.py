@@ -88,11 +88,19 @@ class _NoCallbacks:
         return False
 
 
+# Sizes of the largest weight at which no sum over rows overflows or vanishes, and the
+# smallest weight at any other.
+_ORDINARY_WEIGHTS = (1e-100, 1e100)
+_LEAST_WEIGHT = float(np.finfo(np.float64).tiny)
+
+
 def check_sample_weight(sample_weight, X):
     """Return float64 weights of shape (n_samples,), or raise ValueError.
 
     Weights must be finite, not negative and not all zero; scikit-learn itself
-    refuses weights that are all zero only from version 1.9.
+    refuses weights that are all zero only from version 1.9. Where their scale is so
+    extreme that sums would overflow or vanish, they are divided by a power of two,
+    which changes no proportion.
     """
     weight = _check_sample_weight(
         sample_weight, X, dtype=np.float64, ensure_non_negative=True
@@ -102,6 +110,11 @@ def check_sample_weight(sample_weight, X):
             "Sample weights are all zero: at least one row must have a "
             "sample_weight above zero."
         )
+    largest = weight.max()
+    if not _ORDINARY_WEIGHTS[0] <= largest <= _ORDINARY_WEIGHTS[1]:
+        scaled = np.ldexp(weight, -int(np.frexp(largest)[1]))
+        # A weight that is too small beside the largest one stays above zero.
+        weight = np.where(weight > 0.0, np.maximum(scaled, _LEAST_WEIGHT), 0.0)
     return weight
 
 

@@ -1,4 +1,4 @@
-"""Warnings of this package."""
+"""Warnings and errors of this package."""
 
 
 class ColumnWarning(UserWarning):
@@ -38,4 +38,22 @@ class PosteriorCollapseWarning(UserWarning):
     """
 
 
-__all__ = ["ColumnWarning", "PosteriorCollapseWarning"]
+class TrainingDivergedError(ValueError, RuntimeError):
+    """Error of a training whose numbers were not finite after any epoch.
+
+    The message names what to change. A training that diverges later ends with the best
+    weights that were finite, and a `sklearn.exceptions.ConvergenceWarning`.
+
+    See Also
+    --------
+    PosteriorCollapseWarning : Training that has converged to a model without latents.
+
+    Examples
+    --------
+    >>> from skvae.exceptions import TrainingDivergedError
+    >>> issubclass(TrainingDivergedError, ValueError)
+    True
+    """
+
+
+__all__ = ["ColumnWarning", "PosteriorCollapseWarning", "TrainingDivergedError"]

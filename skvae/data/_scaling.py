@@ -10,6 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from skvae.data._numbers import (
+    differs_by_rounding,
+    largest_of,
+    standardized,
+    unit_of,
+    unstandardized,
+)
 from skvae.data._rows import chunks
 
 # Interquartile range of the standard normal distribution.
@@ -18,6 +25,15 @@ _NORMAL_RANGE = 1.3489795003921634
 # A smaller one, relative to the standard deviation, is that of values that are equal
 # but for rounding, and would leave no digits to the others.
 _LEAST_RANGE = 1e-6
+
+# Distance from the mean, in standard deviations, at which a cell counts as one that is
+# no further. Its square fits into single precision, whatever the layers make of it.
+_FARTHEST = 1e9
+
+# Distance that any other value counts as in a column that has never varied. No unit is
+# known of it: a unit that is too small would cost any number of nats, one that is too
+# large next to none.
+_CHANGED = 10.0
 
 
 @dataclass(frozen=True)
@@ -34,7 +50,10 @@ class Scaling:
         Variance of the columns as the model sees them, 1 where it is zero.
     is_constant : ndarray of shape (n_features,), dtype=bool
         Columns that have held nothing but their centre, and so are given back as
-        it, whatever the model makes of them.
+        it, whatever the model makes of them. Any other value is ten units from it.
+    farthest : ndarray of shape (n_features,)
+        Largest size of a cell as the model sees it, at which all beyond it count;
+        infinite for columns that are not continuous.
     dtype : str
         Precision that they came in.
     """
@@ -44,6 +63,7 @@ class Scaling:
     mean: NDArray[np.float64]
     variance: NDArray[np.float64]
     is_constant: NDArray[np.bool_]
+    farthest: NDArray[np.float64]
     dtype: str = "float64"
 
     @classmethod
@@ -81,37 +101,60 @@ class Scaling:
         if has_gaps:
             # A column that is missing altogether is one that holds zeros.
             first = np.nan_to_num(np.fmax.reduce(X, axis=0))
-        _, mean = _weighted(weight, (X[index[part]] for part in parts), parts)
         # Both ignore missing cells, and are NaN where all cells are missing.
         low, high = (
             functools.reduce(bound, (bound.reduce(X[index[p]], axis=0) for p in parts))
             for bound in (np.fmin, np.fmax)
         )
-        low, high = np.nan_to_num(low), np.nan_to_num(high)
-        # Columns that differ by rounding alone are constant.
-        is_constant = high - low <= 4.0 * np.finfo(np.float64).eps * np.abs(mean)
+        # In float64, or differences of float32 may be beyond it.
+        low, high = np.nan_to_num(low.astype(float)), np.nan_to_num(high.astype(float))
+        unit = unit_of(largest_of(low, high))
+        low, high, first = low / unit, high / unit, first / unit
+        # An exact division, which ordinary columns do not need.
+        is_ordinary = bool((unit == 1.0).all())
+
+        def numbers(part: slice) -> NDArray[np.floating]:
+            x = X[index[part]]
+            return x if is_ordinary else x / unit
+
+        _, mean = _weighted(weight, map(numbers, parts), parts)
+        is_constant = differs_by_rounding(low, high)
         center = np.where(is_constant, first, mean)
         # Relative to the largest one, or squares of 1e-200 and 1e200 are lost.
         largest = np.maximum(high - center, center - low)
         largest[is_constant] = 1.0
-        squares = (np.square((X[index[part]] - center) / largest) for part in parts)
+        squares = (np.square((numbers(part) - center) / largest) for part in parts)
         std = largest * np.sqrt(_weighted(weight, squares, parts)[1])
+        # Next to nothing where all rows that vary weigh next to nothing.
+        std = np.maximum(std, largest / _FARTHEST)
         std[is_constant] = 1.0
         is_scaled = np.broadcast_to(bool(standardize) & columns, std.shape)
-        scale = np.where(is_scaled, std, 1.0)
+        scale = std.copy()
         if standardize == "robust":
             for d in np.flatnonzero(is_scaled & ~is_constant):
-                low, median, high = quartiles(X[index, d], weight)
+                low, median, high = quartiles(X[index, d] / unit[d], weight)
                 center[d] = median
                 if high - low > _LEAST_RANGE * std[d]:
                     scale[d] = (high - low) / _NORMAL_RANGE
-        center = np.where(is_scaled, center, 0.0)
+        seen = np.where(is_constant, 0.0, (mean - center) / scale)
+        with np.errstate(over="ignore"):
+            # Infinite only of numbers that no model could work with unscaled.
+            seen = np.where(is_scaled, seen, mean * unit)
+            std = np.where(is_scaled, std / scale, std * unit)
+            std[is_constant] = 1.0
+            variance = np.square(std)
+            farthest = np.abs(seen) + _FARTHEST * std
+        # Within the range of numbers, which rounding may leave.
+        center, scale = (
+            unstandardized(each, 0.0, unit, np.float64) for each in (center, scale)
+        )
         return cls(
-            center,
-            scale,
-            np.where(is_constant & is_scaled, 0.0, (mean - center) / scale),
-            np.square(std / scale),
+            np.where(is_scaled, center, 0.0),
+            np.where(is_scaled & ~is_constant, scale, 1.0),
+            seen,
+            variance,
             is_constant & is_scaled,
+            np.where(columns, farthest, np.inf),
             X.dtype.name,
         )
 
@@ -122,9 +165,14 @@ class Scaling:
 
     def to_model(self, X: NDArray[np.floating]) -> NDArray[np.float64]:
         """Rows as the model sees them, in float64."""
-        x = X - self.center
-        x /= self.scale
-        return x
+        x = standardized(X, self.center, self.scale)
+        eps = max(float(np.finfo(dtype).eps) for dtype in (X.dtype, self.dtype))
+        for d in np.flatnonzero(self.is_constant):
+            cells, value = X[:, d], self.center[d]
+            low, high = np.minimum(cells, value), np.maximum(cells, value)
+            is_same = differs_by_rounding(low, high, eps)
+            x[:, d] = np.where(is_same, 0.0, np.sign(x[:, d]) * _CHANGED)
+        return np.clip(x, -self.farthest, self.farthest, out=x)
 
     @property
     def user_scale(self) -> NDArray[np.float64]:
@@ -133,7 +181,8 @@ class Scaling:
 
     def to_user(self, x: NDArray[np.floating]) -> NDArray[np.floating]:
         """Rows in the units of X, in the precision of `x`."""
-        return (x * self.user_scale + self.center).astype(x.dtype, copy=False)
+        found = unstandardized(x, self.center, self.user_scale, x.dtype)
+        return found.astype(x.dtype, copy=False)
 
     @property
     def log_jacobian(self) -> NDArray[np.float64]:

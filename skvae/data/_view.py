@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from skvae.data._columns import Columns
 from skvae.data._rows import Rows, chunks
@@ -125,11 +125,23 @@ class TableView:
 
     def log_jacobian(self, X: Floats) -> Floats:
         """Nats that each cell's distortion gains in the units of X."""
-        return self.scaling.log_jacobian + self.units.log_jacobian(X)
+        nats = self.units.log_jacobian(X)
+        constant = self.scaling.is_constant
+        if constant.any():
+            # The model sees that such a cell has changed, and not by how much.
+            usual = self.units.to_user(self.scaling.center[None])
+            nats[:, constant] = self.units.log_jacobian(usual)[:, constant]
+        return self.scaling.log_jacobian + nats
 
     def to_user(self, x: Floats) -> Floats:
         """Return rows in the units of X, from what the model sees."""
         return self.units.to_user(self.scaling.to_user(x))
+
+    def in_range(self, X: Floats, dtype: DTypeLike = np.float64) -> Floats:
+        """Numbers in the units of X, within the range of its type and of another."""
+        types = np.dtype(self.scaling.dtype), np.dtype(dtype)
+        limit = min(float(np.finfo(each).max) for each in types)
+        return np.clip(X, -limit, limit)
 
     def to_table(self, X: Floats, index: Any = None) -> Any:
         """Table of the kind, names and types of that of `fit`, from numbers."""

@@ -16,6 +16,8 @@ from torch import Tensor
 
 from skvae import training
 from skvae.balance._base import Sizes
+from skvae.exceptions import TrainingDivergedError
+from skvae.fit._diverged import remedies
 from skvae.fit._history import in_units_of_x, joined
 from skvae.fit._plan import ONE_PASS, WHOLE, Course
 from skvae.fit._prepared import (
@@ -27,6 +29,7 @@ from skvae.fit._prepared import (
     scaled_as,
     scaled_for,
 )
+from skvae.fit._scales import check_scales
 from skvae.fit._start import Replica, start_of
 from skvae.fit._table import CheckedTable
 from skvae.fitted._attributes import attributes_of, number
@@ -208,8 +211,11 @@ class Fit:
 
     def _kept(self, outcome: training.Outcome) -> list[dict[str, Any]]:
         """Attributes of the best candidate for each beta."""
-        best = outcome.elbo.unflatten(0, (-1, self.n_candidates)).argmax(dim=1)
-        kept = [i * self.n_candidates + int(k) for i, k in enumerate(best)]
+        candidates = outcome.elbo.split(self.n_candidates)
+        kept = [
+            i * self.n_candidates + training.best_of(elbo)
+            for i, elbo in enumerate(candidates)
+        ]
         return [self.trained(r, outcome.take(r)) for r in kept]
 
     def trained(self, r: int, outcome: training.Outcome) -> dict[str, Any]:
@@ -223,11 +229,7 @@ class Fit:
             Of that replica alone, after any number of epochs.
         """
         if not bool(torch.isfinite(outcome.values).all()):
-            raise RuntimeError(
-                "Training diverged: weights are no longer finite. Lower "
-                f"learning_rate_init (now {self.vae.learning_rate_init}), or pass "
-                "standardize=True if the columns differ in scale."
-            )
+            raise self._diverged(r, "weights are no longer finite")
         attributes = self.attributes(r, outcome.values)
         fitted = attributes["_fitted"].resumable(outcome.state.to_numpy())
         beta = number(outcome.beta.cpu().numpy())
@@ -239,14 +241,38 @@ class Fit:
         history = in_units_of_x(outcome.history, *self.prepared.jacobian)
         if self.history is not None:
             history = joined(self.history, history)
+        scaling = fitted.view.scaling
+        numbers = fitted.variance, scaling.center, scaling.scale, attributes["elbo_"]
+        entries = outcome.history.values()
+        if not all(np.isfinite(each).all() for each in (*numbers, beta, *entries)):
+            raise self._diverged(r, "the elbo is not finite")
+        n_epochs = int(outcome.n_epochs[0])
+        if not outcome.is_finite[0]:
+            warnings.warn(
+                f"Training diverged in epoch {n_epochs + 1}: weights or the elbo were "
+                "no longer finite. The best weights before that are kept. "
+                f"{self._remedies(r)}",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
         return {
             **attributes,
             "beta_": beta,
             "theta_": beta * number(variance) if has_variance else None,
-            "n_iter_": int(outcome.n_epochs[0]),
+            "n_iter_": n_epochs,
             "history_": history,
             "_fitted": fitted,
         }
+
+    def _diverged(self, r: int, reason: str) -> TrainingDivergedError:
+        """Error about a replica that has never been finite."""
+        return TrainingDivergedError(
+            f"Training diverged: {reason}. {self._remedies(r)}"
+        )
+
+    def _remedies(self, r: int) -> str:
+        """Sentences on what to change where a replica has diverged."""
+        return remedies(self.vae, self.prepared, self.replicas[r].beta)
 
     def attributes(self, r: int, values: Tensor) -> dict[str, Any]:
         """Attributes that follow from the weights of a replica.
@@ -293,7 +319,9 @@ class Fit:
 def _scaled(vae: Settings, table: CheckedTable, betas: Sequence[float]) -> Scaled:
     """A table that the parts of an estimator have learned from."""
     spec = ModelSpec.from_params(vae, table.likelihood, table.X, table.columns, betas)
-    return scaled(spec, table, standardize=vae.standardize)
+    found = scaled(spec, table, standardize=vae.standardize)
+    check_scales(found, vae.precision)
+    return found
 
 
 def prepare(vae: Settings, table: CheckedTable, betas: Sequence[float]) -> Prepared:

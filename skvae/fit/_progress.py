@@ -69,8 +69,11 @@ class Report:
         return spent / self.n_done * (self.estimator.max_iter - self.n_done)
 
     def _print(self, when: str) -> None:
+        # Not at the top: importing the estimator imports no torch.
+        from skvae.training._outcome import best_of
+
         elbos = self.record.get("validation_elbo", self.record["elbo"])
-        best = int(elbos.argmax())
+        best = best_of(elbos)
         elbo, rate = float(elbos[best]), float(self.record["rate"][best])
         self.last_line, self.n_told = time.perf_counter(), self.n_done
         print(

@@ -64,7 +64,8 @@ def start_of(
             values, dtype=prepared.rows.x.dtype, device=prepared.rows.x.device
         )
 
-    levels = _levels(module.dispersion, scaling.variance)
+    precision = torch.finfo(prepared.rows.x.dtype)
+    levels = _levels(module.dispersion, scaling.variance, precision.tiny**0.8)
     bias = prepared.null_model.output
     is_exact = is_gaussian(likelihood, n_features)
     linear = linear_starts(prepared, is_exact, levels)
@@ -165,14 +166,16 @@ class DispersionLevels(NamedTuple):
     """At the variance of each column, of shape (n_dispersed,)."""
 
 
-def _levels(dispersion: Dispersion | None, variance: Floats) -> DispersionLevels:
-    """Dispersions of columns whose variances are given."""
+def _levels(
+    dispersion: Dispersion | None, variance: Floats, smallest: float
+) -> DispersionLevels:
+    """Dispersions of columns whose variances are given, none below the smallest."""
     if dispersion is None:
         none: Floats = np.empty(0)
         return DispersionLevels(np.zeros(len(variance), dtype=bool), none, none, none)
     return DispersionLevels(
         dispersion.columns,
         dispersion.unmoved,
-        dispersion.least(variance),
-        dispersion.at(variance),
+        np.maximum(dispersion.least(variance), smallest),
+        np.maximum(dispersion.at(variance), smallest),
     )

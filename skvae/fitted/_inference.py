@@ -61,6 +61,11 @@ class Model:
         """Array on the device and in the precision of the model."""
         return tensor_beside(self.scored_variance, array)
 
+    @property
+    def numpy_dtype(self) -> np.dtype:
+        """Precision of the model, as numpy calls it."""
+        return np.dtype(str(self.scored_variance.dtype).removeprefix("torch."))
+
     def chunks(self, n_rows: int, n_draws: int = 1) -> list[slice]:
         """Slices of rows that fit into the memory bound."""
         return chunks(n_rows, n_draws * self.module.cells_per_row)
@@ -221,7 +226,7 @@ class Model:
     def to_user(self, x: Tensor) -> Floats:
         """Drawn cells in the units of X."""
         # In float64, as X may be beyond the range of the model's own precision.
-        return self.view.to_user(x.cpu().double().numpy())
+        return self.view.in_range(self.view.to_user(x.cpu().double().numpy()))
 
     def in_units_of_x(self, nats: Tensor, observed: Tensor | None, X: Floats) -> Floats:
         """Distortion of cells in the units of X, from that in the model's units."""
@@ -234,9 +239,10 @@ class Model:
     def _reconstructed(self, parameters: dict[str, Tensor]) -> Floats:
         """Reconstruction of each cell in the units of X, replica axis first."""
         scaling = self.view.scaling
-        return self.module.likelihood.reconstruction(
+        found = self.module.likelihood.reconstruction(
             parameters, self.scored_variance, scaling.center, scaling.user_scale
         )
+        return self.view.in_range(found, self.numpy_dtype)
 
     def log_weights(self, sample: Sample) -> Tensor:
         """Log of the importance weight of each draw, of shape (n_draws, n_rows)."""

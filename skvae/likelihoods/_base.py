@@ -8,6 +8,8 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
+from skvae.data._numbers import unstandardized
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any, Self, TypeAlias
@@ -231,7 +233,7 @@ class Likelihood(BaseEstimator):
         arguments are those of `distribution` and `start`.
         """
         mean = self.mean(parameters, variance).detach().cpu().numpy()
-        return self.to_user(mean * scale + center)
+        return self.to_user(unstandardized(mean, center, scale, np.float64))
 
     def expectation(
         self,
@@ -259,7 +261,10 @@ class Likelihood(BaseEstimator):
         """
         values = self.reconstruction(parameters, variance, center, scale)[0]
         values = values.reshape(*weight.shape, -1)
-        return np.einsum("krd,kr->rd", values, weight.cpu().numpy())
+        # Half of it: the weights sum to 1 but for rounding, which may be too much for
+        # the largest numbers there are.
+        half = np.einsum("krd,kr->rd", 0.5 * values, weight.cpu().numpy())
+        return unstandardized(half, 0.0, 2.0, half.dtype)
 
     def sample(
         self, parameters: dict[str, Tensor], variance: Tensor, seed: int

@@ -69,7 +69,8 @@ class Beta(UnitInterval):
 
     def learn(self, X: Floats, weight: Floats | None) -> None:
         """Learn the number of rows, and mean and concentration of each column."""
-        n_rows = len(X) if weight is None else weight.sum()
+        # Weights that are fractions, such as those that sum to 1, count rows too.
+        n_rows = len(X) if weight is None else max(len(X), weight.sum())
         self.n_rows_ = float(np.clip(n_rows, 2.0, 1e6))
         super().learn(X, weight)
         self.mean_, std = mean_and_std(self.to_model(X), weight)

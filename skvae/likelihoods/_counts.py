@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
     from skvae.likelihoods._base import Floats, PerColumn
 
+#: The largest count; its nats, and those of a mean that is off, are finite in single
+#: precision.
+LARGEST_COUNT = 1e18
+
 
 class Counts(ScaledInputs):
     """Likelihood of counts, whose decoder gives the logarithm of a mean.
@@ -68,5 +72,14 @@ class Counts(ScaledInputs):
             needed="counts (whole numbers from 0)",
             remedy="Use likelihood='log_normal' for positive numbers or 'gaussian' "
             "for any, or round the column if its values are meant to be counts.",
+        )
+        refuse(
+            self,
+            X > LARGEST_COUNT,
+            X,
+            names,
+            needed="counts up to 1e18",
+            remedy="Use likelihood='log_normal' for positive numbers or 'gaussian' "
+            "for any.",
         )
         return X

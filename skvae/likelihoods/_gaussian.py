@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from skvae.data._numbers import standardized
 from skvae.likelihoods._dispersed import Dispersed
 from skvae.likelihoods._weighted import column_means
 from skvae.linear._columns import LinearColumns
@@ -66,7 +67,7 @@ class Gaussian(Dispersed):
         scale: PerColumn = 1.0,
     ) -> Floats:
         """Mean of each column: nearly zero where the table takes it out."""
-        return (self.mean_ - center) / scale
+        return standardized(self.mean_, center, scale)
 
     def linear_columns(self, n_features: int) -> LinearColumns:
         """Features as they are: a linear model of them is exact."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from skvae.data._numbers import standardized
 from skvae.likelihoods._dispersed import Dispersed
 from skvae.likelihoods._weighted import quantile
 
@@ -66,7 +67,7 @@ class Laplace(Dispersed):
         scale: PerColumn = 1.0,
     ) -> Floats:
         """Median of each column."""
-        return (self.median_ - center) / scale
+        return standardized(self.median_, center, scale)
 
     def distribution(
         self, parameters: dict[str, Tensor], variance: Tensor

@@ -72,7 +72,9 @@ class Levels(Likelihood):
         count = np.bincount(
             place.ravel(), weights=cells.ravel(), minlength=len(self.column_)
         )
-        count = np.maximum(count, 0.5)
+        # Weights that are fractions, such as those that sum to 1, count rows too.
+        per_row = 1.0 if weight is None else min(1.0, float(np.mean(weight)))
+        count = np.maximum(count, 0.5 * per_row)
         self.frequency_ = count / np.bincount(self.column_, weights=count)[self.column_]
 
     def to_model(self, X: Floats) -> Floats:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from skvae.data._numbers import unstandardized
 from skvae.likelihoods._gaussian import Gaussian
 from skvae.likelihoods._refuse import refuse
 
@@ -63,9 +64,10 @@ class LogNormal(Gaussian):
         return np.log(X)
 
     def to_user(self, x: Floats) -> Floats:
-        """Exponential of rows, up to about the largest number that there is."""
+        """Exponential of rows, from about the smallest number to the largest."""
         limits = np.finfo(x.dtype)
-        return np.exp(np.minimum(x, np.log(limits.max) * (1.0 - limits.eps)))
+        ends = np.log([limits.tiny, limits.max]) * (1.0 - limits.eps)
+        return np.exp(np.clip(x, *ends.astype(x.dtype)))
 
     def log_jacobian(self, X: Floats) -> Floats:
         """Logarithm of X."""
@@ -81,7 +83,8 @@ class LogNormal(Gaussian):
         """Mean of each cell in the units of X, which is above its median."""
         mean = self.mean(parameters, variance).detach().cpu().numpy()
         variance_of_log = scale**2 * variance.detach().cpu().numpy()[:, None, :]
-        return self.to_user(mean * scale + center + 0.5 * variance_of_log)
+        found = unstandardized(mean, center, scale, np.float64)
+        return self.to_user(found + 0.5 * variance_of_log)
 
     def admit(self, X: Floats, names: Sequence[str] | None = None) -> Floats:
         """Return X, or raise ValueError where it is not above zero."""

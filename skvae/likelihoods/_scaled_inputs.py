@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from skvae.likelihoods._base import Likelihood
-from skvae.likelihoods._weighted import mean_and_std
+from skvae.likelihoods._weighted import is_constant, mean_and_std
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from skvae.likelihoods._base import Floats
+
+# Standard deviation below which single precision cannot divide by its square.
+_LEAST_SCALE = 1e-18
 
 
 class ScaledInputs(Likelihood):
@@ -26,7 +29,9 @@ class ScaledInputs(Likelihood):
         """Learn centre and scale of the encoder's inputs."""
         bent = self.bend(self.to_model(X))
         self.input_center_, std = mean_and_std(bent, weight)
-        self.input_scale_ = np.where(std > 0.0, std, 1.0)
+        # The encoder sees the values in their own unit first, in single precision.
+        has_unit = ~is_constant(bent, np.float32) & (std > _LEAST_SCALE)
+        self.input_scale_ = np.where(has_unit, std, 1.0)
 
     def bend(self, x: Any) -> Any:
         """Transform an array or tensor before it is scaled; by default, do nothing."""

@@ -9,14 +9,26 @@ import numpy as np
 from scipy.special import stdtrit
 
 from skvae._sklearn_compat import Interval
+from skvae.data._numbers import standardized
 from skvae.likelihoods._base import Likelihood
-from skvae.likelihoods._weighted import cell_weights, mean_and_std, quantile
+from skvae.likelihoods._weighted import (
+    cell_weights,
+    is_constant,
+    mean_and_std,
+    quantile,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
     from torch.distributions import Distribution
 
     from skvae.likelihoods._base import Floats, PerColumn
+
+# Standard deviations from the mean beyond which a cell adds nothing to the kurtosis.
+_MOST_UNITS = 1e50
+
+# Scale of the distribution by that of the table, whose square single precision holds.
+_MOST_SCALES = 1e18
 
 
 class StudentT(Likelihood):
@@ -83,19 +95,25 @@ class StudentT(Likelihood):
         """
         self.median_ = quantile(X, weight, 0.5)
         mean, std = mean_and_std(X, weight)
-        std = np.where(std > 0.0, std, 1.0)
+        has_unit = ~is_constant(X) & (std > 0.0)
+        std = np.where(has_unit, std, 1.0)
         cells = cell_weights(X, weight)
-        fourth = (cells * np.nan_to_num((X - mean) / std) ** 4).sum(axis=0)
+        units = np.nan_to_num(standardized(X, mean, std))
+        # Of a row that weighs next to nothing there is no fourth power.
+        units = np.clip(units, -_MOST_UNITS, _MOST_UNITS)
+        fourth = (cells * units**4).sum(axis=0)
         excess = fourth / np.maximum(cells.sum(axis=0), 1e-300) - 3.0
         if self.degrees_of_freedom is None:
             # The excess kurtosis is 6 / (df - 4).
             self.df_ = np.clip(4.0 + 6.0 / np.maximum(excess, 0.1), 4.0, 30.0)
         else:
             self.df_ = np.full_like(std, self.degrees_of_freedom)
-        distance = quantile(np.abs(X - self.median_), weight, 0.5)
+        with np.errstate(over="ignore"):
+            distance = quantile(np.abs(X - self.median_), weight, 0.5)
         # More than half of a column may be one value.
-        distance = np.where(distance > 0.0, distance, 0.67 * std)
-        self.scale_ = distance / stdtrit(self.df_, 0.75)
+        distance = np.where(has_unit & (distance > 0.0), distance, 0.67 * std)
+        most = np.finfo(np.float64).max
+        self.scale_ = np.minimum(distance, most) / stdtrit(self.df_, 0.75)
 
     def start(
         self,
@@ -104,7 +122,7 @@ class StudentT(Likelihood):
         scale: PerColumn = 1.0,
     ) -> Floats:
         """Median of each column."""
-        return (self.median_ - center) / scale
+        return standardized(self.median_, center, scale)
 
     def feature_parameters(
         self,
@@ -112,7 +130,9 @@ class StudentT(Likelihood):
         scale: PerColumn = 1.0,
     ) -> dict[str, Floats]:
         """Logarithm of the scale, and unconstrained degrees of freedom if learned."""
-        log_scale = np.log(self.scale_ / scale)
+        ratio = standardized(self.scale_, 0.0, scale)
+        # A warm start keeps a scale that may be out of all proportion to these rows.
+        log_scale = np.log(np.clip(ratio, 1.0 / _MOST_SCALES, _MOST_SCALES))
         if self.degrees_of_freedom is not None:
             return {"log_scale": log_scale}
         # The inverse of the softplus function.

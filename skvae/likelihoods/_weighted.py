@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from skvae.data._numbers import differs_by_rounding, unit_of, unstandardized
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -31,7 +33,10 @@ def column_means(
         cells = cell_weights(x[:, None], weight)[:, 0]
         total = cells.sum()
         cells /= total if total > 0.0 else 1.0
-        means[d] = (cells * np.nan_to_num(x)).sum()
+        filled = np.nan_to_num(x)
+        unit = unit_of(np.abs(filled).max())
+        mean = (cells * (filled / unit if unit != 1.0 else filled)).sum()
+        means[d] = unstandardized(mean, 0.0, unit, np.float64)
     return means
 
 
@@ -43,12 +48,31 @@ def mean_and_std(
     total = cells.sum(axis=0)
     cells /= np.where(total > 0.0, total, 1.0)
     filled = np.nan_to_num(X.astype(np.float64, copy=False))
+    unit = unit_of(np.abs(filled).max(axis=0))
+    if (unit != 1.0).any():
+        filled = filled / unit
     mean = (cells * filled).sum(axis=0)
     deviation = filled - mean
     # Relative to the largest one, or squares of 1e-200 and 1e200 are lost.
     largest = np.abs(np.where(cells > 0.0, deviation, 0.0)).max(axis=0)
     deviation /= np.where(largest > 0.0, largest, 1.0)
-    return mean, largest * np.sqrt((cells * np.square(deviation)).sum(axis=0))
+    std = largest * np.sqrt((cells * np.square(deviation)).sum(axis=0))
+    mean = np.asarray(unstandardized(mean, 0.0, unit, np.float64), dtype=np.float64)
+    return mean, std * unit
+
+
+def is_constant(
+    X: NDArray[np.floating], dtype: type[np.floating] = np.float64
+) -> NDArray[np.bool_]:
+    """Columns whose values differ by the rounding of a type alone, or are missing.
+
+    A column of this kind has no unit: what is divided by its standard deviation is
+    rounding alone.
+    """
+    low, high = np.fmin.reduce(X, axis=0), np.fmax.reduce(X, axis=0)
+    is_missing = np.isnan(low)
+    eps = float(np.finfo(dtype).eps)
+    return is_missing | differs_by_rounding(low, high, eps)
 
 
 def quantile(

@@ -66,11 +66,13 @@ class Calibration(NamedTuple):
             none = torch.zeros_like(floor)
             return cls(scope, floor, prior, none, 0, none)
         center = _moment(rows, 1)
-        second, fourth = (_moment(rows, power, center) for power in (2, 4))
-        seen = _moment(held_out, 2, center)
-        # The more a variance rests on a few rows, the more rows are needed to see it.
+        second, seen = (_moment(part, 2, center) for part in (rows, held_out))
         tiny = torch.finfo(floor.dtype).tiny
-        kurtosis = fourth / second.square().clamp(min=tiny)
+        # In units of a power of two, which changes no digit: fourth powers overflow.
+        unit = second.clamp(min=tiny).sqrt().log2().floor().exp2()
+        fourth = _moment(rows, 4, center, unit)
+        # The more a variance rests on a few rows, the more rows are needed to see it.
+        kurtosis = fourth / (second / unit.square()).square().clamp(min=tiny)
         effective = seen / second.clamp(min=tiny) / kurtosis.clamp(min=1.0)
         n_held_out = len(held_out.x)
         total = second.where(second > floor, torch.zeros_like(second))
@@ -120,13 +122,15 @@ class Calibration(NamedTuple):
         return variance.maximum(floor)
 
 
-def _moment(rows: Rows, power: int, center: Tensor | float = 0.0) -> Tensor:
+def _moment(
+    rows: Rows, power: int, center: Tensor | float = 0.0, unit: Tensor | float = 1.0
+) -> Tensor:
     """Weighted mean of a power of each column, over the cells that are not missing."""
     total = rows.x.new_zeros(rows.x.shape[1])
     weight_sum = torch.zeros_like(total)
     for part in chunks(*rows.x.shape):
         observed = None if rows.observed is None else rows.observed[part]
         weight = cell_weights(rows.weight[part], observed)
-        total += weighted_sum((rows.x[part] - center).pow(power), weight)
+        total += weighted_sum(((rows.x[part] - center) / unit).pow(power), weight)
         weight_sum += weight.sum(dim=0)
     return total / weight_sum.clamp(min=torch.finfo(total.dtype).tiny)

@@ -1,6 +1,6 @@
 """Training on tensors; holds the only epoch loop of the package."""
 
-from skvae.training._outcome import Outcome
+from skvae.training._outcome import Outcome, best_of
 from skvae.training._plan import Plan
 from skvae.training._schedules import SCHEDULES
 from skvae.training._state import StartValues, TrainingState, init
@@ -19,6 +19,7 @@ __all__ = [
     "Step",
     "Task",
     "TrainingState",
+    "best_of",
     "init",
     "train",
 ]

@@ -169,11 +169,14 @@ class EarlyStopping:
         # Below its final beta a model is not the requested one.
         progress = self.plan.progress(epoch, self.plan.steps_per_epoch)
         is_settled = progress >= self.settled_at
+        is_finite = values.isfinite().all(dim=1)
         is_better = is_running & (elbo > best.elbo) & is_settled
+        is_better &= elbo.isfinite() & is_finite
         best_elbo = torch.where(is_better, elbo, best.elbo)
         # Until an epoch is the best one, the latest stands for it: a callback may stop
         # training, and training that diverged must not end with the start values.
-        is_kept = is_better | (is_running & (best_elbo == -math.inf))
+        is_kept = is_running & (best_elbo == -math.inf) & is_finite
+        is_kept |= is_better
         column = is_kept[:, None]
         self.best = Best(
             values=torch.where(column, values, best.values),
@@ -220,32 +223,28 @@ class EarlyStopping:
             stopped_at=torch.where(ends, epoch + 1, last.stopped_at),
         )
 
-    def reached(
-        self, parameters: FlatParameters, balance: PolicyState, n_epochs: int
-    ) -> Reached:
-        """Best weights of each replica; of one that has diverged, the latest.
+    def reached(self, last: Reached) -> Reached:
+        """Best weights of each replica; of one that never was finite, its latest.
 
         A start that only beats numbers that are not finite is not returned.
 
         Parameters
         ----------
-        parameters : FlatParameters
-            The latest weights.
-        balance : PolicyState
-            State of the policy.
-        n_epochs : int
-            Epochs run so far.
+        last : Reached
+            Results of the last epoch at which each replica was finite.
         """
-        best, values = self.best, parameters.values
-        is_finite = torch.isfinite(values).all(dim=1)
-        is_lost = (best.epoch < self.first_epoch) & ~is_finite
+        best = self.best
+        is_lost = (best.epoch < self.first_epoch) & ~last.values.isfinite().all(dim=1)
+        stopped_at = self.patience.stopped_at
         return Reached(
-            values=torch.where(is_lost[:, None], values, best.values).detach(),
-            balance=balance,
+            values=torch.where(is_lost[:, None], last.values, best.values).detach(),
+            balance=last.balance,
             beta=best.beta,
             variance=best.variance,
             elbo=best.elbo,
-            n_epochs=self.patience.stopped_at.clamp(max=n_epochs),
+            n_epochs=stopped_at.minimum(last.n_epochs),
+            # What happens after a replica has stopped is not kept.
+            is_finite=last.is_finite | (stopped_at <= last.n_epochs),
         )
 
     def select(self, replicas: Tensor) -> None:

@@ -44,7 +44,12 @@ class Adam:
     def step(self, learning_rate: float | Tensor, weight_decay: float) -> None:
         """Take one step."""
         if weight_decay:
-            self.decayed.mul_(1.0 - learning_rate * weight_decay)
+            # Not below zero, where each step would overshoot by more than the last.
+            left = 1.0 - learning_rate * weight_decay
+            if isinstance(left, Tensor):
+                self.decayed.mul_(left.clamp(min=0.0))
+            else:
+                self.decayed.mul_(max(left, 0.0))
         self.n_steps.add_(1.0)
         adam_step(
             self.parameters.values,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from skvae.training._state import TrainingState
@@ -25,7 +26,10 @@ class Outcome:
     elbo: Tensor
     """The best on held-out rows, or minus the last epoch's objective, (n_replicas,)."""
     n_epochs: np.ndarray
-    """Epochs run by each replica, of shape (n_replicas,)."""
+    """Epochs run by each replica, of shape (n_replicas,); of one that diverged, those
+    before that."""
+    is_finite: np.ndarray
+    """False for a replica that has diverged, of shape (n_replicas,)."""
     history: dict[str, np.ndarray] = field(default_factory=dict)
     """An array of shape (n_epochs, n_replicas) for each quantity."""
 
@@ -39,5 +43,11 @@ class Outcome:
             self.variance[one],
             self.elbo[one],
             self.n_epochs[one],
+            self.is_finite[one],
             {name: part[:n_epochs, one] for name, part in self.history.items()},
         )
+
+
+def best_of(elbo: Tensor) -> int:
+    """Number of the replica with the best elbo; one that is not finite is the worst."""
+    return int(torch.where(elbo.isfinite(), elbo, -torch.inf).argmax())

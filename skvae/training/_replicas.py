@@ -26,7 +26,9 @@ class Reached(NamedTuple):
     elbo: Tensor
     """Held-out elbo, or that of the epoch, of shape (n_replicas,)."""
     n_epochs: Tensor
-    """Epochs run, of shape (n_replicas,)."""
+    """Epochs run, of shape (n_replicas,); of one that diverged, those before that."""
+    is_finite: Tensor
+    """False for a replica that has diverged, of shape (n_replicas,)."""
 
 
 class Replicas:

@@ -12,8 +12,9 @@ from skvae.balance._base import BalancePolicy, map_state, pool
 from skvae.model._module import Module
 from skvae.training._captured import CapturedStepper
 from skvae.training._early_stopping import EarlyStopping
+from skvae.training._finite import LastFinite
 from skvae.training._means import Means, Totals
-from skvae.training._outcome import Outcome
+from skvae.training._outcome import Outcome, best_of
 from skvae.training._plan import Plan, steps_of
 from skvae.training._replicas import Reached, Replicas
 from skvae.training._schedules import SCHEDULES
@@ -63,6 +64,7 @@ class Run:
         self.stepper = steps(module, policy, state, rows, plan)
         self.early_stopping = self._early_stopping()
         self.replicas = Replicas(len(state.values))
+        self.last_finite = LastFinite()
         self.n_epochs = state.n_epochs
         self.means: Means | None = None
         self.records: list[dict[str, Tensor]] = []
@@ -99,6 +101,7 @@ class Run:
             )
             self._calibrate(validated)
             record |= validated.record
+        self.last_finite.update(self._now(record))
         last = self.records[-1] if self.records else record
         self.records.append(self.replicas.record(record, last))
         # One assignment, last of all: an interruption finds a whole epoch or the one
@@ -142,38 +145,54 @@ class Run:
             self.replicas.stop(is_stopped, self._reached())
             self.stepper = self.stepper.select(~is_stopped)
             self.early_stopping.select(~is_stopped)
+            self.last_finite.select(~is_stopped)
         return True
 
-    def _reached(self) -> Reached:
-        """Weights to keep of the replicas that still train, and their figures."""
-        parameters, balance = self.stepper.parameters, self.stepper.balance
-        if self.early_stopping is not None:
-            return self.early_stopping.reached(parameters, balance, self.n_epochs)
+    def _now(self, record: dict[str, Tensor]) -> Reached:
+        """Latest weights of the replicas that still train, and their figures."""
         assert self.means is not None
-        rate, distortion = self.means.rate, self.means.distortion
+        parameters, balance = self.stepper.parameters, self.stepper.balance
+        # All figures of the history must be finite, not this one alone.
+        others = [value for name, value in record.items() if name != "elbo"]
+        is_finite = torch.stack([value.isfinite() for value in others]).all(dim=0)
         return Reached(
             values=parameters.values.detach(),
             balance=balance,
             beta=balance.beta,
             variance=self.means.variance,
-            elbo=-(rate + distortion),
-            n_epochs=torch.full(rate.shape, self.n_epochs),
+            elbo=record["elbo"],
+            n_epochs=torch.full_like(is_finite, self.n_epochs, dtype=torch.int64),
+            is_finite=is_finite,
         )
+
+    def _reached(self) -> Reached:
+        """Weights to keep of the replicas that still train, and their figures."""
+        last = self.last_finite.reached
+        if self.early_stopping is None:
+            return last
+        return self.early_stopping.reached(last)
 
     def _complete(self) -> Completed:
         """Copy what the training has come to."""
         assert self.means is not None
         end = map_state(torch.clone, self.replicas.all(self._reached()))
-        state, elbo = self.stepper.state, -self.means.objective
+        state = self.stepper.state
         if self.early_stopping is not None:
             # Training resumes from the best weights; the moments are of others.
             state, elbo = replace(state, mean=None, square=None, n_steps=0), end.elbo
+        else:
+            elbo = torch.where(end.is_finite, -self.means.objective, -torch.inf)
+        # Those of a replica that diverged are not to be gone on from.
+        mean, square = (
+            None if part is None else torch.where(end.is_finite[:, None], part, 0.0)
+            for part in (state.mean, state.square)
+        )
         state = replace(
             state,
             values=end.values,
             balance=end.balance,
-            mean=None if state.mean is None else state.mean.clone(),
-            square=None if state.square is None else state.square.clone(),
+            mean=mean,
+            square=square,
             prior=self.task.state.prior,
             generator=self.generator.get_state(),
             n_epochs=self.n_epochs,
@@ -183,7 +202,7 @@ class Run:
     def best(self) -> tuple[int, Outcome]:
         """The replica with the best elbo, and its result so far."""
         assert self.completed is not None
-        best = int(self.completed.end.elbo.argmax())
+        best = best_of(self.completed.end.elbo)
         return best, self.outcome().take(best)
 
     def outcome(self) -> Outcome:
@@ -198,6 +217,7 @@ class Run:
             variance=end.variance,
             elbo=elbo,
             n_epochs=end.n_epochs.cpu().numpy(),
+            is_finite=end.is_finite.cpu().numpy(),
             history={
                 name: torch.stack([record[name] for record in records]).cpu().numpy()
                 for name in records[0]

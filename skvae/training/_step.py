@@ -238,7 +238,7 @@ class Differentiator:
         if mover is None:
             return state
         # The batch's own mean: its weights sum to 1 only in the mean of batches.
-        own = error / weight.sum() if fraction is None else _mean(error, fraction)
+        own = _mean(error, weight.sum() if fraction is None else fraction)
         moved: PolicyState = mover.move_variance(state, own, trained, self.floor)
         return moved
 
@@ -249,7 +249,10 @@ _Middle = tuple[Step, Tensor, Callable[[Tensor], Tensor]]
 
 
 def _mean(error: Tensor, fraction: Tensor | None) -> Tensor:
-    """Mean error over the observed fraction of a column; 0 if the batch has no cell."""
+    """Mean error over the observed fraction of a column; 0 if the batch has no cell.
+
+    Or over the weight of the batch, which may be too small for its precision.
+    """
     if fraction is None:
         return error
     return error / fraction.clamp(min=torch.finfo(error.dtype).tiny)
