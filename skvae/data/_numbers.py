@@ -37,7 +37,7 @@ def unit_of(size: Floats) -> NDArray[np.float64]:
     --------
     >>> import numpy as np
     >>> [float(unit) for unit in unit_of(np.array([0.0, 7.0, 2.0**600]))]
-    [1.0, 1.0, 4.149515568880993e+180]
+    [1.0, 1.0, 8.299031137761986e+180]
     """
     least, most = _ORDINARY
     is_ordinary = (size == 0.0) | ((size >= least) & (size <= most))

@@ -54,8 +54,9 @@ def refuse_infinite(X: NDArray[np.floating], names: Sequence[Any] | None) -> Non
     """Raise ValueError about the first infinite cell of a table, if there is one."""
     for part in chunks(*X.shape):
         # One sum per chunk is finite in nearly every table, and far faster.
-        if np.isfinite(X[part].sum()):
-            continue
+        with np.errstate(over="ignore", invalid="ignore"):
+            if np.isfinite(X[part].sum()):
+                continue
         infinite = np.isinf(X[part])
         if infinite.any():
             row, column = np.argwhere(infinite)[0]

@@ -165,7 +165,7 @@ def test_weights_are_stored_once():
         vae.set_params(early_stopping=early_stopping).fit(WINE)
         # Without held-out rows, two moments of the gradient are stored beside them.
         size, weights = len(pickle.dumps(vae)), vae._fitted.values.nbytes
-        assert n_times * weights < size < (n_times + 0.25) * weights
+        assert n_times * weights < size < (n_times + 0.3) * weights
         file = io.BytesIO()
         joblib.dump(vae, file)
         assert len(file.getvalue()) < (n_times + 0.3) * weights

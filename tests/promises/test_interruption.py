@@ -12,6 +12,7 @@ import warnings
 import numpy as np
 import pytest
 import sklearn
+import torch
 from numpy.testing import assert_array_equal, assert_equal
 from sklearn.exceptions import ConvergenceWarning
 
@@ -36,10 +37,11 @@ def uninterrupted(vae):
 
 @pytest.fixture(autouse=True)
 def configuration():
-    """An interruption within scikit-learn's own contexts would leave them open."""
+    """Close contexts that an interruption within their own code leaves open."""
     before = sklearn.get_config()
     yield
     sklearn.set_config(**before)
+    torch.set_grad_enabled(True)
 
 
 @pytest.fixture

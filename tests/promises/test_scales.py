@@ -216,6 +216,7 @@ def test_lists_of_lists_beside_a_list_of_likelihoods():
     assert vae.score(NORMAL.tolist()) == expected.score(NORMAL)
 
 
+@pytest.mark.filterwarnings("ignore::skvae.exceptions.ColumnWarning")
 def test_a_level_beyond_those_declared_is_missing_in_fit():
     X = np.random.RandomState(0).randint(0, 4, (N_ROWS, 2)).astype(float)
     X[3, 1] = 7.0
