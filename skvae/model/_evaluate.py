@@ -26,6 +26,8 @@ class Evaluation(NamedTuple):
     """Distortion of the columns without a dispersion, (n_replicas,), if any."""
     observed_fraction: Tensor | None = None
     """Observed fraction of each column with a dispersion; None if all is observed."""
+    excess: Tensor | None = None
+    """Nats of each column of levels above its frequencies, (n_replicas, n_columns)."""
 
     def distortion(self, module: Module, variance: Tensor) -> Tensor:
         """Distortion with a decoder variance, of shape (n_replicas,)."""
@@ -76,7 +78,7 @@ def evaluate(module: Module, weights: Weights, rows: Rows, noise: Tensor) -> Eva
     -------
     evaluation : Evaluation
     """
-    totals: list[Tensor | None] = [None] * 6
+    totals: list[Tensor | None] = [None] * 7
     n_replicas = len(next(iter(weights.values())))
     width = n_replicas * len(noise) * module.cells_per_row
     for rows_here in chunks(len(rows.x), width):
@@ -93,15 +95,17 @@ def evaluate(module: Module, weights: Weights, rows: Rows, noise: Tensor) -> Eva
             error,
             module.fixed_distortion(sample),
             module.observed_fraction(sample),
+            module.excess(sample),
         )
         totals = [
             part if total is None or part is None else total + part
             for total, part in zip(totals, parts, strict=True)
         ]
-    rate, first, second, error, distortion, fraction = totals
+    rate, first, second, error, distortion, fraction, excess = totals
     assert rate is not None
     assert first is not None
     assert second is not None
     if error is not None and fraction is not None:
         error = error / fraction.clamp(min=torch.finfo(error.dtype).tiny)
-    return Evaluation(rate, error, second - first.square(), distortion, fraction)
+    activity = second - first.square()
+    return Evaluation(rate, error, activity, distortion, fraction, excess)

@@ -15,6 +15,7 @@ from skvae.divergences._base import Divergence, Draws
 from skvae.divergences._posterior import POSTERIORS, FullPosterior, Posterior
 from skvae.likelihoods._base import Likelihood
 from skvae.likelihoods._groups import groups_of
+from skvae.likelihoods._level_frequencies import LevelFrequencies
 from skvae.linear._model import LinearWeights
 from skvae.networks._base import Network, Weights
 
@@ -79,6 +80,7 @@ class Module:
             for group in groups_of(likelihood, n_features)
             if group.likelihood.column_dispersion(len(group.columns)) is None
         ]
+        self.level_frequencies = LevelFrequencies(self._without_dispersion)
         n_inputs = likelihood.n_inputs(n_features) + len(masked)
         self.encoder = network.encoder(n_inputs, n_components)
         self.posterior = POSTERIORS[network.posterior]
@@ -283,6 +285,12 @@ class Module:
             for group in self._without_dispersion
         ]
         return sum(found[1:], start=found[0]) if found else None
+
+    def excess(self, sample: Sample) -> Tensor | None:
+        """Nats of each column of levels above its frequencies; None without any."""
+        if not self.level_frequencies.groups:
+            return None
+        return self.level_frequencies.excess(sample.x, sample.parameters, sample.weight)
 
     def log_likelihood(self, sample: Sample, variance: Tensor) -> Tensor:
         """Log-likelihood of each draw, of shape (n_replicas, n_draws, n_rows)."""

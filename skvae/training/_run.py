@@ -84,6 +84,11 @@ class Run:
             plan,
             self.generator,
         )
+        frequencies = self.module.level_frequencies
+        if frequencies.groups:
+            # Without held-out rows nothing shows which columns need it.
+            shape = len(task.state.values), frequencies.n_columns
+            self.stepper.differentiate.pull = task.rows.x.new_zeros(shape)
         stopping = EarlyStopping(validation, task.state, plan, self.policy.settled_at)
         stopping.start(self.stepper.parameters, self.stepper.balance)
         return stopping
@@ -100,6 +105,8 @@ class Run:
                 epoch, self.stepper.parameters, beta, self.means
             )
             self._calibrate(validated)
+            if validated.excess is not None:
+                self.stepper.pull(validated.excess)
             record |= validated.record
         self.last_finite.update(self._now(record))
         last = self.records[-1] if self.records else record

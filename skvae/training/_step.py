@@ -75,6 +75,9 @@ class Differentiator:
     ) -> None:
         self.module, self.policy, self.floor = module, policy, floor
         self.trained = trained
+        #: Strength of the pull of each column of levels to its frequencies, of shape
+        #: (n_replicas, n_columns); None for none.
+        self.pull: Tensor | None = None
         #: True where the part between the networks is in closed form, except in a
         #: batch with missing cells.
         self.is_closed = (
@@ -198,6 +201,12 @@ class Differentiator:
                 objective = self.policy.objective(terms, moved)
                 # Replicas are independent: the sum has the gradient of each.
                 total = objective.sum()
+                if self.pull is not None:
+                    n_rows = batch.n_rows_of_table or len(batch.x)
+                    penalty = module.level_frequencies.penalty(
+                        sample.parameters, sample.weight, self.pull, n_rows
+                    )
+                    total = total + penalty.sum()
             to_decoded, to_encoded, *to_trained = torch.autograd.grad(
                 total,
                 [decoded, encoded, *trained.values()],

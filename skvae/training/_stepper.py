@@ -77,7 +77,23 @@ class Stepper:
     def select(self, replicas: Tensor) -> Stepper:
         """Stepper that goes on with some of the replicas, given as a mask."""
         state = self.state.select(replicas)
-        return type(self)(self.module, self.policy, state, self.rows, self.plan)
+        chosen = type(self)(self.module, self.policy, state, self.rows, self.plan)
+        pull = self.differentiate.pull
+        chosen.differentiate.pull = None if pull is None else pull[replicas]
+        return chosen
+
+    def pull(self, excess: Tensor) -> None:
+        """Move the pull of columns of levels to their frequencies, after a validation.
+
+        Parameters
+        ----------
+        excess : Tensor of shape (n_replicas, n_columns)
+            Nats of each column above its frequencies on held-out rows.
+        """
+        pull = self.differentiate.pull
+        assert pull is not None
+        # In place, where recorded steps read it.
+        pull.copy_(self.module.level_frequencies.moved(pull, excess))
 
     def __call__(
         self,

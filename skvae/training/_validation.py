@@ -30,6 +30,8 @@ class Validated(NamedTuple):
     distortion: Tensor
     variance: Tensor
     """Decoder variance of the distortion, (n_replicas, 1 or n_features)."""
+    excess: Tensor | None
+    """Nats of each column of levels above its frequencies, (n_replicas, n_columns)."""
 
     @property
     def elbo(self) -> Tensor:
@@ -93,7 +95,8 @@ class Validation:
         found = evaluate(self.module, weights, self.held_out, self.noise)
         if self.calibration is not None and train_error is not None:
             variance = self.calibration(train_error, found.error)
-        return Validated(found.rate, found.distortion(self.module, variance), variance)
+        distortion = found.distortion(self.module, variance)
+        return Validated(found.rate, distortion, variance, found.excess)
 
     def train_error(self, weights: Weights) -> Tensor | None:
         """Mean error of each feature on the training rows, or on an even part."""
