@@ -739,6 +739,38 @@ class BalancedVAE(
         vars(other).update(copy.deepcopy(vars(self), memo))
         return other
 
+    def set_params(self, **params):
+        """Set parameters of the estimator and of its parts.
+
+        Parameters
+        ----------
+        **params : dict
+            Parameters, those of a part as ``part__parameter``. A part that is given by
+            its name becomes an instance where one of its parameters is set, so that
+            ``balance="linear"`` and ``balance__warmup`` can stand in one grid.
+
+        Returns
+        -------
+        self : BalancedVAE
+            The estimator.
+        """
+        for part, members in (
+            ("balance", POLICIES),
+            ("likelihood", LIKELIHOODS),
+            ("divergence", DIVERGENCES),
+        ):
+            value = params.get(part, getattr(self, part))
+            own = [name for name in params if name.startswith(f"{part}__")]
+            if not own or not isinstance(value, str):
+                continue
+            if value not in members:
+                raise ValueError(
+                    f"{own[0]} is set, but {part}={value!r} has no parameters. Name "
+                    f"one of {sorted(members)}, or pass an instance."
+                )
+            params[part] = members[value]()
+        return super().set_params(**params)
+
     @property
     def _n_features_out(self):
         """Number of columns of `transform`, for `get_feature_names_out`."""

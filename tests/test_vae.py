@@ -11,6 +11,7 @@ from sklearn.base import clone
 from sklearn.datasets import load_wine
 from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import ParameterGrid
 from sklearn.utils import check_random_state
 
 from skvae import BalancedVAE
@@ -892,3 +893,13 @@ def test_uneven_weights_in_small_batches_do_not_shrink_the_variance(balance):
         for batch_size in (20, N_ROWS)
     )
     assert small.theta_ > 0.5 * whole.theta_
+
+
+def test_parameters_of_a_part_that_is_a_name():
+    vae = BalancedVAE().set_params(balance="linear", balance__warmup=0.25)
+    assert vae.balance.warmup == 0.25
+    for params in ParameterGrid({"balance": ["linear"], "balance__warmup": [0.1, 0.5]}):
+        warmup = clone(vae).set_params(**params).balance.warmup
+        assert warmup == params["balance__warmup"]
+    with pytest.raises(ValueError, match=r"='auto' has no parameters\. Name one of"):
+        BalancedVAE().set_params(balance__warmup=0.25)

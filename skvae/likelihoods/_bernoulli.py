@@ -106,7 +106,8 @@ class Bernoulli(Likelihood):
             X,
             names,
             needed="columns of zeros and ones",
-            remedy="Use likelihood='gaussian', or Bernoulli(threshold=...) to split "
+            remedy="Use likelihood='continuous_bernoulli' or 'beta' for values between "
+            "0 and 1, 'gaussian' for others, or Bernoulli(threshold=...) to split "
             "values in two.",
         )
         return X

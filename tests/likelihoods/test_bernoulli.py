@@ -63,7 +63,7 @@ def test_refuses_what_is_neither_zero_nor_one(names, column, value, shown):
     X = np.array([[0.0, 1.0], [1.0, value], [0.5, 0.0]])
     message = (
         f"needs columns of zeros and ones, but {column} holds {shown}. Use "
-        r"likelihood='gaussian', or Bernoulli\(threshold=...\) to split"
+        r"likelihood='continuous_bernoulli' or 'beta' for values between 0 and 1, 'g"
     )
     with pytest.raises(ValueError, match=message):
         Bernoulli().admit(X, names)
