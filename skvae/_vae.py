@@ -199,7 +199,8 @@ class BalancedVAE(
         Calibrated decoder variance in squared units of the columns as the model sees
         them (of X with ``standardize=False``). One number where it is shared: with
         ``scope="shared"`` of a variance policy, and without held-out rows unless
-        there is ``scope="feature"``. None for a likelihood without a variance.
+        there is ``scope="feature"``. None for a likelihood without a variance,
+        and NaN for columns that have such a likelihood beside others.
 
     theta_ : float, ndarray of shape (n_features,) or None
         `beta_` times the decoder variance that the weights kept were trained with, in

@@ -169,7 +169,12 @@ class Columns:
             table = np.asarray(X)
             if not is_missing.any():
                 return table.copy()
-            return np.where(is_missing, numbers, table.astype(float, copy=False))
+            observed = ~is_missing
+            floats = np.where(is_missing, numbers, table).astype(np.float64)
+            # Objects may be whole numbers that no float holds.
+            if (floats[observed] == table[observed]).all():
+                return floats.astype(numbers.dtype, copy=False)
+            return np.where(is_missing, numbers, table)
         columns, dtypes = library.columns(X), self.dtypes
         if library is not self.library:
             dtypes = [library.dtype(column) for column in columns]
