@@ -41,13 +41,13 @@ test-sklearn-%: .venvs/sklearn-%/.installed
 test-lowest: .venvs/lowest/.installed ## run the tests on the lower bound of every dependency
 	$(PYTEST_ENV) .venvs/lowest/bin/$(PYTEST)
 
-# Three runs hold each kernel of OpenBLAS, each instruction set of PyTorch and each
-# number of threads at least once.
+# Three runs hold each kernel of OpenBLAS and of MKL, each instruction set of PyTorch and
+# each number of threads at least once.
 test-kernels: .venv/.installed ## run the tests with other instruction sets and threads
 	OPENBLAS_CORETYPE=Haswell ATEN_CPU_CAPABILITY=avx2 OMP_NUM_THREADS=1 \
 		$(BIN)/$(PYTEST)
-	OPENBLAS_CORETYPE=Sandybridge ATEN_CPU_CAPABILITY=default OMP_NUM_THREADS=1 \
-		$(BIN)/$(PYTEST)
+	OPENBLAS_CORETYPE=Sandybridge ATEN_CPU_CAPABILITY=default MKL_CBWR=COMPATIBLE \
+		OMP_NUM_THREADS=1 $(BIN)/$(PYTEST)
 	OPENBLAS_CORETYPE=Sandybridge ATEN_CPU_CAPABILITY=avx2 OMP_NUM_THREADS=2 \
 		$(BIN)/python -m pytest
 

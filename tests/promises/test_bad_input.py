@@ -220,7 +220,7 @@ def test_names_of_columns(columns):
 
 @pytest.mark.parametrize("value", [0.5, 2.0, -1.0])
 def test_outside_the_support(fitted, value):
-    match = rf"Bernoulli .* but column 1 holds {value:g}\. Use likelihood='gaussian'"
+    match = rf"Bernoulli .* but column 1 holds {value:g}\. Use likelihood='conti"
     assert_fit_refuses(
         fitted,
         ValueError,
