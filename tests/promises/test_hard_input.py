@@ -178,8 +178,9 @@ def test_offset_of_columns(which):
     shift = np.zeros(4)
     shift[which] = 1e6
     base, vae = fit(X), fit(X + shift)
-    # X + 1e6 is itself rounded by 1e-10.
-    assert_allclose(vae.transform(X + shift), base.transform(X), atol=1e-4)
+    # X + 1e6 is itself rounded by 1e-10, and training in float32 multiplies that: by
+    # how much depends on the kernels of the processor.
+    assert_allclose(vae.transform(X + shift), base.transform(X), atol=2e-3)
     assert_allclose(vae.score_samples(X + shift), base.score_samples(X), atol=1e-3)
     # float32 has steps of 0.06 there; samples are drawn in it, but not shifted in it.
     assert_allclose(
