@@ -95,17 +95,17 @@ class BalancedVAE(
         instance from `skvae.likelihoods`; or a list of ``(likelihood, columns)``, with
         columns as in scikit-learn's `ColumnTransformer`. "auto" chooses by the contents
         of each column: Categorical for strings and categories, Bernoulli for booleans
-        and for zeros and ones (of an array only where all columns are that; of a frame
-        also for integers that are all zero), and Gaussian otherwise. If "auto" finds no
-        column with a variance, a constant beta replaces a variance policy; schedules
-        around it are kept.
+        and for zeros and ones (also for integers that are all zero), and Gaussian
+        otherwise. If "auto" finds no column with a variance, a constant beta replaces a
+        variance policy; schedules around it are kept.
 
     handle_unknown : {"missing", "error"}, default="missing"
         Treatment of values that the table of fit did not hold, in columns of categories
-        whose likelihood is chosen by "auto" or given by its name: a missing cell, with
-        one `ColumnWarning` that counts them by column, or an error. The categories of a
-        pandas `Categorical` and a polars `Enum` are known whether rows hold them or
-        not. A `Likelihood` that is an instance has a `handle_unknown` of its own.
+        whose likelihood is chosen by "auto" or given by its name, and in columns of
+        zeros and ones that "auto" found: a missing cell, with one `ColumnWarning` that
+        counts them by column, or an error. The categories of a pandas `Categorical` and
+        a polars `Enum` are known whether rows hold them or not. A `Likelihood` that is
+        an instance has a `handle_unknown` of its own.
 
     divergence : str or Divergence, default="kl"
         Term that beta weighs: "kl", "monte_carlo_kl", "total_correlation", "dip",

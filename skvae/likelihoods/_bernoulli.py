@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from skvae._sklearn_compat import StrOptions
 from skvae.likelihoods._base import Likelihood
 from skvae.likelihoods._refuse import refuse
 from skvae.likelihoods._weighted import mean_and_std
@@ -35,6 +36,9 @@ class Bernoulli(Likelihood):
     threshold : float or None, default=None
         Values above it count as one and all others as zero. None takes zeros and
         ones only.
+    handle_unknown : {"error", "missing"}, default="error"
+        Treatment of values that are neither zero nor one where `threshold` is None: an
+        error, or a missing cell and a warning that counts them.
 
     See Also
     --------
@@ -49,12 +53,18 @@ class Bernoulli(Likelihood):
     Bernoulli()
     """
 
-    _parameter_constraints = {"threshold": [Real, None]}
+    _parameter_constraints = {
+        "threshold": [Real, None],
+        "handle_unknown": [StrOptions({"error", "missing"})],
+    }
 
     parameter_names = ("logits",)
 
-    def __init__(self, threshold: float | None = None) -> None:
+    def __init__(
+        self, threshold: float | None = None, handle_unknown: str = "error"
+    ) -> None:
         self.threshold = threshold
+        self.handle_unknown = handle_unknown
 
     def distribution(
         self, parameters: dict[str, Tensor], variance: Tensor
@@ -97,12 +107,15 @@ class Bernoulli(Likelihood):
         return (probability > 0.5).astype(probability.dtype)
 
     def admit(self, X: Floats, names: Sequence[str] | None = None) -> Floats:
-        """Return X as zeros and ones, or raise ValueError."""
+        """Return X as zeros, ones and missing cells, or raise ValueError."""
         if self.threshold is not None:
             return np.where(np.isnan(X), X, (self.threshold < X).astype(X.dtype))
+        is_other = ~((X == 0) | (X == 1) | np.isnan(X))
+        if self.handle_unknown == "missing" and is_other.any():
+            return np.where(is_other, X.dtype.type(np.nan), X)
         refuse(
             self,
-            ~((X == 0) | (X == 1) | np.isnan(X)),
+            is_other,
             X,
             names,
             needed="columns of zeros and ones",

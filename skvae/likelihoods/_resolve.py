@@ -118,7 +118,7 @@ def likelihood_of(
     n_features = X.shape[1]
     groups: Sequence[tuple[Any, NDArray[np.intp]]]
     if isinstance(asked_for, str) and asked_for == "auto":
-        groups = _groups_by_content(X, columns)
+        groups = _groups_by_content(X, columns, handle_unknown)
     elif isinstance(asked_for, (str, Likelihood)):
         every: NDArray[np.intp] = np.arange(n_features)
         groups = [(asked_for, every)]
@@ -163,13 +163,13 @@ def _built(
 def _named(name: str, handle_unknown: str) -> Likelihood:
     """Likelihood of a name; where it has levels, new ones are treated as asked for."""
     member = LIKELIHOODS[name]()
-    if "handle_unknown" in member.get_params():
+    if isinstance(member, Levels):
         member.set_params(handle_unknown=handle_unknown)
     return member
 
 
 def _groups_by_content(
-    X: NDArray[np.floating], columns: Columns
+    X: NDArray[np.floating], columns: Columns, handle_unknown: str
 ) -> Sequence[tuple[str | Likelihood, NDArray[np.intp]]]:
     """Categorical for categories, Bernoulli for what is 0 or 1, else Gaussian.
 
@@ -186,19 +186,14 @@ def _groups_by_content(
         holds |= is_zero.any(axis=0), is_one.any(axis=0)
     is_category = columns.is_category
     two_valued = is_binary & holds.all(axis=0)
-    if columns.container == "array" and not is_binary.all():
-        # An array has no column types, so that two values may be all that these rows
-        # hold of more.
-        two_valued = columns.is_boolean
-    elif (is_binary | is_category).all() and two_valued.any():
+    if (is_binary | is_category).all() and two_valued.any():
         # Among columns of zeros and ones, one that never varies is another of them.
         two_valued = is_binary
     two_valued = (two_valued | columns.is_boolean) & ~is_category
-    is_flag = is_binary & holds.any(axis=0) & columns.is_integer
-    is_flag &= ~is_category & ~two_valued & (columns.container != "array")
+    is_flag = is_binary & holds.any(axis=0) & columns.is_integer & ~two_valued
     kinds: list[tuple[str | Likelihood, NDArray[np.bool_]]] = [
         ("gaussian", ~is_category & ~two_valued & ~is_flag),
-        ("bernoulli", two_valued),
+        (Bernoulli(handle_unknown=handle_unknown), two_valued),
         (Bernoulli(threshold=0.5), is_flag),
         ("categorical", is_category),
     ]

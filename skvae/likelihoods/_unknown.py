@@ -108,8 +108,8 @@ def _refuse_other_form(
         levels = columns.levels(d)
         if d not in exempt and (levels is None or len(levels) > 1):
             raise ValueError(
-                f"None of the {n_new[d]} cells of {columns.name(d)} holds a category "
-                f"that it had in the table of fit: they hold "
+                f"None of the {n_new[d]} cells of {columns.name(d)} holds a value that "
+                f"it had in the table of fit: they hold "
                 f"{_example(columns, numbers, is_new, X, d)}, and "
                 f"{_known(columns, d)}. Bring the column into the form of that table, "
                 "leave its cells missing (NaN or None), or give it another likelihood "

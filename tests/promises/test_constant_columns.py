@@ -123,8 +123,7 @@ def test_a_count_that_is_zero_in_a_fold_is_set_where_it_is_larger():
     assert cells[2] == pytest.approx(cells[1], abs=1.0)
 
 
-def test_numbers_of_an_array_stay_numbers():
-    """An array has no type of its columns: zeros are nothing but a number there."""
+def test_real_zeros_are_no_flag():
     X = np.insert(columns_of("gaussian"), 1, 0.0, axis=1)
     vae = BalancedVAE(1, **SMALL).fit(X)
     assert np.shape(vae.variance_) in {(), (3,)}

@@ -240,6 +240,7 @@ def test_start_in_closed_form(case, hidden, early_stopping):
         fit(
             rows,
             n_components=n_components,
+            likelihood="gaussian",
             hidden_layer_sizes=hidden,
             early_stopping=early_stopping,
         )

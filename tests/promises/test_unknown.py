@@ -57,11 +57,38 @@ def test_a_column_in_another_form_is_refused(frame):
     vae = BalancedVAE(1, **SMALL).fit(frame)
     other = frame.assign(kind=frame["kind"].str.upper())
     message = (
-        "None of the 120 cells of column 'kind' holds a category that it had .*: they "
+        "None of the 120 cells of column 'kind' holds a value that it had .*: they "
         "hold '(BAY|INLAND|OCEAN)', and known are 'bay', 'inland', 'ocean'. Bring"
     )
     with pytest.raises(ValueError, match=message):
         vae.transform(other)
+
+
+@pytest.mark.parametrize(
+    "container", [pd.DataFrame.to_numpy, pd.DataFrame, pl.from_pandas]
+)
+def test_values_other_than_zero_and_one_are_missing_in_a_flag(frame, container):
+    numbers = frame[["income"]].assign(flag=np.arange(120.0) % 2)
+    vae = BalancedVAE(1, **SMALL).fit(container(numbers))
+    other = numbers.assign(flag=np.r_[2.0, 0.5, numbers["flag"][2:]])
+    message = r"missing: 2 of column ('flag'|1) \(such as 2\)"
+    with pytest.warns(ColumnWarning, match=message):
+        Z = vae.transform(container(other))
+    other.loc[:1, "flag"] = np.nan
+    assert_array_equal(Z, vae.transform(container(other)))
+    message = r"None of the 120 cells of column ('flag'|1) holds a value .* hold 5, and"
+    with pytest.raises(ValueError, match=message):
+        vae.transform(container(numbers.assign(flag=5.0)))
+    strict = BalancedVAE(1, handle_unknown="error", **SMALL).fit(container(numbers))
+    message = r"Bernoulli likelihood needs columns of zeros and ones.* 5"
+    with pytest.raises(ValueError, match=message):
+        strict.transform(container(numbers.assign(flag=5.0)))
+
+
+def test_values_between_zero_and_one_are_no_flags_where_flags_are_asked_for(frame):
+    X = np.random.RandomState(0).uniform(size=(60, 2))
+    with pytest.raises(ValueError, match="needs columns of zeros and ones"):
+        BalancedVAE(1, likelihood="bernoulli", **SMALL).fit(X)
 
 
 def test_names_are_reported_and_may_all_be_new(frame):
