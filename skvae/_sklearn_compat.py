@@ -4,9 +4,11 @@ All of it behaves the same in scikit-learn 1.6 to 1.9, but for callbacks, which 
 introduced; before, the stand-ins below do nothing.
 """
 
+import sys
+
 import numpy as np
 from sklearn.base import _fit_context
-from sklearn.utils import _safe_indexing as rows_of
+from sklearn.utils import _safe_indexing
 from sklearn.utils._indexing import _get_column_indices as column_indices
 from sklearn.utils._param_validation import (
     Interval,
@@ -51,6 +53,14 @@ CALLBACK_ATTRIBUTES = (
 def validate_params(estimator):
     """Check the parameters of an estimator, or InvalidParameterError."""
     estimator._validate_params()
+
+
+def rows_of(X, rows):
+    """Rows of a table, by a mask or positions; scikit-learn < 1.8 has none of Arrow."""
+    pyarrow = sys.modules.get("pyarrow")
+    if pyarrow is not None and isinstance(X, pyarrow.Table):
+        return X.take(np.arange(len(X))[rows])
+    return _safe_indexing(X, rows)
 
 
 def output_library(estimator):

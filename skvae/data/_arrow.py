@@ -160,18 +160,10 @@ def _is_text(dtype: Any) -> bool:
     """True for text and bytes."""
     from pyarrow import types
 
-    return any(
-        test(dtype)
-        for test in (
-            types.is_string,
-            types.is_large_string,
-            types.is_string_view,
-            types.is_binary,
-            types.is_large_binary,
-            types.is_binary_view,
-            types.is_fixed_size_binary,
-        )
-    )
+    names = ["string", "large_string", "binary", "large_binary", "fixed_size_binary"]
+    # Views came with pyarrow 16.
+    names += [n for n in ("string_view", "binary_view") if hasattr(types, f"is_{n}")]
+    return any(getattr(types, f"is_{name}")(dtype) for name in names)
 
 
 def _dictionary(column: Any) -> list[Any]:

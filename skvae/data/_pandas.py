@@ -41,7 +41,7 @@ class PandasFrames:
         try:
             if pd.api.types.pandas_dtype(str(dtype)) == dtype:
                 return str(dtype)
-        except (TypeError, NotImplementedError, ImportError):
+        except (TypeError, ValueError, NotImplementedError, ImportError):
             pass
         return dtype
 

@@ -244,7 +244,7 @@ def test_gaps_that_fit_did_not_see(fitted, table, name):
 @pytest.mark.parametrize("when", ["fit", "later"])
 def test_column_that_is_missing_altogether(table, when):
     frame = table("titanic")
-    no_text = pd.Series([None] * len(frame), frame.index, dtype="str")
+    no_text = pd.Series([None] * len(frame), frame.index, dtype="string")
     gaps = frame.assign(Age=np.nan, Embarked=no_text)
     vae = BalancedVAE(2, **SMALL).fit(gaps if when == "fit" else frame)
     assert np.isfinite(vae.transform(gaps)).all()
