@@ -1,15 +1,18 @@
 """Search beta and the balance policy on two real tables, beside linear models.
 
     make demo
+    python -m benchmarks.demo --seeds 5
 
 A Pipeline of StandardScaler and BalancedVAE goes through GridSearchCV; every number
-is a mean over the held-out rows of three folds, in nats per row.
+is a mean over the held-out rows of three folds, in nats per row, and over seeds. Behind
+the elbo stands its standard deviation over seeds.
 """
 
 import argparse
 import sys
 import time
 import warnings
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -30,22 +33,33 @@ TABLES = {
 }
 BETAS = [0.1, 0.3, 1.0, 3.0]
 POLICIES = ["learned_variance", "optimal_variance", "running_average"]
+FOLDS = KFold(3, shuffle=True, random_state=0)
 METRICS = ["rate", "distortion", "elbo", "explained_variance", "active_latents"]
 
 
 COLUMNS = (
     "model {model} | beta {beta:g} | rate {rate} | distortion {distortion} | "
-    "elbo {elbo} | explained variance {explained_variance:.3f} | "
+    "elbo {elbo} | over seeds {spread} | explained variance {explained_variance:.3f} | "
     "active latents {active_latents:.1f}"
 )
 
 
 def shown(row):
     """Nats with two decimals, or an exponent where a model fails on a held-out row."""
-    return {
+    nats = {
         key: f"{row[key]:.2f}" if abs(row[key]) < 1e5 else f"{row[key]:.1e}"
         for key in ("rate", "distortion", "elbo")
     }
+    has_seeds = row["spread"] is not None
+    return {**nats, "spread": f"± {row['spread']:.2f}" if has_seeds else None}
+
+
+def over_seeds(runs):
+    """Means of a model's metrics over its runs, one a seed."""
+    means = {m: np.mean([run[m] for run in runs]) for m in METRICS}
+    elbos = [run["elbo"] for run in runs]
+    spread = np.std(elbos, ddof=1) if len(runs) > 1 else None
+    return {**runs[0], **means, "spread": spread}
 
 
 def metrics_of(X, Z, reconstruction, rate, distortion, elbo):
@@ -90,11 +104,10 @@ def score_linear(pipeline, X, y=None):
     return metrics_of(X, Z, Z @ loadings + model.mean_, rate, -(elbo + rate), elbo)
 
 
-def search(X, n_components, n_jobs):
-    """Metrics of all settings and both linear models, and the chosen setting."""
-    folds = KFold(3, shuffle=True, random_state=0)
+def search(X, n_components, n_jobs, seed):
+    """Metrics of all settings, and the chosen setting."""
     vae = BalancedVAE(
-        n_components, hidden_layer_sizes=(64, 64), max_iter=60, random_state=0
+        n_components, hidden_layer_sizes=(64, 64), max_iter=60, random_state=seed
     )
     grid = [
         {"balancedvae__balance": ["constant"], "balancedvae__beta": BETAS},
@@ -105,7 +118,7 @@ def search(X, n_components, n_jobs):
         grid,
         scoring=score_vae,
         refit="elbo",
-        cv=folds,
+        cv=FOLDS,
         n_jobs=n_jobs,
     ).fit(X)
     rows = []
@@ -113,14 +126,21 @@ def search(X, n_components, n_jobs):
         metrics = {m: found.cv_results_[f"mean_test_{m}"][i] for m in METRICS}
         beta = params.get("balancedvae__beta", vae.beta)
         rows.append({"model": params["balancedvae__balance"], "beta": beta, **metrics})
+    best = found.best_params_
+    return rows, {key.removeprefix("balancedvae__"): v for key, v in best.items()}
+
+
+def linear_models(X, n_components):
+    """Metrics of PCA and FactorAnalysis, which have no seed."""
+    rows = []
     for model in (PCA(n_components), FactorAnalysis(n_components)):
         progress(f"cross-validating {type(model).__name__}")
         scores = cross_validate(
-            make_pipeline(StandardScaler(), model), X, scoring=score_linear, cv=folds
+            make_pipeline(StandardScaler(), model), X, scoring=score_linear, cv=FOLDS
         )
         metrics = {m: scores[f"test_{m}"].mean() for m in METRICS}
         rows.append({"model": type(model).__name__, "beta": None, **metrics})
-    return rows, found.best_params_
+    return rows
 
 
 def progress(text):
@@ -174,22 +194,31 @@ def main():
     picture = Path("build/rate_distortion.png")
     parser.add_argument("--picture", type=Path, default=picture)
     parser.add_argument("--n-jobs", type=int, default=2)
+    parser.add_argument("--seeds", type=int, default=1, help="number of seeds")
     args = parser.parse_args()
 
     # A short search; the last fit of a search is not kept.
     warnings.simplefilter("ignore", ConvergenceWarning)
     start, results = time.perf_counter(), {}
-    n_fits = 3 * (len(BETAS) + len(POLICIES))
-    progress("takes about two minutes on two cores")
+    n_fits = 3 * (len(BETAS) + len(POLICIES)) * args.seeds
+    progress(f"takes about {2 * args.seeds} minutes on two cores")
     for i, (name, (load, n_components)) in enumerate(TABLES.items()):
         X = load().data
         progress(f"table {i + 1} of {len(TABLES)}, {name}: {n_fits} fits")
-        rows, best = search(X, n_components, args.n_jobs)
+        runs, chosen = zip(
+            *(search(X, n_components, args.n_jobs, seed) for seed in range(args.seeds)),
+            strict=True,
+        )
+        rows = [over_seeds(of_model) for of_model in zip(*runs, strict=True)]
+        rows += [over_seeds([row]) for row in linear_models(X, n_components)]
         n_rows, n_columns = X.shape
         print(f"\n{name}: {n_rows} rows, {n_columns} columns, {n_components} latents\n")
         print(table(COLUMNS, [{**row, **shown(row)} for row in rows]))
-        chosen = {key.removeprefix("balancedvae__"): v for key, v in best.items()}
-        print(f"\nchosen by held-out elbo: {chosen}\n", flush=True)
+        found = Counter(
+            ", ".join(f"{k}={v}" for k, v in each.items()) for each in chosen
+        )
+        print("\nchosen by held-out elbo:", end=" ")
+        print("; ".join(f"{each} ({n} of {args.seeds})" for each, n in found.items()))
         results[name] = rows
     progress("drawing")
     draw(results, args.picture)

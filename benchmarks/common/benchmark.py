@@ -114,7 +114,7 @@ class Benchmark:
 
     def _measured(self, settings, keys, is_quick=False):
         """Runs, each with its key, as they are ready."""
-        parallel = Parallel(n_jobs=self.n_jobs, return_as="generator_unordered")
+        parallel = Parallel(n_jobs=self.n_jobs, return_as="generator")
         return parallel(
             delayed(_run)(self.measure, settings, key, is_quick) for key in keys
         )
