@@ -74,10 +74,13 @@ def _found(fitted: Fitted, device: str, X: Floats, weight: Floats) -> str:
             "per row, and transform gives next to the same for all rows."
         )
     is_collapsed = collapsed(kl, weight)
+    n_active = (~is_collapsed).sum()
+    if 2 * n_active >= n_components:
+        return ""
     # Latents beyond the rank of the rows cannot be active, and do no harm.
     x, _ = fitted.view.seen(X)
     linear = LinearModel.from_rows(x, weight, n_components)
-    if 2 * (~is_collapsed).sum() >= n_directions(linear.eigenvalues):
+    if 2 * n_active >= n_directions(linear.eigenvalues):
         return ""
     return (
         f"Most latents have collapsed to the prior, {is_collapsed.sum()} of "
