@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -55,7 +56,8 @@ class ByColumns(Likelihood):
             group = Group(likelihood, np.asarray(columns, dtype=np.intp), f"{i}.")
             if isinstance(likelihood, ByColumns):
                 found += [
-                    inner._replace(
+                    replace(
+                        inner,
                         columns=group.columns[inner.columns],
                         prefix=group.prefix + inner.prefix,
                     )
@@ -83,21 +85,21 @@ class ByColumns(Likelihood):
 
     def find_levels(self, X: Floats) -> None:
         """Find the levels of the columns of each group."""
-        for likelihood, columns, *_ in self.listed():
-            likelihood.find_levels(X[:, columns])
+        for group in self.listed():
+            group.likelihood.find_levels(X[:, group.columns])
 
     def learn(self, X: Floats, weight: Floats | None) -> None:
         """Learn the parameters of each group from its columns."""
-        for likelihood, columns, *_ in self.listed():
-            likelihood.learn(X[:, columns], weight)
+        for group in self.listed():
+            group.likelihood.learn(X[:, group.columns], weight)
         self.dispersion_ = self.column_dispersion(X.shape[1])
 
     def admit(self, X: Floats, names: Sequence[str] | None = None) -> Floats:
         """Return X as each group sees its columns, or raise ValueError."""
         parts = []
-        for likelihood, columns, *_ in self.listed():
-            own = None if names is None else [names[d] for d in columns]
-            parts.append(likelihood.admit(X[:, columns], own))
+        for group in self.listed():
+            own = None if names is None else [names[d] for d in group.columns]
+            parts.append(group.likelihood.admit(X[:, group.columns], own))
         return self._in_order(parts)
 
     def to_model(self, X: Floats) -> Floats:
@@ -152,10 +154,10 @@ class ByColumns(Likelihood):
         """Start values of the parameters that are the same for all rows."""
         center, scale = self._of_each(center, scale)
         return {
-            prefix + name: value
-            for likelihood, columns, prefix, _ in self.listed()
-            for name, value in likelihood.feature_parameters(
-                center[columns], scale[columns]
+            group.prefix + name: value
+            for group in self.listed()
+            for name, value in group.likelihood.feature_parameters(
+                center[group.columns], scale[group.columns]
             ).items()
         }
 

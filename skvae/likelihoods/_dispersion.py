@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
@@ -107,7 +108,7 @@ class Dispersion:
         """Group with places among the columns that have a dispersion."""
         places = self._rank[group.columns]
         is_all = np.array_equal(places, np.arange(self.columns.sum()))
-        return group._replace(columns=places, is_all=is_all)
+        return replace(group, columns=places, is_all=is_all)
 
     def of(self, group: Group[Any], variance: Tensor) -> Tensor:
         """Dispersions of a group of columns, (n_replicas, 0) if it has none."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from skvae._tensors import columns_of
 
@@ -14,7 +15,8 @@ if TYPE_CHECKING:
 L_co = TypeVar("L_co", covariant=True)
 
 
-class Group(NamedTuple, Generic[L_co]):
+@dataclass(frozen=True, eq=False)
+class Group(Generic[L_co]):
     """Columns with one likelihood."""
 
     likelihood: L_co
