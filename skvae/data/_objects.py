@@ -68,6 +68,7 @@ def numbers_of_objects(values: Objects, kind: Kind, name: str) -> NDArray[np.flo
             found[i] = number(value)
         except (TypeError, ValueError, AttributeError):
             what = "times" if isinstance(kind, Time) else "numbers"
+            what = "booleans" if isinstance(kind, Flag) else what
             raise ValueError(
                 f"{_start(name, value)}, but held {what} in the table of fit. Turn "
                 f"all of it into {what}, with NaN or None for what is missing."
@@ -76,7 +77,8 @@ def numbers_of_objects(values: Objects, kind: Kind, name: str) -> NDArray[np.flo
 
 
 def _float(value: Any) -> float:
-    if isinstance(value, (str, bytes)) or not isinstance(value, AnyNumber):
+    is_number = isinstance(value, (AnyNumber, np.bool_))
+    if isinstance(value, (str, bytes)) or not is_number:
         # Text that looks like a number would be one in this row alone.
         raise TypeError
     try:

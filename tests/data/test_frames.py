@@ -12,7 +12,9 @@ import polars as pl
 import pytest
 import torch
 from numpy.testing import assert_array_equal
+from scipy import sparse
 
+from skvae import BalancedVAE
 from skvae.data._columns import Columns
 from skvae.data._frames import container_of, readable, row_index, table_of_numbers
 from skvae.data._library import Labels
@@ -220,6 +222,34 @@ def test_a_column_that_is_no_longer_of_numbers(later, message):
     columns = Columns.of(pd.DataFrame({"c": [1.0, 2.0]}))
     with pytest.raises(ValueError, match=message):
         columns.to_numbers(pd.DataFrame({"c": pd.Series(later, dtype=object)}))
+
+
+def test_a_column_that_is_no_longer_of_booleans():
+    columns = Columns.of(pd.DataFrame({"c": [True, False]}))
+    with pytest.raises(ValueError, match="'yes' of type str, but held booleans in"):
+        columns.to_numbers(pd.DataFrame({"c": ["yes", "no"]}))
+
+
+def test_booleans_of_numpy_among_objects():
+    frame = pd.DataFrame({"a": [0.5, 1.5], "b": [True, False], "c": ["u", "v"]})
+    columns = Columns.of(frame)
+    row = frame.iloc[0].to_frame().T
+    assert_array_equal(columns.to_numbers(row), columns.to_numbers(frame[:1]))
+
+
+@pytest.mark.filterwarnings("ignore::skvae.exceptions.PosteriorCollapseWarning")
+@pytest.mark.parametrize("X", [sparse.csr_array(np.ones((2, 2))), [1.0, 2.0], 3.0])
+def test_what_is_no_table_of_two_dimensions(X):
+    """A model of columns of several kinds raises what one of numbers raises."""
+    frame = pd.DataFrame({"a": [0.5, 1.5] * 30, "c": ["u", "v"] * 30})
+    vae = BalancedVAE(1, hidden_layer_sizes=(2,), max_iter=2, tol=1e3).fit(frame)
+    numbers = BalancedVAE(1, hidden_layer_sizes=(2,), max_iter=2, tol=1e3)
+    numbers.fit(frame[["a"]].to_numpy())
+    with pytest.raises((TypeError, ValueError)) as expected:
+        numbers.transform(X)
+    message = str(expected.value).partition(":")[0]
+    with pytest.raises(expected.type, match=message):
+        vae.transform(X)
 
 
 def test_a_column_that_is_no_longer_of_times():
