@@ -56,7 +56,13 @@ def checked_numbers(
     else:
         if container_of(X) == "array":
             # It is no table of numbers, but a table.
-            check_array(X, dtype=object, ensure_all_finite=False)
+            check_array(
+                X,
+                dtype=object,
+                ensure_all_finite=False,
+                input_name="X",
+                estimator=estimator,
+            )
         validate_data(estimator, X, skip_check_array=True, reset=reset)
         columns = Columns.of(X) if columns is None else columns
         numbers = check_array(columns.to_numbers(X), ensure_all_finite=False)

@@ -82,7 +82,7 @@ def _float(value: Any) -> float:
         # Text that looks like a number would be one in this row alone.
         raise TypeError
     try:
-        return float(value)  # type: ignore[arg-type]
+        return float(value)
     except OverflowError:
         return np.inf
 
