@@ -221,11 +221,12 @@ class BalancedVAE(
     rate_, distortion_, elbo_ : float
         Means over the held-out rows, or the training rows if none were held out, in
         nats per row and in the units of X. ``elbo_ == -(rate_ + distortion_)``. The
-        best epoch and the level of the decoder variance were chosen on the held-out
-        rows, so that new rows score a little lower.
+        best epoch, the level of the decoder variance and a mixture prior were chosen
+        on the held-out rows, so that new rows score a little lower.
 
     prior_ : Prior
-        The prior that rates, scores and samples use, with what it learned.
+        The prior that rates, scores and samples use, with what it learned: of a
+        mixture, how many normals were chosen, and whether it is used at all.
 
     history_ : dict of str to ndarray of shape (n_epochs,)
         Per epoch "rate", "distortion", "elbo", "objective", "beta" and
@@ -431,7 +432,8 @@ class BalancedVAE(
         The first call learns the scaling of the columns and settles `balance`,
         `beta`, `likelihood` and the network; later calls do not read these. No rows
         are held out, and the learning rate is constant. The decoder variance is
-        calibrated on the rows of the latest call. Schedules of `balance` are fractions
+        calibrated on the rows of the latest call, and the prior fitted to their
+        latents. Schedules of `balance` are fractions
         of `max_iter` calls.
 
         Parameters
@@ -543,7 +545,7 @@ class BalancedVAE(
         -------
         X : ndarray or DataFrame of shape (n_samples, n_features)
             Rows from p(z) p(x given z) in the units and precision of the X of fit,
-            and a frame if that was one.
+            and a frame if that was one. p(z) is `prior_`.
         """
         fitted = fitted_of(self)
         if not isinstance(n_samples, Integral) or n_samples < 1:
@@ -566,7 +568,8 @@ class BalancedVAE(
         Returns
         -------
         rate : ndarray of shape (n_samples,)
-            KL(q(z given x), p(z)), in nats.
+            KL(q(z given x), p(z)), in nats: in closed form for the standard normal,
+            otherwise a mean over the same draws as the distortion.
 
         distortion : ndarray of shape (n_samples,)
             E_q[-log p(x given z)] with all constants, in nats and in the units of X.

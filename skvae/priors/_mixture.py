@@ -24,7 +24,12 @@ _LARGEST = 1e100
 
 # Numbers of components that "auto" tries in turn; it stops after so many of them in a
 # row that are no better. Each needs at least so many rows for each latent.
-_SIZES, _PATIENCE, _ROWS_PER_LATENT = (1, 2, 3, 5, 8, 16), 2, 4
+_SIZES, _PATIENCE, _ROWS_PER_LATENT = (1, 2, 3, 5, 8, 16), 3, 4
+
+# A mixture has to be better than the standard normal by so many nats per row, and so
+# many standard errors: few, as the weight of the standard normal bounds what a wrong
+# choice costs.
+_LEAST_GAIN, _STANDARD_ERRORS = 0.01, 0.5
 
 
 class Mixture(Prior):
@@ -41,8 +46,8 @@ class Mixture(Prior):
     n_components : int or "auto", default="auto"
         Number of normals, from 1 to 100. "auto" tries 1, 2, 3, 5, 8 and 16, as long as
         there are four rows for each latent and normal and they become better, and keeps
-        the standard normal if none is better by more than a standard error.
-        Held-out rows decide, or BIC where none were held out.
+        the standard normal if none is better by more than half a standard error and
+        0.01 nats per row. Held-out rows decide, or BIC where none were held out.
 
     normal_weight : float, default=0.05
         Weight of a standard normal beside the others, in [0, 1]. It bounds the loss on
@@ -151,7 +156,8 @@ class Mixture(Prior):
             else:
                 gain, error = _mean(_gains(found, held_out.z), held_out.weight)
             n_worse += 1
-            if self.n_components != "auto" or gain > max(self.gain_, error):
+            least = max(self.gain_, _LEAST_GAIN, _STANDARD_ERRORS * error)
+            if self.n_components != "auto" or gain > least:
                 self._keep(found, size, gain)
                 n_worse = 0
             if n_worse == _PATIENCE:

@@ -25,6 +25,7 @@ from skvae.data._kinds import Whole
 from skvae.fitted import _file_format
 from skvae.likelihoods import Categorical
 from skvae.networks import MLP
+from skvae.priors import Mixture
 
 WINE = load_wine().data
 X = WINE[:40, :3]
@@ -66,6 +67,7 @@ MODELS = {
         ),
         np.column_stack([X[:, :2], np.arange(40) % 3]),
     ),
+    "mixture": (small(prior=Mixture(2)), X),
     "generator": (small(random_state=np.random.RandomState(3)), X),
     "metadata": (with_a_request(), X),
     "float32": (small(precision="float64"), X.astype(np.float32)),
@@ -136,7 +138,9 @@ def test_model_comes_back_whole(name, way, models, tmp_path):
     assert type(once_more._fitted.values).__name__ in {"ndarray", "memmap"}
 
 
-@pytest.mark.parametrize("name", ["default", "own parts", "generator", "output"])
+@pytest.mark.parametrize(
+    "name", ["default", "own parts", "mixture", "generator", "output"]
+)
 def test_model_comes_back_whole_from_skops(name, models):
     vae, table = models[name], MODELS[name][1]
     # Use makes tensors of what the parts have learned, which belong in no file.
