@@ -1,4 +1,4 @@
-"""Columns of tensors by their positions, and sums over weighted rows.
+"""Columns of tensors by their positions, sums over weighted rows, and a density.
 
 Weights of rows have the shape (n_rows,). Weights of cells have two axes: (n_rows, 1)
 where no cell is missing, else (n_rows, n_features) with 0 for a missing one.
@@ -7,6 +7,7 @@ where no cell is missing, else (n_rows, n_features) with 0 for a missing one.
 from __future__ import annotations
 
 import functools
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +16,14 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
     from torch import Tensor
+
+
+LOG_2_PI = math.log(2.0 * math.pi)
+
+
+def standard_normal_log_prob(z: Tensor) -> Tensor:
+    """Log-density of vectors, which are the last axis, under a standard normal."""
+    return -0.5 * (z.square() + LOG_2_PI).sum(dim=-1)
 
 
 def cell_weights(weight: Tensor, observed: Tensor | None) -> Tensor:

@@ -36,6 +36,7 @@ from skvae.fitted._predicted_collapse import warn_before_fit
 from skvae.fitted._row_index import index_of_latents, keep_index
 from skvae.likelihoods import LIKELIHOODS, Likelihood
 from skvae.networks import ACTIVATIONS, Network
+from skvae.priors import PRIORS, Prior
 
 
 def _all_or_nothing(method):
@@ -123,6 +124,13 @@ class BalancedVAE(
         Encoder and decoder, from `skvae.networks`. None is an `MLP` of the two
         parameters above, with a diagonal posterior. With a Gaussian likelihood it
         starts at probabilistic PCA or factor analysis of the same size.
+
+    prior : str or Prior, default="normal"
+        Distribution p(z) of the latents: "normal", "mixture", or an instance from
+        `skvae.priors` for settings other than the defaults. Training is always towards
+        the standard normal; a mixture is fitted to the latents of the training rows
+        when it has ended, and is kept if it suits the held-out rows better. Rates,
+        scores, samples and imputation use it.
 
     standardize : bool or "robust", default=True
         If not False, continuous columns are centred and scaled inside the model: by
@@ -213,15 +221,19 @@ class BalancedVAE(
     rate_, distortion_, elbo_ : float
         Means over the held-out rows, or the training rows if none were held out, in
         nats per row and in the units of X. ``elbo_ == -(rate_ + distortion_)``. The
-        best epoch and the level of the decoder variance were chosen on the held-out
-        rows, so that new rows score a little lower.
+        best epoch, the level of the decoder variance and a mixture prior were chosen
+        on the held-out rows, so that new rows score a little lower.
+
+    prior_ : Prior
+        The prior that rates, scores and samples use, with what it learned: of a
+        mixture, how many normals were chosen, and whether it is used at all.
 
     history_ : dict of str to ndarray of shape (n_epochs,)
         Per epoch "rate", "distortion", "elbo", "objective", "beta" and
         "learning_rate"; for a likelihood with a variance also "variance" (mean over
         features) and "theta"; with held-out rows also "validation_rate",
         "validation_distortion" and "validation_elbo", which use the calibrated
-        variance.
+        variance. All rates are those of training, from the standard normal.
 
     n_iter_ : int
         Number of epochs run.
@@ -281,6 +293,7 @@ class BalancedVAE(
         "hidden_layer_sizes": ["array-like"],
         "activation": [StrOptions(set(ACTIVATIONS))],
         "network": [None, Network],
+        "prior": [StrOptions(set(PRIORS)), Prior],
         "standardize": ["boolean", StrOptions({"robust"})],
         "batch_size": [
             Interval(Integral, 1, None, closed="left"),
@@ -319,6 +332,7 @@ class BalancedVAE(
         hidden_layer_sizes=(128, 128),
         activation="silu",
         network=None,
+        prior="normal",
         standardize=True,
         batch_size="auto",
         max_iter=100,
@@ -344,6 +358,7 @@ class BalancedVAE(
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
         self.network = network
+        self.prior = prior
         self.standardize = standardize
         self.batch_size = batch_size
         self.max_iter = max_iter
@@ -417,7 +432,8 @@ class BalancedVAE(
         The first call learns the scaling of the columns and settles `balance`,
         `beta`, `likelihood` and the network; later calls do not read these. No rows
         are held out, and the learning rate is constant. The decoder variance is
-        calibrated on the rows of the latest call. Schedules of `balance` are fractions
+        calibrated on the rows of the latest call, and the prior fitted to their
+        latents. Schedules of `balance` are fractions
         of `max_iter` calls.
 
         Parameters
@@ -529,7 +545,7 @@ class BalancedVAE(
         -------
         X : ndarray or DataFrame of shape (n_samples, n_features)
             Rows from p(z) p(x given z) in the units and precision of the X of fit,
-            and a frame if that was one.
+            and a frame if that was one. p(z) is `prior_`.
         """
         fitted = fitted_of(self)
         if not isinstance(n_samples, Integral) or n_samples < 1:
@@ -552,7 +568,8 @@ class BalancedVAE(
         Returns
         -------
         rate : ndarray of shape (n_samples,)
-            KL(q(z given x), p(z)), in nats.
+            KL(q(z given x), p(z)), in nats: in closed form for the standard normal,
+            otherwise a mean over the same draws as the distortion.
 
         distortion : ndarray of shape (n_samples,)
             E_q[-log p(x given z)] with all constants, in nats and in the units of X.
@@ -759,6 +776,7 @@ class BalancedVAE(
             ("balance", POLICIES),
             ("likelihood", LIKELIHOODS),
             ("divergence", DIVERGENCES),
+            ("prior", PRIORS),
         ):
             value = params.get(part, getattr(self, part))
             own = [name for name in params if name.startswith(f"{part}__")]
@@ -771,6 +789,14 @@ class BalancedVAE(
                 )
             params[part] = members[value]()
         return super().set_params(**params)
+
+    @property
+    def prior_(self):
+        """Prior p(z) that rates, scores and samples use, with what it learned.
+
+        `sklearn.exceptions.NotFittedError` before `fit`.
+        """
+        return fitted_of(self).prior
 
     @property
     def _n_features_out(self):

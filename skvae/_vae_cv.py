@@ -77,6 +77,9 @@ class BalancedVAECV(CVRouting, BalancedVAE):
     network : Network or None, default=None
         Encoder and decoder, from `skvae.networks`; None is an `MLP`.
 
+    prior : str or Prior, default="normal"
+        Distribution of the latents: a name or an instance from `skvae.priors`.
+
     standardize : bool or "robust", default=True
         Whether to centre and scale continuous columns inside the model.
 
@@ -122,8 +125,7 @@ class BalancedVAECV(CVRouting, BalancedVAE):
         Seed of each fold and of the training on all rows.
 
     verbose : int, default=0
-        0 is quiet; n prints a line after each (10 * n)-th part of `max_iter`, of runs
-        of folds and of the training on all rows, and what joblib says of the runs.
+        As of `BalancedVAE`, for each run of folds and the training on all rows.
 
     Attributes
     ----------
@@ -150,11 +152,8 @@ class BalancedVAECV(CVRouting, BalancedVAE):
     best_params_ : dict
         ``{"beta": ...}``, as of a search.
 
-    n_splits_ : int
-        Number of folds.
-
-    n_components_ : int
-        Number of latents.
+    n_splits_, n_components_ : int
+        Number of folds, and number of latents.
 
     variance_, theta_, active_units_ : float or ndarray
         As of `BalancedVAE` with that beta, fitted to all rows.
@@ -163,7 +162,7 @@ class BalancedVAECV(CVRouting, BalancedVAE):
         As of `BalancedVAE`: of rows that were held out of the last training. The
         scores of the test folds are in `cv_results_`.
 
-    history_, n_iter_ : dict, int
+    history_, n_iter_, prior_ : dict, int, Prior
         Of the training on all rows.
 
     n_features_in_ : int
@@ -257,6 +256,7 @@ class BalancedVAECV(CVRouting, BalancedVAE):
         hidden_layer_sizes=(128, 128),
         activation="silu",
         network=None,
+        prior="normal",
         standardize=True,
         batch_size="auto",
         max_iter=100,
@@ -286,6 +286,7 @@ class BalancedVAECV(CVRouting, BalancedVAE):
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
         self.network = network
+        self.prior = prior
         self.standardize = standardize
         self.batch_size = batch_size
         self.max_iter = max_iter

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1] / "skvae"
-FAMILIES = ("balance", "divergences", "likelihoods", "networks")
+FAMILIES = ("balance", "divergences", "likelihoods", "networks", "priors")
 # Files of a family that its base class, and whoever is given one of its members, reads.
 BASES = ("_base", "_posterior", "_group", "_dispersion", "_dispersed", "_drawing")
 MAX_LINES, MAX_ROOT_FILES = 400, 7
@@ -365,6 +365,11 @@ BREACHES = [
     (import_violations, "balance/_linear.py", "from ..networks import MLP"),
     (import_violations, "balance/_linear.py", "import skvae.likelihoods._base"),
     (import_violations, "likelihoods/_base.py", "from skvae.balance._base import pool"),
+    (
+        import_violations,
+        "priors/_base.py",
+        "from skvae.divergences._posterior import Posterior",
+    ),
     # Private to scikit-learn, and scikit-learn where it has no place.
     (import_violations, "_vae.py", "from sklearn.base import _fit_context"),
     (import_violations, "_vae.py", "from sklearn.utils._set_output import get_output"),
@@ -375,6 +380,7 @@ BREACHES = [
     (isinstance_violations, "fitted/_collapse.py", "isinstance(d, KL | MonteCarloKL)"),
     (isinstance_violations, "fit/_fit.py", "issubclass(kind, (str, Gaussian))"),
     (isinstance_violations, "balance/_linear.py", "isinstance(network, MLP)"),
+    (isinstance_violations, "fit/_fit.py", "isinstance(prior, Normal)"),
     # Loops.
     (loop_violations, "_vae.py", "for epoch in range(3):\n    pass"),
     (loop_violations, "_vae.py", "def f(n_epochs):\n    [i for i in range(n_epochs)]"),

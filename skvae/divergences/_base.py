@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sklearn.base import BaseEstimator
 
-from skvae.divergences._posterior import log_prior
+from skvae._tensors import standard_normal_log_prob
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -48,7 +48,7 @@ class Draws(NamedTuple):
     @property
     def log_ratio(self) -> Tensor:
         """Log of p(z) / q(z given x) of each draw, (n_replicas, n_draws, n_rows)."""
-        return log_prior(self.z) - self.posterior.log_prob(self.noise)
+        return standard_normal_log_prob(self.z) - self.posterior.log_prob(self.noise)
 
     def mean(self, values: Tensor) -> Tensor:
         """Mean over draws and rows of values of shape (n_replicas, n_draws, n_rows)."""

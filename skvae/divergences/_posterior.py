@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
+from skvae._tensors import LOG_2_PI
 from skvae._torch_compat import clamp_backward
 
 if TYPE_CHECKING:
@@ -13,8 +14,6 @@ if TYPE_CHECKING:
 # Bound on log-variances, beyond which nothing changes in practice; it keeps rows far
 # outside the training data finite.
 _LOG_VARIANCE_BOUND = 20.0
-
-_LOG_2_PI = math.log(2.0 * math.pi)
 
 
 class Posterior(NamedTuple):
@@ -213,7 +212,7 @@ class FullPosterior(NamedTuple):
             self.factor, identity.expand_as(self.factor), upper=False
         )
         white = torch.einsum("rjab,rsijb->rsija", inverse, distance)
-        nats = white.square() + self.log_variance[:, None, None] + _LOG_2_PI
+        nats = white.square() + self.log_variance[:, None, None] + LOG_2_PI
         log_variance = self.marginal().log_variance
         return -0.5 * nats.sum(dim=-1), _log_normal(distance, log_variance)
 
@@ -235,18 +234,13 @@ POSTERIORS: dict[str, type[Posterior] | type[FullPosterior]] = {
 }
 
 
-def log_prior(z: Tensor) -> Tensor:
-    """Log-density of latents under the standard normal prior."""
-    return -0.5 * (z.square() + _LOG_2_PI).sum(dim=-1)
-
-
 def _bounded(log_variance: Tensor) -> Tensor:
     return log_variance.clamp(-_LOG_VARIANCE_BOUND, _LOG_VARIANCE_BOUND)
 
 
 def _log_prob(noise: Tensor, log_variance: Tensor) -> Tensor:
     """Log-density of a normal distribution at its reparameterised noise."""
-    nats = noise.square() + log_variance[:, None] + _LOG_2_PI
+    nats = noise.square() + log_variance[:, None] + LOG_2_PI
     return -0.5 * nats.sum(dim=-1)
 
 
@@ -258,5 +252,5 @@ def _distance(z: Tensor, mean: Tensor) -> Tensor:
 def _log_normal(distance: Tensor, log_variance: Tensor) -> Tensor:
     """Log-density of each latent by itself."""
     log_variance = log_variance[:, None, None]
-    nats = distance.square() * (-log_variance).exp() + log_variance + _LOG_2_PI
+    nats = distance.square() * (-log_variance).exp() + log_variance + LOG_2_PI
     return -0.5 * nats

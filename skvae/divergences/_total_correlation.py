@@ -6,8 +6,8 @@ from numbers import Real
 from typing import TYPE_CHECKING
 
 from skvae._sklearn_compat import Interval, StrOptions
+from skvae._tensors import standard_normal_log_prob
 from skvae.divergences._base import Divergence, Draws
-from skvae.divergences._posterior import log_prior
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -141,7 +141,7 @@ class TotalCorrelation(Divergence):
         return (
             log_posterior - log_q,
             log_q - log_product,
-            log_product - log_prior(draws.z),
+            log_product - standard_normal_log_prob(draws.z),
         )
 
     def __call__(self, draws: Draws) -> Tensor:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from torch import Tensor
@@ -18,6 +19,7 @@ from skvae import training
 from skvae.balance._base import Sizes
 from skvae.exceptions import TrainingDivergedError
 from skvae.fit._diverged import remedies
+from skvae.fit._encoded_rows import EncodedRows
 from skvae.fit._history import in_units_of_x, joined
 from skvae.fit._plan import ONE_PASS, WHOLE, Course
 from skvae.fit._prepared import (
@@ -30,13 +32,14 @@ from skvae.fit._prepared import (
     scaled_for,
 )
 from skvae.fit._scales import check_scales
+from skvae.fit._scopes import calibration_of, candidates
 from skvae.fit._start import Replica, start_of
 from skvae.fit._table import CheckedTable
 from skvae.fitted._attributes import attributes_of, number
 from skvae.fitted._fitted import Fitted
 from skvae.model._calibration import Calibration
 from skvae.model._device import torch_device
-from skvae.model._evaluate import evaluate, quadrature
+from skvae.model._evaluate import evaluate, mean_rate, quadrature
 from skvae.model._module import Module
 from skvae.model._settings import Settings
 from skvae.model._spec import ModelSpec
@@ -143,7 +146,7 @@ class Fit:
             replicas=[Replica(last.beta, scope)],
             n_candidates=1,
             state=state,
-            calibration=_calibration(data, state, scope),
+            calibration=calibration_of(data, state, scope),
             history=history,
         )
 
@@ -155,7 +158,7 @@ class Fit:
         seed = _seed(vae)
         data = _split(vae, table, course, seed)
         plan = course.plan(vae, len(data.rows.x), data.spec.divergence)
-        data, scopes = _candidates(data)
+        data, scopes = candidates(data)
         replicas = [Replica(beta, scope) for beta in betas for scope in scopes]
         module = data.spec.module()
         state, sizes = start_of(data, module, replicas, seed)
@@ -167,7 +170,7 @@ class Fit:
             replicas=replicas,
             n_candidates=len(scopes),
             state=state,
-            calibration=_calibration(data, state, data.spec.scope),
+            calibration=calibration_of(data, state, data.spec.scope),
             sizes=sizes,
         )
 
@@ -291,6 +294,10 @@ class Fit:
         trained = scored = evaluate(self.module, weights, data.rows, noise)
         if data.held_out is not None:
             scored = evaluate(self.module, weights, data.held_out, noise)
+        encoded = EncodedRows(self.module, weights, data.rows, data.held_out)
+        prior = clone(data.spec.prior).learn(encoded)
+        scored_rows = data.rows if data.held_out is None else data.held_out
+        rate = mean_rate(self.module, weights, scored_rows, noise, prior)
         variance = self.state.balance.variance[r : r + 1]
         if self.calibration is not None:
             assert trained.error is not None
@@ -304,13 +311,14 @@ class Fit:
             shapes=self.state.shapes,
             values=arrays,
             variance=variance.cpu().numpy().astype(arrays.dtype, copy=False),
+            prior=prior,
             null_model=data.null_model,
             beta=self.replicas[r].beta,
         )
         return attributes_of(
             fitted,
             activity=trained.activity[0].cpu().numpy(),
-            rate=float(scored.rate[0]),
+            rate=float(rate[0]),
             distortion=float(scored.distortion(self.module, variance)[0])
             + data.jacobian.validation,
         )
@@ -339,44 +347,6 @@ def _split(vae: Settings, table: Scaled, course: Course, seed: int) -> Prepared:
 def _seed(vae: Settings) -> int:
     """Seed of a fit, drawn from the random state of an estimator."""
     return check_random_state(vae.random_state).randint(np.iinfo(np.int32).max)
-
-
-def _candidates(data: Prepared) -> tuple[Prepared, tuple[str, ...]]:
-    """Scopes of the candidates for each beta, and the table with a policy for them."""
-    policy = data.spec.policy.variance_policy
-    if policy is None:
-        return data, (data.spec.scope,)
-    if policy.source == "validation" and data.held_out is None:
-        raise ValueError(
-            f"balance={policy} takes the variance from held-out rows, but none "
-            "are held out here. Use source='auto', or fit with "
-            "early_stopping=True."
-        )
-    if policy.scope != "auto":
-        return data, (policy.scope,)
-    # Which of the two is better is seen on held-out rows only.
-    if data.held_out is not None:
-        return data, ("shared", "feature")
-    spec = data.spec._replace(policy=policy.with_shared_variance())
-    return data._replace(spec=spec), ("shared",)
-
-
-def _calibration(
-    data: Prepared, state: training.TrainingState, scope: str
-) -> Calibration | None:
-    """Calibration of the decoder variance; None where there is none to move."""
-    spec, held_out = data.spec, data.held_out
-    dispersion = spec.likelihood.column_dispersion(spec.n_features)
-    if dispersion is None or not dispersion.is_free:
-        return None
-    columns = dispersion.columns
-    return Calibration.of(
-        scope,
-        state.floor,
-        state.prior,
-        data.rows.of_columns(columns),
-        None if held_out is None else held_out.of_columns(columns),
-    )
 
 
 def _last_values(fit: Fit, last: Fitted) -> Tensor:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from skvae.fitted._inference import Model
     from skvae.fitted._null_model import NullModel
+    from skvae.priors import Prior
 
 Floats = NDArray[np.floating]
 
@@ -37,6 +38,8 @@ class Fitted:
         The weights.
     variance : ndarray of shape (1, 1 or n_dispersed)
         The decoder variance to score with.
+    prior : Prior
+        The prior, with what it learned from the latents of the rows.
     null_model : NullModel
         The model without latents, of the same rows.
     beta : float
@@ -50,6 +53,7 @@ class Fitted:
     shapes: dict[str, tuple[int, ...]]
     values: Floats
     variance: Floats
+    prior: Prior
     null_model: NullModel
     beta: float
     state: Any = None
@@ -88,6 +92,7 @@ class Fitted:
         return Model(
             module=self.spec.module(),
             view=self.view,
+            prior=self.prior,
             weights=views(tensor_beside(like, self.values), self.shapes),
             scored_variance=tensor_beside(like, self.variance),
         )

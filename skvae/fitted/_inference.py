@@ -14,10 +14,11 @@ from torch import Tensor
 
 from skvae.data._rows import chunks
 from skvae.data._view import TableView
-from skvae.divergences._posterior import FullPosterior, Posterior, log_prior
+from skvae.divergences._posterior import FullPosterior, Posterior
 from skvae.model._evaluate import quadrature
 from skvae.model._module import Module, Sample
 from skvae.networks._base import Weights
+from skvae.priors._base import Prior
 
 Floats = NDArray[np.floating]
 
@@ -46,6 +47,8 @@ class Model:
         The functions.
     view : TableView
         Conversion between X and the model's inputs.
+    prior : Prior
+        p(z).
     weights : dict of str to Tensor
         The weights, with an axis of one replica.
     scored_variance : Tensor of shape (1, 1 or n_dispersed)
@@ -54,6 +57,7 @@ class Model:
 
     module: Module
     view: TableView
+    prior: Prior
     weights: Weights
     scored_variance: Tensor
 
@@ -101,7 +105,7 @@ class Model:
     def draw(self, n_samples: int, random_state: np.random.RandomState) -> Floats:
         """Rows from p(z) p(x given z), of shape (n_samples, n_features)."""
         seed = random_state.randint(np.iinfo(np.int32).max)
-        Z = random_state.standard_normal((n_samples, self.module.n_components))
+        Z = self.prior.sample(n_samples, random_state)
         X = np.empty((n_samples, self.module.n_features))
         for rows in self.chunks(n_samples):
             parameters = self.module.decode(self.weights, self.tensor(Z[rows])[None])
@@ -120,7 +124,8 @@ class Model:
         rate, distortion = np.empty(len(X), X.dtype), np.empty(len(X), X.dtype)
         mean = np.empty((len(X), self.module.n_components), X.dtype)
         for rows, sample, cells in self._scored(X):
-            rate[rows] = sample.posterior.kl()[0].sum(dim=-1).cpu().numpy()
+            nats = self.prior.rate(sample.posterior, sample.z, sample.noise)
+            rate[rows] = nats[0].cpu().numpy()
             distortion[rows] = cells.astype(X.dtype, copy=False).sum(axis=1)
             mean[rows] = sample.posterior.mean[0].cpu().numpy()
         return Scored(rate, distortion, mean)
@@ -247,7 +252,8 @@ class Model:
     def log_weights(self, sample: Sample) -> Tensor:
         """Log of the importance weight of each draw, of shape (n_draws, n_rows)."""
         log_likelihood = self.module.log_likelihood(sample, self.scored_variance)
-        log_ratio = log_prior(sample.z) - sample.posterior.log_prob(sample.noise)
+        log_prior = self.prior.log_prob(sample.z)
+        log_ratio = log_prior - sample.posterior.log_prob(sample.noise)
         return (log_likelihood + log_ratio)[0]
 
 

@@ -37,7 +37,8 @@ def latent_report(
     """Report the information in each latent of a fitted model, and what to change.
 
     The report also attributes it to the columns: how many nats the model explains of
-    each beyond the column's own distribution, in one unit across types.
+    each beyond the column's own distribution, in one unit across types. Rates are those
+    of training, from the standard normal, whatever the `prior` of the model.
 
     Parameters
     ----------

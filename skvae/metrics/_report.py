@@ -106,7 +106,9 @@ class LatentReport:
         unit across types. Below 0 where the column is better explained by itself.
 
     rate, distortion, elbo : float
-        Means over the rows; ``elbo == -(rate + distortion)``.
+        Means over the rows; ``elbo == -(rate + distortion)``. All rates of the report,
+        of each latent and of all, are from the standard normal that training is
+        towards, whatever the `prior` of the model. With a mixture, `score` is larger.
 
     null_distortion : float
         Sum of `column_null_distortion`; minus `distortion` it is the sum of

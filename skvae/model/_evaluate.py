@@ -11,6 +11,7 @@ from torch import Tensor
 from skvae.data._rows import Rows, chunks
 from skvae.model._module import Module
 from skvae.networks._base import Weights
+from skvae.priors._base import Prior
 
 
 class Evaluation(NamedTuple):
@@ -109,3 +110,24 @@ def evaluate(module: Module, weights: Weights, rows: Rows, noise: Tensor) -> Eva
         error = error / fraction.clamp(min=torch.finfo(error.dtype).tiny)
     activity = second - first.square()
     return Evaluation(rate, error, activity, distortion, fraction, excess)
+
+
+@torch.no_grad()
+def mean_rate(
+    module: Module, weights: Weights, rows: Rows, noise: Tensor, prior: Prior
+) -> Tensor:
+    """Mean rate over rows from a prior that has been learned, (n_replicas,).
+
+    The parameters are those of `evaluate`.
+    """
+    n_replicas = len(next(iter(weights.values())))
+    width = n_replicas * len(noise) * module.cells_per_row
+    total = rows.x.new_zeros(n_replicas)
+    for rows_here in chunks(len(rows.x), width):
+        noise_here = noise if noise.shape[1] == 1 else noise[:, rows_here]
+        observed = None if rows.observed is None else rows.observed[rows_here]
+        posterior = module.encode(weights, rows.x[rows_here], observed)
+        z = module.draw(posterior, noise_here)
+        rate = prior.rate(posterior, z, noise_here)
+        total = total + rate @ rows.weight[rows_here]
+    return total

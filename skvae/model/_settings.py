@@ -10,6 +10,7 @@ import numpy as np
 from skvae.balance import BalancePolicy
 from skvae.divergences import Divergence
 from skvae.networks import Network
+from skvae.priors import Prior
 
 
 class Settings(Protocol):
@@ -24,6 +25,7 @@ class Settings(Protocol):
     hidden_layer_sizes: Sequence[int]
     activation: str
     network: str | Network | None
+    prior: str | Prior
     standardize: bool | str
     batch_size: Any
     max_iter: int

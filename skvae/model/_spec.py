@@ -24,6 +24,7 @@ from skvae.likelihoods._groups import groups_of
 from skvae.likelihoods._resolve import likelihood_of
 from skvae.model._settings import Settings
 from skvae.networks import MLP, NETWORKS, Network
+from skvae.priors import PRIORS, Prior
 
 if TYPE_CHECKING:
     from skvae.model._module import Module
@@ -36,6 +37,7 @@ class ModelSpec(NamedTuple):
     likelihood: Likelihood
     divergence: Divergence
     network: Network
+    prior: Prior
     n_features: int
     n_components: int
     indicator_columns: tuple[int, ...] = ()
@@ -80,6 +82,7 @@ class ModelSpec(NamedTuple):
             likelihood=likelihood,
             divergence=_resolved(vae.divergence, DIVERGENCES),
             network=_resolved(network, NETWORKS),
+            prior=_resolved(vae.prior, PRIORS),
             n_features=n_features,
             n_components=n_components,
         )

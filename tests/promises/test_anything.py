@@ -17,6 +17,7 @@ from skvae.balance import POLICIES, FreeBits, LearnedVariance, Linear, RunningAv
 from skvae.divergences import DIVERGENCES
 from skvae.likelihoods import LIKELIHOODS, Categorical, Gaussian
 from skvae.networks import MLP
+from skvae.priors import Mixture
 
 # --- tables ---------------------------------------------------------------------------
 
@@ -134,6 +135,7 @@ PARTS = {
         [("student_t", all_columns)],
     ],
     "divergence": ["kl", "kl", *DIVERGENCES],
+    "prior": [*["normal"] * 4, "mixture", Mixture(3)],
     "beta": [0.0, 1e-8, 1.0, 4.0, 1e6],
     "standardize": [True, False, "robust"],
     "early_stopping": ["auto", True, False],

@@ -29,6 +29,7 @@ from skvae.divergences import (
 )
 from skvae.likelihoods import LIKELIHOODS, Bernoulli, Gaussian
 from skvae.networks import ACTIVATIONS, MLP
+from skvae.priors import PRIORS
 
 # The tolerance says that two epochs are meant to be enough.
 SMALL = {"hidden_layer_sizes": (4,), "max_iter": 2, "tol": 1e3, "random_state": 0}
@@ -255,6 +256,7 @@ KNOWN = {
     "balance": tuple(POLICIES),
     "likelihood": ("auto", *LIKELIHOODS),
     "divergence": tuple(DIVERGENCES),
+    "prior": tuple(PRIORS),
     "activation": ACTIVATIONS,
     "learning_rate": ("constant", "cosine", "cyclical", "one_cycle"),
     "precision": ("float32", "float64"),
@@ -268,6 +270,7 @@ KNOWN = {
         # Parts that are planned but not built.
         ("likelihood", "weibull"),
         ("divergence", "renyi"),
+        ("prior", "vamp"),
         # A class is not yet a setting.
         ("balance", Linear),
         ("likelihood", Gaussian),

@@ -25,6 +25,7 @@ from skvae.data._kinds import Whole
 from skvae.fitted import _file_format
 from skvae.likelihoods import Categorical
 from skvae.networks import MLP
+from skvae.priors import Mixture
 
 WINE = load_wine().data
 X = WINE[:40, :3]
@@ -67,6 +68,7 @@ MODELS = {
         ),
         np.column_stack([X[:, :2], np.arange(40) % 3]),
     ),
+    "mixture": (small(prior=Mixture(2)), X),
     "generator": (small(random_state=np.random.RandomState(3)), X),
     "metadata": (with_a_request(), X),
     "float32": (small(precision="float64"), X.astype(np.float32)),

@@ -35,6 +35,7 @@ from skvae.balance import POLICIES, LearnedVariance, Linear, RunningAverage
 from skvae.divergences import DIVERGENCES, KL
 from skvae.likelihoods import LIKELIHOODS, Bernoulli, Gaussian
 from skvae.networks import MLP, NETWORKS
+from skvae.priors import PRIORS, Normal
 
 X = np.random.default_rng(0).normal(size=(60, 5))
 NAMES = ["a", "b", "c", "d", "e"]
@@ -128,6 +129,7 @@ PACKAGES = [
     "skvae.metrics",
     "skvae.model_selection",
     "skvae.networks",
+    "skvae.priors",
 ]
 every_package = pytest.mark.parametrize("package", PACKAGES)
 
@@ -262,7 +264,9 @@ def test_wrong_defaults_are_found():
 # --- clone, repr, parameters ---------------------------------------------------------
 
 PARTS = [
-    cls() for f in (POLICIES, DIVERGENCES, LIKELIHOODS, NETWORKS) for cls in f.values()
+    cls()
+    for family in (POLICIES, DIVERGENCES, LIKELIHOODS, NETWORKS, PRIORS)
+    for cls in family.values()
 ]
 
 
@@ -318,6 +322,7 @@ def test_fit_leaves_its_parts_alone():
         "likelihood": Gaussian(variance=[1.0, 2.0, 3.0, 4.0, 5.0]),
         "divergence": KL(),
         "network": MLP(hidden_layer_sizes=[4]),
+        "prior": Normal(),
     }
     before = pickle.dumps(parts)
     vae = small(**parts).fit(X).partial_fit(X)
@@ -896,7 +901,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.utils import estimator_html_repr
 
 import skvae
-from skvae import BalancedVAE, balance, divergences, likelihoods, networks
+from skvae import BalancedVAE, balance, divergences, likelihoods, networks, priors
 from skvae import metrics, model_selection
 
 families = [
@@ -904,6 +909,7 @@ families = [
     divergences.DIVERGENCES,
     likelihoods.LIKELIHOODS,
     networks.NETWORKS,
+    priors.PRIORS,
 ]
 for family in families:
     for part in family.values():
@@ -914,6 +920,7 @@ for policy in balance.POLICIES.values():
         likelihood=likelihoods.Gaussian(variance=1.0),
         divergence=divergences.KL(),
         network=networks.MLP((3,)),
+        prior=priors.Normal(),
     )
     vae.set_params(network__activation="tanh").get_params()
     pipeline = make_pipeline(clone(vae))
