@@ -1,11 +1,12 @@
 """Likelihoods of counts against a Gaussian on log(1 + x): `pages/counts.md`."""
 
 import numpy as np
+import pandas as pd
 
 from benchmarks.common.benchmark import Benchmark, product
 from benchmarks.common.markdown import goal, table
-from benchmarks.common.statistics import groups, means
-from benchmarks.common.tables import FRAMES, bike_days, data_file, parts
+from benchmarks.common.statistics import groups, summaries
+from benchmarks.common.tables import FRAMES, bike_days, categories, data_file, parts
 from skvae import BalancedVAE
 
 SETTINGS = {
@@ -28,8 +29,6 @@ OURS, RIVALS = "negative_binomial", ["poisson", "gaussian, dequantised"]
 
 def worm_neurons(n_genes):
     """Counts of the genes that have the most of them, in each cell."""
-    import pandas as pd
-
     X = np.load(data_file("scrna_worm_neuron_counts.npz"))["X"]
     chosen = np.argsort(-X.sum(axis=0, dtype=np.int64), kind="stable")[:n_genes]
     return pd.DataFrame(X[:, np.sort(chosen)].astype(float)).add_prefix("gene")
@@ -55,9 +54,9 @@ def likelihood_of(frame, counts, model):
     """The likelihood under test for the counts, the same ones for other columns."""
     others = frame.drop(columns=counts)
     numbers = list(others.select_dtypes("number"))
-    codes = [name for name in others if name not in numbers]
-    named = [(model.split(",")[0], counts), ("gaussian", numbers)]
-    return [pair for pair in [*named, ("categorical", codes)] if pair[1]]
+    pairs = [(model.split(",")[0], counts), ("gaussian", numbers)]
+    pairs += [("categorical", categories(others))]
+    return [pair for pair in pairs if pair[1]]
 
 
 def measure(settings, table, model, seed):
@@ -67,7 +66,7 @@ def measure(settings, table, model, seed):
     counts = list(frame) if counts is None else counts
     frame = frame.astype(dict.fromkeys(counts, float))
     most = settings["max_rows"]
-    train, test = parts(frame, seed, (0.7, most), (0.3, most // 2))
+    train, test = parts(frame, seed, most, most // 2)
     log_jacobian = 0.0
     if model.startswith("gaussian"):
         random = np.random.default_rng(seed)
@@ -107,8 +106,8 @@ def slots(results):
     goals, sections = [], []
     for name, runs in groups(results["runs"], "table").items():
         values = ("log_likelihood", "elbo", "active", "n_epochs")
-        found = {value: means(runs, value, "model") for value in values}
-        scores = found["log_likelihood"]
+        rows = summaries(runs, "model", values)
+        scores = {model: row["log_likelihood"] for model, row in rows.items()}
         goals.append(verdict(name, scores))
         sections.append(
             "**{table}**: {n_rows:,} rows fitted on, {n_columns} columns, {n_counts} "
@@ -118,11 +117,9 @@ def slots(results):
             "likelihood of the counts {label} | log-likelihood {log_likelihood:.2f} | "
             "elbo {elbo:.2f} | active latents {active:.0%} | epochs {n_epochs:.0f}"
         )
-        rows = [
-            {"label": LABELS[model], **{value: found[value][model] for value in values}}
-            for model in sorted(scores, key=scores.get, reverse=True)
-        ]
-        sections.append(table(columns, rows))
+        order = sorted(scores, key=scores.get, reverse=True)
+        lines = [{**rows[model], "label": LABELS[model]} for model in order]
+        sections.append(table(columns, lines))
     return {"goals": "\n".join(goals), "tables": "\n\n".join(sections)}
 
 

@@ -1,13 +1,12 @@
 """Synthetic rows at the defaults against TVAE of ctgan: `pages/synthetic.md`."""
 
-import time
-
 import numpy as np
 
 from benchmarks.common.benchmark import Benchmark, product
+from benchmarks.common.clocks import timed
 from benchmarks.common.fidelity import associations, classifier_auc, copies, usefulness
 from benchmarks.common.markdown import goal, table
-from benchmarks.common.statistics import groups, means
+from benchmarks.common.statistics import groups, summaries
 from benchmarks.common.tables import FRAMES, categories, parts
 from skvae import BalancedVAE
 
@@ -20,12 +19,8 @@ TARGETS = {
 ABSENT = "?"
 SETTINGS = {"n_seeds": 3, "max_rows": 4000, "max_scored": 5000, "n_epochs": 300}
 QUICK = {"n_seeds": 1, "max_rows": 600, "max_scored": 300, "n_epochs": 3}
-REAL, OURS, LEVEL, THEIRS = (
-    "training rows",
-    "skvae",
-    "skvae, missing as a level",
-    "TVAE",
-)
+REAL, OURS, THEIRS = "training rows", "skvae", "TVAE"
+LEVEL = "skvae, missing as a level"
 # 1 where more is better, -1 where less is.
 SIGNS = {"classifier": -1, "usefulness": 1, "association": -1}
 
@@ -75,11 +70,9 @@ def keys(settings):
 
 def measure(settings, table, generator, seed):
     """Fidelity of the rows of a generator, and the processor time it takes."""
-    sizes = (0.7, settings["max_rows"]), (0.3, settings["max_scored"])
+    sizes = settings["max_rows"], settings["max_scored"]
     train, test = parts(FRAMES[table](), seed, *sizes)
-    start = time.process_time()
-    rows = GENERATORS[generator](train, settings, seed)
-    fit_seconds = time.process_time() - start
+    rows, fit_seconds = timed(lambda: GENERATORS[generator](train, settings, seed))
     # A level for missing cells becomes a missing cell again.
     rows = rows[list(train)].astype(train.dtypes)
     error = associations(rows) - associations(test)
@@ -100,21 +93,20 @@ def relative(runs):
     found = []
     for group in groups(runs, "table", "seed").values():
         of = {run["generator"]: run for run in group}
+        unit = of[THEIRS]["fit_seconds"] if THEIRS in of else np.nan
         for name, run in of.items():
             useful = run["usefulness"] / of[REAL]["usefulness"]
-            has_time = name != REAL and THEIRS in of
-            unit = of[THEIRS]["fit_seconds"] if has_time else np.nan
-            time = run["fit_seconds"] / unit
+            time = np.nan if name == REAL else run["fit_seconds"] / unit
             found.append({**run, "usefulness": useful, "time": time})
     return found
 
 
-def verdict(name, generator, ours, theirs):
+def verdict(ours, theirs):
     better = [m for m, sign in SIGNS.items() if sign * (ours[m] - theirs[m]) > 0]
     text = (
-        f"{name}, {generator}: better than TVAE in {len(better)} of {len(SIGNS)} "
-        f"measures ({', '.join(better) or 'none'}), in {ours['time']:.2f} of its time; "
-        "goal: all, in at most a third"
+        "{table}, {generator}: better than TVAE in ".format(**ours)
+        + f"{len(better)} of {len(SIGNS)} measures ({', '.join(better) or 'none'}), "
+        f"in {ours['time']:.2f} of its time; goal: all, in at most a third"
     )
     return goal(text, len(better) == len(SIGNS) and ours["time"] <= 1 / 3)
 
@@ -122,23 +114,14 @@ def verdict(name, generator, ours, theirs):
 def slots(results):
     goals, sections = [], []
     columns = (
-        "rows {name} | classifier {classifier:.3f} | useful {usefulness:.3f} | "
+        "rows {generator} | classifier {classifier:.3f} | useful {usefulness:.3f} | "
         "association {association:.4f} | copies {copies:.2%} | time {time:.2f}"
     )
-    for name, runs in groups(relative(results["runs"]), "table").items():
-        values = [*SIGNS, "copies", "time"]
-        found = {value: means(runs, value, "generator") for value in values}
-        rows = {
-            generator: {value: found[value][generator] for value in values}
-            for generator in found["time"]
-        }
+    for runs in groups(relative(results["runs"]), "table").values():
+        rows = summaries(runs, "generator", [*SIGNS, "copies", "time"])
         if THEIRS in rows:
-            for ours in (OURS, LEVEL):
-                if ours in rows:
-                    goals.append(verdict(name, ours, rows[ours], rows[THEIRS]))
-        for generator, row in rows.items():
-            row["name"] = generator
-            row["time"] = None if np.isnan(row["time"]) else row["time"]
+            ours = [rows[name] for name in (OURS, LEVEL) if name in rows]
+            goals += [verdict(row, rows[THEIRS]) for row in ours]
         sections.append(
             "**{table}**: {n_rows:,} rows learned from, {n_columns} columns, "
             "{n_categories} of them categories".format(**runs[0])

@@ -10,13 +10,13 @@ COLUMN = re.compile(r"\s*(.+?)\s+(`?{[^|]*?)\s*(?:\||$)")
 
 
 class _Cells(string.Formatter):
-    """Fields are any keys of a row; the cell of a missing value stays empty."""
+    """Fields are any keys of a row; the cell of None or nan stays empty."""
 
     def get_field(self, name, args, row):
         return row[name], name
 
     def format_field(self, value, spec):
-        if value is None:
+        if value is None or value != value:
             return ""
         # A percent sign has a space before it.
         return super().format_field(value, spec).replace("%", " %")

@@ -42,9 +42,9 @@ def environment():
     }
 
 
-def save(name, settings, runs, found_in=None):
+def save(name, settings, runs):
     """Write results, one run per line so that a diff shows which runs changed."""
-    head = {"environment": found_in or environment(), "settings": settings}
+    head = {"environment": environment(), "settings": settings}
     lines = ",\n".join(f"  {json.dumps(run)}" for run in runs)
     text = f'{json.dumps(head, indent=1)[:-2]},\n "runs": [\n{lines}\n ]\n}}\n'
     FOLDER.mkdir(exist_ok=True)

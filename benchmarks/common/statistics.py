@@ -26,6 +26,16 @@ def means(runs, value, *names, statistic=np.mean):
     }
 
 
+def summaries(runs, name, values, statistic=np.mean):
+    """First run of each group by a key, with `values` summarised over the group."""
+    found = {key: dict(group[0]) for key, group in groups(runs, name).items()}
+    for value in values:
+        by_key = means(runs, value, name, statistic=statistic)
+        for key, summary in found.items():
+            summary[value] = by_key[key]
+    return found
+
+
 def ranks(scores, ties="average"):
     """Rank of each model from 1, the largest score; `ties` as in `rankdata`."""
     order = rankdata([-score for score in scores.values()], method=ties)
