@@ -11,25 +11,15 @@ import itertools
 import math
 import tempfile
 from functools import partial
-from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from benchmarks.common.internals import training_pass
 
 N_COMPONENTS = 8
 LEARNING_RATE = 1e-3
-
-
-class Output(NamedTuple):
-    """Forward pass of a batch of rows."""
-
-    decoded: Tensor
-    mean: Tensor
-    log_variance: Tensor
-    log_noise: Tensor
 
 
 def stack(widths):
@@ -52,16 +42,17 @@ class VAE(nn.Module):
     def forward(self, x):
         mean, log_variance = self.encoder(x).chunk(2, dim=-1)
         z = mean + torch.exp(0.5 * log_variance) * torch.randn_like(mean)
-        return Output(self.decoder(z), mean, log_variance, self.log_noise)
+        return self.decoder(z), mean, log_variance, self.log_noise
 
 
 class NegativeElbo(nn.Module):
     """Distortion plus rate, means over rows, in nats."""
 
     def forward(self, output, x):
-        nats = output.log_noise + (x - output.decoded) ** 2 / output.log_noise.exp()
+        decoded, mean, log_variance, log_noise = output
+        nats = log_noise + (x - decoded) ** 2 / log_noise.exp()
         distortion = 0.5 * (math.log(2 * math.pi) + nats).sum(dim=1).mean()
-        return distortion + kl(output.mean, output.log_variance).mean()
+        return distortion + kl(mean, log_variance).mean()
 
 
 def kl(mean, log_variance):
@@ -72,10 +63,10 @@ def kl(mean, log_variance):
 class Loop:
     """The training loop of a tutorial: a shuffling DataLoader, autograd, Adam."""
 
-    def __init__(self, x, n_components, hidden, batch_size, learning_rate=1e-3):
+    def __init__(self, x, n_components, hidden, batch_size):
         self.model = VAE(x.shape[1], n_components, hidden)
         self.loss = NegativeElbo()
-        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=learning_rate)
+        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=LEARNING_RATE)
         self.loader = DataLoader(TensorDataset(x), batch_size, shuffle=True)
 
     def epoch(self):
@@ -98,16 +89,14 @@ def products(x, hidden, batch_size):
     encoder = [x.shape[1], *hidden, 2 * N_COMPONENTS]
     decoder = [N_COMPONENTS, *reversed(hidden), x.shape[1]]
     triples = []
-    for layers in (encoder, decoder):
-        for i, (n_in, n_out) in enumerate(itertools.pairwise(layers)):
-            rows, w = torch.randn(batch_size, n_in), torch.randn(n_in, n_out)
-            y = torch.randn(batch_size, n_out)
-            triples.append((rows, w, torch.empty_like(y)))
-            triples.append((rows.T, y, torch.empty_like(w)))
-            # The rows themselves need no gradient.
-            if layers is decoder or i > 0:
-                triples.append((y, w.T, torch.empty_like(rows)))
-
+    for n_in, n_out in [*itertools.pairwise(encoder), *itertools.pairwise(decoder)]:
+        rows, w = torch.randn(batch_size, n_in), torch.randn(n_in, n_out)
+        y = torch.randn(batch_size, n_out)
+        triples.append((rows, w, torch.empty_like(y)))
+        triples.append((rows.T, y, torch.empty_like(w)))
+        triples.append((y, w.T, torch.empty_like(rows)))
+    # The rows of the table need no gradient.
+    del triples[2]
     return repeated(triples, len(x) // batch_size)
 
 
@@ -137,8 +126,7 @@ skvae = partial(training_pass, n_components=N_COMPONENTS, learning_rate=LEARNING
 
 def tutorial_loop(x, hidden, batch_size):
     """The loop of a PyTorch tutorial."""
-    loop = Loop(torch.from_numpy(x), N_COMPONENTS, hidden, batch_size, LEARNING_RATE)
-    return loop.epoch
+    return Loop(torch.from_numpy(x), N_COMPONENTS, hidden, batch_size).epoch
 
 
 def pythae(x, hidden, batch_size):
@@ -266,16 +254,3 @@ PEERS = {
 # Several models in one run of skvae; its time is divided by their number.
 OURS = {"skvae": skvae, REPLICAS: partial(skvae, n_replicas=N_REPLICAS)}
 CONTENDERS = {PRODUCTS: products, **OURS, **PEERS}
-
-
-def build(name, x, hidden, batch_size):
-    """A contender after its first pass, and None; or None, and why it fails."""
-    try:
-        run = CONTENDERS[name](x, hidden, batch_size)
-        run()
-    except ImportError as reason:
-        return None, f"not installed: {reason}"
-    except Exception as reason:
-        # The others still run, and the page states the reason.
-        return None, f"{type(reason).__name__}: {reason}"
-    return run, None
