@@ -12,7 +12,6 @@ callback that reads the clock and once with one that scores.
 """
 
 import math
-import statistics
 import time
 
 import numpy as np
@@ -20,10 +19,11 @@ import torch
 from sklearn.decomposition import PCA
 
 from benchmarks.common.benchmark import Benchmark, product, widths
+from benchmarks.common.clocks import timed
 from benchmarks.common.internals import calibrations, quadrature_nodes
 from benchmarks.common.markdown import goal, table
 from benchmarks.common.peers import Loop, kl
-from benchmarks.common.statistics import groups
+from benchmarks.common.statistics import groups, summaries
 from benchmarks.common.tables import load, split
 from skvae import BalancedVAE
 
@@ -83,27 +83,24 @@ def skvae_curve(train, test, seed, n_components, max_iter):
     return np.array(clock.found), np.array(scores.found), seconds
 
 
-class Elbo:
-    """Elbo of the tutorial's model with a decoder variance calibrated as in `fit`."""
-
-    def __init__(self, fitted, held_out, test, n_components):
-        self.fitted, self.held_out, self.test = fitted, held_out, test
-        # The residual variance of the linear model, as the estimator's start has it.
-        pca = PCA(n_components).fit(fitted.numpy())
-        left = fitted.numpy() - pca.inverse_transform(pca.transform(fitted.numpy()))
-        prior = np.square(left).mean(axis=0)
-        self.calibrations = calibrations(fitted, held_out, prior, FLOOR)
-        n_nodes = int(np.clip(DECODED_ROWS // len(fitted), 2, 32))
-        self.few = quadrature_nodes(n_components, n_nodes)
-        self.many = quadrature_nodes(n_components, 32)
+def scorer(fitted, held_out, test, n_components):
+    """Elbo of the tutorial's model, with a decoder variance calibrated as in `fit`."""
+    # The residual variance of the linear model, as the estimator's start has it.
+    pca = PCA(n_components).fit(fitted.numpy())
+    left = fitted.numpy() - pca.inverse_transform(pca.transform(fitted.numpy()))
+    scopes = calibrations(fitted, held_out, np.square(left).mean(axis=0), FLOOR)
+    n_nodes = int(np.clip(DECODED_ROWS // len(fitted), 2, 32))
+    few, many = (quadrature_nodes(n_components, n) for n in (n_nodes, 32))
 
     @torch.no_grad()
-    def __call__(self, model):
-        _, error = rate_and_error(model, self.fitted, self.few)
-        rate, new_error = rate_and_error(model, self.held_out, self.few)
-        variances = [calibrated(error, new_error) for calibrated in self.calibrations]
+    def score(model):
+        _, error = rate_and_error(model, fitted, few)
+        rate, new_error = rate_and_error(model, held_out, few)
+        variances = [calibrated(error, new_error) for calibrated in scopes]
         variance = max(variances, key=lambda each: elbo(rate, new_error, each))
-        return elbo(*rate_and_error(model, self.test, self.many), variance)
+        return elbo(*rate_and_error(model, test, many), variance)
+
+    return score
 
 
 def rate_and_error(model, x, nodes):
@@ -127,13 +124,11 @@ def loop_curve(train, test, seed, n_components, settings):
     x = torch.from_numpy(train)[torch.randperm(len(train))]
     n_held_out = math.ceil(0.1 * len(x))
     held_out, fitted = x.split([n_held_out, len(x) - n_held_out])
-    score = Elbo(fitted, held_out, torch.from_numpy(test), n_components)
+    score = scorer(fitted, held_out, torch.from_numpy(test), n_components)
     loop = Loop(fitted, n_components, widths(settings["hidden"]), settings["batch"])
     seconds, found = [], []
     for _ in range(settings["epochs"]):
-        start = time.perf_counter()
-        loop.epoch()
-        seconds.append(time.perf_counter() - start)
+        seconds.append(timed(loop.epoch, time.perf_counter)[1])
         found.append(score(loop.model))
     return np.cumsum(seconds), np.array(found)
 
@@ -154,59 +149,53 @@ def measure(settings, table, seed):
     )
     best = int(loop_elbo.argmax())
     reached = np.flatnonzero(found >= loop_elbo[best])
-    wrap_up = fit_seconds - seconds[-1]
     return {
         "n_rows": len(train),
         "n_features": train.shape[1],
         "n_components": n_components,
-        "loop": {
-            "elbo": loop_elbo.round(4).tolist(),
-            "seconds": loop_seconds.round(5).tolist(),
-        },
-        "skvae": {
-            "elbo": found.round(4).tolist(),
-            "seconds": seconds.round(5).tolist(),
-            "fit_seconds": fit_seconds,
-        },
+        "loop": curve(loop_elbo, loop_seconds),
+        "skvae": {**curve(found, seconds), "fit_seconds": fit_seconds},
         "mark": float(loop_elbo[best]),
         "loop_epoch": best + 1,
         "loop_seconds": float(loop_seconds[best]),
         # None where the mark is never reached.
         "skvae_epoch": int(reached[0]) + 1 if len(reached) else None,
-        "skvae_seconds": float(seconds[reached[0]] + wrap_up) if len(reached) else None,
+        "skvae_seconds": (
+            float(seconds[reached[0]] + fit_seconds - seconds[-1])
+            if len(reached)
+            else None
+        ),
     }
 
 
-def relative(run):
-    """Time of skvae over that of the loop; infinite if the mark was not reached."""
-    seconds = run["skvae_seconds"]
-    return float("inf") if seconds is None else seconds / run["loop_seconds"]
+def curve(elbo, seconds):
+    return {"elbo": elbo.round(4).tolist(), "seconds": seconds.round(5).tolist()}
 
 
-def row_of(runs):
-    """Medians over the seeds of a table."""
-
-    def median(value):
-        return statistics.median(map(value, runs))
-
-    reached = [run["skvae_seconds"] for run in runs if run["skvae_seconds"] is not None]
-    time_ratio = median(relative)
-    return {
-        **runs[0],
-        "mark": median(lambda r: r["mark"]),
-        "loop_epoch": median(lambda r: r["loop_epoch"]),
-        "loop_seconds": median(lambda r: r["loop_seconds"]),
-        "ours": statistics.median(reached) if reached else None,
-        "relative": time_ratio,
-        "shown": time_ratio if reached and math.isfinite(time_ratio) else None,
-        "whole": median(lambda r: r["skvae"]["fit_seconds"] / r["loop"]["seconds"][-1]),
-        "elbo": median(lambda r: r["skvae"]["elbo"][-1]),
-        "reached": f"{len(reached)} of {len(runs)}",
-    }
+def rows_of(runs):
+    """A line for each table: medians over its seeds."""
+    lines = []
+    for run in runs:
+        ours, loop, seconds = run["skvae"], run["loop"], run["skvae_seconds"]
+        line = {
+            "relative": math.inf if seconds is None else seconds / run["loop_seconds"],
+            "whole": ours["fit_seconds"] / loop["seconds"][-1],
+            "elbo": ours["elbo"][-1],
+        }
+        lines.append({**run, **line})
+    values = ["mark", "loop_epoch", "loop_seconds", *line]
+    rows = summaries(lines, "table", values, np.median)
+    for name, group in groups(runs, "table").items():
+        seconds = [run["skvae_seconds"] for run in group if run["skvae_seconds"]]
+        rows[name]["ours"] = np.median(seconds) if seconds else None
+        rows[name]["reached"] = f"{len(seconds)} of {len(group)}"
+        is_shown = math.isfinite(rows[name]["relative"])
+        rows[name]["shown"] = rows[name]["relative"] if is_shown else None
+    return list(rows.values())
 
 
 def slots(results):
-    rows = [row_of(group) for group in groups(results["runs"], "table").values()]
+    rows = rows_of(results["runs"])
     columns = (
         "table {table} | rows {n_rows} | columns {n_features} | "
         "elbo of the loop {mark:.2f} | its epoch {loop_epoch:.0f} | "

@@ -6,17 +6,17 @@ a process, and measured in processes of their own. One thread.
 
 import json
 import pickle
-import statistics
 import subprocess
 import sys
 import tempfile
-import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from scipy.optimize import least_squares
 
 from benchmarks.common.benchmark import Benchmark, product
+from benchmarks.common.clocks import take_turns
 from benchmarks.common.internals import quadrature_nodes
 from benchmarks.common.markdown import goal, table
 from benchmarks.common.peers import forward_products
@@ -72,9 +72,11 @@ print(time.perf_counter() - start)
 """
 
 # Peak memory of a process in bytes. On Linux ru_maxrss starts at the peak of the parent
-# when it forked; VmHWM does not. (macOS has only the first.)
-PEAK = """
-import json, resource, sys, warnings
+# when it forked; VmHWM does not. (macOS has only the first.) The rows are drawn in
+# place and the estimator comes from a file, so that only they and the imports are in
+# memory before. With levels, the first column has so many.
+MEMORY = """
+import json, pickle, resource, sys, warnings
 import numpy as np, torch
 def peak():
     if sys.platform == "darwin":
@@ -84,45 +86,22 @@ def peak():
 warnings.simplefilter("ignore")
 torch.set_num_threads(1)
 random = np.random.default_rng(0)
-"""
-
-# The rows are drawn in place and the estimator comes from a file, so that only they and
-# the imports are in memory before.
-MEMORY = (
-    PEAK
-    + """
-import pickle
 with open({path!r}, "rb") as file:
     vae = pickle.load(file)
 X = random.standard_normal(({n_rows}, {n_features}), dtype={dtype!r})
+if {n_levels}:
+    X[:, 0] = np.arange(len(X)) % {n_levels}
 before = peak()
 result = vae.{method}(X)
 out = result.nbytes if isinstance(result, np.ndarray) else 0
 print(json.dumps(dict(before=before, peak=peak(), rows=X.nbytes, out=out)))
 """
-)
-
-# One column of many levels beside three of numbers.
-LEVELS = (
-    PEAK
-    + """
-from skvae import BalancedVAE
-X = random.standard_normal(({n_rows}, 4), dtype="float32")
-X[:, 0] = np.arange(len(X)) % {n_levels}
-columns = [("categorical", [0]), ("gaussian", [1, 2, 3])]
-before = peak()
-BalancedVAE(likelihood=columns, max_iter=1, random_state=0).fit(X)
-print(peak() - before)
-"""
-)
 
 
 def in_process(code, **values):
     """Output of a fresh interpreter, read as JSON."""
-    code = code.format(**values) if values else code
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False
-    )
+    command = [sys.executable, "-c", code.format(**values)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"a process of the benchmark failed:\n{done.stderr}")
     return json.loads(done.stdout.splitlines()[-1])
@@ -141,15 +120,9 @@ def fit(settings):
     """Median seconds of a fit of two epochs, for each number of rows, and growth."""
     vae = BalancedVAE(max_iter=2, batch_size=256, random_state=0)
     vae.fit(rows_of(1000))
-    sizes = settings["fit_rows"]
-    seconds = {n_rows: [] for n_rows in sizes}
-    for _ in range(settings["turns"]):
-        for n_rows in sizes:
-            X = rows_of(n_rows)
-            start = time.perf_counter()
-            vae.fit(X)
-            seconds[n_rows].append(time.perf_counter() - start)
-    curve = [[n_rows, statistics.median(seconds[n_rows])] for n_rows in sizes]
+    jobs = {n: partial(vae.fit, rows_of(n)) for n in settings["fit_rows"]}
+    seconds = take_turns(jobs, settings["turns"])
+    curve = [[n_rows, float(np.median(spent))] for n_rows, spent in seconds.items()]
     return {"curve": curve, **growth(curve)}
 
 
@@ -172,18 +145,22 @@ def growth(curve):
     return {"overhead": float(np.exp(found[0])), "exponent": float(found[2])}
 
 
+def peak(vae, **case):
+    """Peak memory of a process that calls a method of an estimator."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "vae.pickle"
+        path.write_bytes(pickle.dumps(vae))
+        return in_process(MEMORY, path=str(path), **case)
+
+
 def memory(settings):
     """Peak memory of methods against the size of their rows, for both precisions."""
     vae = BalancedVAE(max_iter=1, batch_size=1024, random_state=0).fit(rows_of(1000))
     found = []
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "vae.pickle"
-        path.write_bytes(pickle.dumps(vae))
-        for case in product(method=settings["methods"], dtype=["float32", "float64"]):
-            values = {**case, "path": str(path), "n_features": N_FEATURES}
-            sizes = settings["memory_rows"]
-            runs = [in_process(MEMORY, n_rows=n, **values) for n in sizes]
-            found.append(memory_of(case, runs))
+    for case in product(method=settings["methods"], dtype=["float32", "float64"]):
+        values = {**case, "n_features": N_FEATURES, "n_levels": 0}
+        runs = [peak(vae, n_rows=n, **values) for n in settings["memory_rows"]]
+        found.append(memory_of(case, runs))
     return found
 
 
@@ -202,11 +179,15 @@ def memory_of(case, runs):
 
 
 def levels(settings):
-    """Bytes beyond the rows that a fit needs, by the levels of one column."""
-    n_rows = settings["level_rows"]
-    return [
-        [n, in_process(LEVELS, n_levels=n, n_rows=n_rows)] for n in settings["levels"]
-    ]
+    """Bytes beyond the rows that a fit needs, by the levels of one column of four."""
+    columns = [("categorical", [0]), ("gaussian", [1, 2, 3])]
+    vae = BalancedVAE(likelihood=columns, max_iter=1, random_state=0)
+    case = {"method": "fit", "dtype": "float32", "n_features": 4}
+    found = []
+    for n_levels in settings["levels"]:
+        run = peak(vae, n_rows=settings["level_rows"], n_levels=n_levels, **case)
+        found.append([n_levels, run["peak"] - run["before"]])
+    return found
 
 
 def throughput(settings):
@@ -224,24 +205,16 @@ def throughput(settings):
     }
     found = []
     for method, (run, passes) in jobs.items():
-        floor = forward_products(n_rows, passes)
         # The first rows warm up.
         run(X[:5000])
-        spent, ratios = [], []
-        for _ in range(settings["turns"]):
-            start = time.perf_counter()
-            run(X)
-            between = time.perf_counter()
-            floor()
-            seconds = between - start
-            spent.append(seconds)
-            ratios.append((time.perf_counter() - between) / seconds)
+        turns = {"run": partial(run, X), "products": forward_products(n_rows, passes)}
+        spent = take_turns(turns, settings["turns"])
         found.append(
             {
                 "method": method,
                 "n_rows": n_rows,
-                "rows_per_second": n_rows / statistics.median(spent),
-                "of_products": statistics.median(ratios),
+                "rows_per_second": n_rows / float(np.median(spent["run"])),
+                "of_products": float(np.median(spent["products"] / spent["run"])),
             }
         )
     return found
@@ -249,13 +222,12 @@ def throughput(settings):
 
 def imports(settings):
     """Seconds to import the package and `sklearn.base`, in turns."""
-    modules = ("sklearn.base", "skvae")
-    seconds = {module: [] for module in modules}
-    for _ in range(settings["import_turns"] + 1):
-        for module in modules:
-            seconds[module].append(in_process(IMPORT, module=module))
     # The first turn fills the file cache.
-    base, package = (np.array(seconds[module][1:]) for module in modules)
+    turns = [
+        [in_process(IMPORT, module=module) for module in ("sklearn.base", "skvae")]
+        for _ in range(settings["import_turns"] + 1)
+    ][1:]
+    base, package = np.array(turns).T
     return {
         "sklearn.base": float(np.median(base)),
         "skvae": float(np.median(package)),
@@ -274,8 +246,8 @@ def first_fit(settings):
     )
     loaded = cold[0]["modules"]
     return {
-        "seconds": statistics.median(run["seconds"] for run in warm),
-        "seconds_with_import": statistics.median(run["seconds"] for run in cold),
+        "seconds": float(np.median([run["seconds"] for run in warm])),
+        "seconds_with_import": float(np.median([run["seconds"] for run in cold])),
         "n_modules": cold[0]["n_modules"],
         "compiler": [name for name in COMPILER if name in loaded],
     }
