@@ -3,16 +3,17 @@
 A section of `pages/regret.md`, which describes it.
 """
 
-import time
+from operator import itemgetter
 
 import numpy as np
 from sklearn.mixture import GaussianMixture
 
 from benchmarks.claims import regret
-from benchmarks.common.benchmark import Benchmark, product, widths
+from benchmarks.common.benchmark import Benchmark, product
+from benchmarks.common.clocks import timed
 from benchmarks.common.internals import log_likelihood, posterior_draws
 from benchmarks.common.markdown import table
-from benchmarks.common.statistics import groups
+from benchmarks.common.statistics import groups, summaries
 from benchmarks.common.tables import load, split
 from skvae import BalancedVAE
 
@@ -83,18 +84,11 @@ def measure(settings, table, seed):
     train, valid, test = parts
     models, sizes = [], []
     for k in sorted({min(k, train.shape[1] - 1) for k in settings["n_components"]}):
-        vae = BalancedVAE(
-            k,
-            hidden_layer_sizes=widths(settings["hidden"]),
-            max_iter=settings["max_iter"],
-            random_state=seed,
-        )
-        start = time.process_time()
-        models.append(vae.fit(train))
-        seconds = time.process_time() - start
+        vae = BalancedVAE(**regret.params_of(settings, k, seed))
+        _, seconds = timed(lambda vae=vae: vae.fit(train))
         kept = regret.record(vae, k, valid, test, seconds, settings)
-        kept["held out"] = float(vae.elbo_)
-        sizes.append(kept)
+        sizes.append({**kept, "held out": float(vae.elbo_)})
+        models.append(vae)
     chosen = max(models, key=lambda vae: vae.elbo_)
     prior = fit_prior(chosen, train, seed)
     nats = log_likelihood(chosen, test, prior.score_samples, settings["n_samples"])
@@ -117,87 +111,78 @@ def size_of(run, k):
     return max(fitted, key=lambda size: size["model"])
 
 
-def summary(runs):
-    """Means over the seeds of a table."""
-
-    def mean(value):
-        return float(np.mean([value(run) for run in runs]))
-
-    def default(run):
-        return size_of(run, run["chosen"])["log_likelihood"]
-
-    return {
-        **runs[0],
-        "repeated": mean(lambda run: run["repeated"]),
-        "mixture": mean(lambda run: run["GaussianMixture"]),
-        "on grid": mean(lambda run: run["GaussianMixture on the grid"]),
-        "chosen": ", ".join(str(run["chosen"]) for run in runs),
-        "default": mean(default),
-        "leads": [default(run) - run["GaussianMixture"] for run in runs],
-        "lead": mean(lambda run: default(run) - run["GaussianMixture"]),
-        "gain": mean(lambda run: run["mixture prior"] - default(run)),
-        "runs": runs,
-    }
+def lines_of(results):
+    """Runs beside the score at each size, the default and its lead on the mixture."""
+    lines = []
+    for run in results["runs"]:
+        sizes = results["settings"]["n_components"]
+        scores = {f"k = {k}": size_of(run, k)["log_likelihood"] for k in sizes}
+        default = size_of(run, run["chosen"])["log_likelihood"]
+        line = {
+            **scores,
+            "default": default,
+            "lead": default - run["GaussianMixture"],
+            "gain": run["mixture prior"] - default,
+            "both": run["mixture prior"] - run["GaussianMixture"],
+        }
+        lines.append({**run, **line})
+    return lines
 
 
-def choice_table(found, sizes):
+def choice_table(rows, sizes):
     """The default with any number of latents, and with a mixture for a prior."""
     listed = " | ".join(f"k = {k} {{k = {k}:.2f}}" for k in sizes)
     columns = (
         "table {table} | columns on a grid {n_gridded} | repeated {repeated:.0%} | "
-        f"mixture with grids {{on grid:.2f}} | mixture {{mixture:.2f}} | {listed} | "
+        "mixture with grids {GaussianMixture on the grid:.2f} | "
+        f"mixture {{GaussianMixture:.2f}} | {listed} | "
         "chosen {chosen} | default {default:.2f} | default - mixture {lead:+.2f} | "
         "mixture prior adds {gain:+.2f} | both - mixture {both:+.2f}"
     )
-    rows = []
-    for row in found.values():
-        scores = {
-            f"k = {k}": np.mean([size_of(r, k)["log_likelihood"] for r in row["runs"]])
-            for k in sizes
-        }
-        rows.append({**row, **scores, "both": row["lead"] + row["gain"]})
     return table(columns, rows)
 
 
-def verdict(found):
+def verdict(rows, single):
     """The default against the mixture, and what a mixture prior adds."""
-    lead = {name: row["lead"] for name, row in found.items()}
-    gain = {name: row["gain"] for name, row in found.items()}
-    total = [lead[name] + gain[name] for name in lead]
-    first, most = max(lead, key=lead.get), max(gain, key=gain.get)
-    others = [value for name, value in lead.items() if name != first]
-    single = [value for row in found.values() for value in row["leads"]]
+    first = max(rows, key=itemgetter("lead"))
+    most = max(rows, key=itemgetter("gain"))
+    others = [row["lead"] for row in rows if row is not first] or [np.nan]
+    gains = [row["gain"] for row in rows]
 
-    def described(values):
-        values = list(values)
+    def described(value):
+        values = [row[value] for row in rows]
         above = sum(value > 0 for value in values)
         return (
             f"{np.mean(values):+.2f} nats per row in the mean over tables, median "
             f"{np.median(values):+.2f}, above 0 on {above} of {len(values)}"
         )
 
-    gains = list(gain.values())
     return [
         "- Without grids and with any number of latents, the default minus the mixture "
-        f"is {described(lead.values())} (goal: at least 0). It is "
-        f"{np.mean(others) if others else np.nan:+.2f} in the mean without {first}, "
-        f"where it is {lead[first]:+.2f}. Of single runs, a table and seed each, it is "
-        f"above 0 in {sum(value > 0 for value in single)} of {len(single)}.",
+        f"is {described('lead')} (goal: at least 0). It is {np.mean(others):+.2f} in "
+        f"the mean without {first['table']}, where it is {first['lead']:+.2f}. Of "
+        "single runs, a table and seed each, it is above 0 in "
+        f"{sum(run['lead'] > 0 for run in single)} of {len(single)}.",
         f"- A mixture prior, fitted after training, adds {np.mean(gains):+.2f} nats "
-        f"per row in the mean, median {np.median(gains):+.2f}, {gain[most]:+.2f} at "
-        f"most ({most}). The default minus the mixture is then {described(total)}.",
+        f"per row in the mean, median {np.median(gains):+.2f}, {most['gain']:+.2f} at "
+        f"most ({most['table']}). The default minus the mixture is then "
+        f"{described('both')}.",
     ]
 
 
 def slots(results):
-    found = {
-        name: summary(runs) for name, runs in groups(results["runs"], "table").items()
-    }
-    sizes = results["settings"]["n_components"]
+    lines, sizes = lines_of(results), results["settings"]["n_components"]
+    scores = ["GaussianMixture on the grid", "GaussianMixture", "default"]
+    scores += [f"k = {k}" for k in sizes]
+    values = [*scores, "repeated", "lead", "gain", "both"]
+    rows = summaries(lines, "table", values)
+    for name, runs in groups(lines, "table").items():
+        rows[name]["chosen"] = ", ".join(str(run["chosen"]) for run in runs)
+    rows = list(rows.values())
     return {
-        "goals": "\n".join(verdict(found)),
+        "goals": "\n".join(verdict(rows, lines)),
         "listed": f"{', '.join(map(str, sizes[:-1]))} or {sizes[-1]}",
-        "by_choice": choice_table(found, sizes),
+        "by_choice": choice_table(rows, sizes),
     }
 
 

@@ -1,14 +1,9 @@
 """Time until new rows are explained as well as by the loop of a tutorial.
 
-A section of `pages/speed.md`. The mark is the best elbo of all epochs of the loop on
-rows that neither has seen. `BalancedVAE` is done at the first epoch that reaches it,
-plus the time that `fit` takes after its last epoch.
-
-Rate and error of both come from the same quadrature. The decoder variance of the loop
-is calibrated as `BalancedVAE` does it, from the rows trained on and a tenth held out;
-of a variance for all columns and one for each, the better on held-out rows counts. The
-clocks stop while an epoch is scored: skvae is fitted twice with one seed, once with a
-callback that reads the clock and once with one that scores.
+A section of `pages/speed.md`. The clocks stop while an epoch is scored: skvae is fitted
+twice with one seed, once with a callback that reads the clock and once with one that
+scores. The variance of the loop is calibrated as `BalancedVAE` does it; of one for all
+columns and one for each, the better on held-out rows counts.
 """
 
 import math

@@ -3,12 +3,12 @@
 The measurements of `pages/regret.md`, which describes them.
 """
 
-import time
-
 import numpy as np
+from scipy.stats import norm
 from sklearn.decomposition import PCA, FactorAnalysis
 
 from benchmarks.common.benchmark import Benchmark, product, widths
+from benchmarks.common.clocks import timed
 from benchmarks.common.markdown import goal, table
 from benchmarks.common.statistics import groups, means, ranks
 from benchmarks.common.tables import TABLES, load, split
@@ -51,6 +51,16 @@ QUICK = {
 }
 
 
+def params_of(settings, k, seed):
+    """Parameters of `BalancedVAE` that all models have."""
+    return {
+        "n_components": k,
+        "hidden_layer_sizes": widths(settings["hidden"]),
+        "max_iter": settings["max_iter"],
+        "random_state": seed,
+    }
+
+
 def record(model, name, valid, test, seconds, settings):
     """Scores of a fitted estimator, in the precision it trained in."""
     valid, test = valid.astype(np.float32), test.astype(np.float32)
@@ -66,16 +76,15 @@ def record(model, name, valid, test, seconds, settings):
 
 
 def linear_models(train, test, n_components):
-    """Log-likelihood of independent normals, PCA and factor analysis."""
-    variance = train.var(axis=0)
-    squares = np.square(test - train.mean(axis=0)) / variance
-    null = -0.5 * (np.log(2 * np.pi * variance) + squares).sum(axis=1).mean()
+    """Records of independent normals, PCA and factor analysis."""
+    normals = norm(train.mean(axis=0), train.std(axis=0))
+    scores = {"null": normals.logpdf(test).sum(axis=1).mean()}
     factors = FactorAnalysis(n_components, max_iter=5000)
-    found = {"PCA": PCA(n_components), "FactorAnalysis": factors}
-    scores = {
-        name: float(model.fit(train).score(test)) for name, model in found.items()
-    }
-    return {"null": float(null), **scores}
+    for name, model in {"PCA": PCA(n_components), "FactorAnalysis": factors}.items():
+        scores[name] = model.fit(train).score(test)
+    return [
+        {"model": name, "log_likelihood": float(nats)} for name, nats in scores.items()
+    ]
 
 
 def grid(train, valid, test, params, settings):
@@ -83,14 +92,15 @@ def grid(train, valid, test, params, settings):
     sizes = {"n_features": train.shape[1], "n_components": params["n_components"]}
     books = [beta_from_loss(**sizes, **loss) for loss in TEXTBOOK.values()]
     low, high, n_betas = (settings[name] for name in ("low", "high", "n_betas"))
-    betas = np.geomspace(low, high, n_betas).round(5).tolist()
-    start = time.process_time()
-    models = beta_path(train, betas=[*betas, *books], balance="constant", **params)
-    seconds = (time.process_time() - start) / len(models.models)
-    names = [GRID] * n_betas + list(TEXTBOOK)
+    betas = [*np.geomspace(low, high, n_betas).round(5).tolist(), *books]
+    names = [*[GRID] * n_betas, *TEXTBOOK]
+    found, seconds = timed(
+        lambda: beta_path(train, betas=betas, balance="constant", **params)
+    )
+    seconds /= len(betas)
     return [
         record(model, name, valid, test, seconds, settings)
-        for name, model in zip(names, models.models, strict=True)
+        for name, model in zip(names, found.models, strict=True)
     ]
 
 
@@ -106,15 +116,9 @@ def keys(settings):
 def measure(settings, table, k, seed, model):
     """Records of a policy, of the grid or of the linear models."""
     train, valid, test = split(load(table), seed, settings["max_rows"])
-    params = {
-        "n_components": k,
-        "max_iter": settings["max_iter"],
-        "random_state": seed,
-        "hidden_layer_sizes": widths(settings["hidden"]),
-    }
+    params = params_of(settings, k, seed)
     if model == LINEAR:
-        scores = linear_models(train, test, k).items()
-        records = [{"model": name, "log_likelihood": nats} for name, nats in scores]
+        records = linear_models(train, test, k)
     elif model == GRID:
         records = grid(train, valid, test, params, settings)
     else:
@@ -122,9 +126,7 @@ def measure(settings, table, k, seed, model):
             del params["hidden_layer_sizes"]
         else:
             params["balance"] = model
-        start = time.process_time()
-        vae = BalancedVAE(**params).fit(train)
-        seconds = time.process_time() - start
+        vae, seconds = timed(lambda: BalancedVAE(**params).fit(train))
         records = [record(vae, model, valid, test, seconds, settings)]
     return {"n_rows": len(train), "n_features": train.shape[1], "records": records}
 
@@ -137,49 +139,53 @@ def lines_of(runs):
         tried = [record for record in records if record["model"] == GRID]
         best = max(tried, key=lambda record: record["log_likelihood"])
         searched = max(tried, key=lambda record: record["validation"])
-        records += [{**best, "model": "best beta"}]
-        records += [{**searched, "model": "searched beta"}]
+        chosen = {"best beta": best, "searched beta": searched}
+        records += [{**each, "model": model} for model, each in chosen.items()]
         constant = next(each for each in records if each["model"] == "constant")
         for each in records:
-            regret = best["log_likelihood"] - each["log_likelihood"]
             # None: not timed beside the others.
             seconds = each.get("fit_seconds") or np.nan
-            time_ratio = seconds / constant["fit_seconds"]
-            where = {"where": (name, k), "regret": regret, "time": time_ratio}
-            lines.append({**each, **where})
+            line = {
+                "table": name,
+                "where": (name, k),
+                "regret": best["log_likelihood"] - each["log_likelihood"],
+                "time": seconds / constant["fit_seconds"],
+            }
+            lines.append({**each, **line})
     return lines
 
 
-class Summary:
-    """Means over seeds, each as ``found[table, k][model]``."""
+def summary(lines):
+    """Means over seeds, each as ``found[quantity][table, k][model]``.
 
-    def __init__(self, runs):
-        lines = lines_of(runs)
-        self.score = means(lines, "log_likelihood", "where", "model")
-        self.regret = means(lines, "regret", "where", "model")
-        lines = [line for line in lines if line["model"] in COMPARED]
-        self.active = means(lines, "active", "where", "model")
-        self.time = means(lines, "time", "where", "model", statistic=np.median)
-
-    def percent(self, where, name):
-        """Regret relative to the range from the null model to the best of all VAEs."""
-        regret = self.regret[where]
-        lowest = min(0, *(regret[model] for model in COMPARED))
-        width = self.score[where]["best beta"] - lowest - self.score[where]["null"]
-        return 100 * regret[name] / width
+    The percentage is of the range from the null model to the best of all VAEs.
+    """
+    compared = [line for line in lines if line["model"] in COMPARED]
+    score = means(lines, "log_likelihood", "where", "model")
+    regret = means(compared, "regret", "where", "model")
+    percent, rank = {}, {}
+    for where, row in regret.items():
+        best = score[where]["best beta"] - min(0, *row.values())
+        unit = (best - score[where]["null"]) / 100
+        percent[where] = {name: nats / unit for name, nats in row.items()}
+        # In the order of the tables, which decides between equal ones.
+        rank[where] = ranks({name: -row[name] for name in COMPARED}, "ordinal")
+    return {
+        "score": score,
+        "regret": regret,
+        "percent": percent,
+        "rank": rank,
+        "active": means(compared, "active", "where", "model"),
+        "time": means(compared, "time", "where", "model", statistic=np.median),
+    }
 
 
 def default_table(runs, found):
     """One line for each table and size: densities, grid and default."""
-    rows = [
-        {
-            **run,
-            **found.score[run["table"], run["k"]],
-            "regret": found.regret[run["table"], run["k"]][DEFAULT],
-            "percent": found.percent((run["table"], run["k"]), DEFAULT),
-        }
-        for run in (group[0] for group in groups(runs, "table", "k").values())
-    ]
+    rows = []
+    for where, group in groups(runs, "table", "k").items():
+        of = {value: found[value][where][DEFAULT] for value in ("regret", "percent")}
+        rows.append({**group[0], **found["score"][where], **of})
     names = ["null", "PCA", "FactorAnalysis", "searched beta", "best beta"]
     listed = " | ".join(f"{name} {{{name}:.2f}}" for name in names)
     columns = (
@@ -192,25 +198,22 @@ def default_table(runs, found):
 
 def policy_table(found):
     """One line for each policy: regret over the tables, rank, activity and time."""
-    wheres = list(found.regret)
-    order = [
-        ranks({name: -found.regret[where][name] for name in COMPARED}, "ordinal")
-        for where in wheres
-    ]
     rows = []
     for name in COMPARED:
-        regret = [found.regret[where][name] for where in wheres]
-        seconds = np.median([found.time[where][name] for where in wheres])
+        of = {
+            value: [row[name] for row in by_table.values()]
+            for value, by_table in found.items()
+        }
         rows.append(
             {
                 "policy": f"`{name}`" if name in POLICIES else name,
-                "mean": np.mean(regret),
-                "median": np.median(regret),
-                "worst": max(regret),
-                "percent": max(found.percent(where, name) for where in wheres),
-                "rank": np.mean([rank[name] for rank in order]),
-                "active": np.mean([found.active[where][name] for where in wheres]),
-                "time": None if np.isnan(seconds) else seconds,
+                "mean": np.mean(of["regret"]),
+                "median": np.median(of["regret"]),
+                "worst": max(of["regret"]),
+                "percent": max(of["percent"]),
+                "rank": np.mean(of["rank"]),
+                "active": np.mean(of["active"]),
+                "time": np.median(of["time"]),
             }
         )
     columns = (
@@ -221,37 +224,32 @@ def policy_table(found):
     return table(columns, sorted(rows, key=lambda row: row["rank"]))
 
 
-def regret_table(found):
+def regret_table(lines):
     """Regret of each policy on each table, the mean over sizes."""
-    rows = {}
-    for (name, _), regret in found.regret.items():
-        rows.setdefault(name, []).append(regret)
+    regrets = means(lines, "regret", "table", "model")
     cells = [f"{name.replace('_', ' ')} {{{name}:+.2f}}" for name in COMPARED]
-    lines = []
-    for name, regrets in rows.items():
-        line = {m: np.mean([regret[m] for regret in regrets]) for m in COMPARED}
-        lines.append({"table": name, **line})
-    return table(" | ".join(["table {table}", *cells]), lines)
+    rows = [{**row, "table": name} for name, row in regrets.items()]
+    return table(" | ".join(["table {table}", *cells]), rows)
 
 
 def verdict(found):
     """The goals of the default, and what its own hidden layers change."""
-    regret = {where: row[DEFAULT] for where, row in found.regret.items()}
-    percent = {where: found.percent(where, DEFAULT) for where in regret}
-    worst = max(percent, key=percent.get)
-    mean = np.mean(list(regret.values()))
-    short = [row["searched beta"] - row[DEFAULT] for row in found.score.values()]
+    score = found["score"].items()
+    regret = {where: row[DEFAULT] for where, row in found["regret"].items()}
+    percent = {where: row[DEFAULT] for where, row in found["percent"].items()}
+    worst, mean = max(percent, key=percent.get), np.mean(list(regret.values()))
+    short = [row["searched beta"] - row[DEFAULT] for _, row in score]
     below = [
         f"{name} (k = {k}, {model}, {row[model] - row[DEFAULT]:.2f})"
-        for (name, k), row in found.score.items()
+        for (name, k), row in score
         for model in ("PCA", "FactorAnalysis")
         if row[model] > row[DEFAULT]
     ]
-    gain = {where: row[WIDER] - row[DEFAULT] for where, row in found.score.items()}
+    gain = {where: row[WIDER] - row[DEFAULT] for where, row in score}
     gains = list(gain.values())
     ends = [
-        f"{gain[where]:+.2f} ({where[0]}, k = {where[1]})"
-        for where in (min(gain, key=gain.get), max(gain, key=gain.get))
+        f"{gain[name, k]:+.2f} ({name}, k = {k})"
+        for name, k in (min(gain, key=gain.get), max(gain, key=gain.get))
     ]
     text = f"Mean regret of the default, `{DEFAULT}`: {mean:+.2f} nats per row"
     worst_text = (
@@ -274,12 +272,13 @@ def verdict(found):
 
 
 def slots(results):
-    found = Summary(results["runs"])
+    lines = lines_of(results["runs"])
+    found = summary(lines)
     return {
         "goals": "\n".join(verdict(found)),
         "default": default_table(results["runs"], found),
         "policies": policy_table(found),
-        "regrets": regret_table(found),
+        "regrets": regret_table(lines),
     }
 
 
