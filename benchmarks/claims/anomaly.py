@@ -23,6 +23,7 @@ QUICK = {"n_seeds": 1, "max_rows": 600}
 OURS, LIKELIHOOD = "skvae", "skvae, log_likelihood"
 LABELS = {OURS: "skvae, `-score_samples`", LIKELIHOOD: "skvae, `-log_likelihood`"}
 MEASURES = {"AUROC": roc_auc_score, "average precision": average_precision_score}
+SHORT = {"AUROC": "AUROC", "average precision": "AP"}
 
 
 def skvae_scores(train, test, seed):
@@ -32,35 +33,31 @@ def skvae_scores(train, test, seed):
 
 
 def forest_scores(train, test, seed):
-    forest = IsolationForest(random_state=seed).fit(train)
-    return {"IsolationForest": -forest.score_samples(test)}
+    return -IsolationForest(random_state=seed).fit(train).score_samples(test)
 
 
 def pca_scores(train, test, seed):
     n_features = train.shape[1]
     pca = PCA(min(10, max(1, n_features // 2)), random_state=seed).fit(train)
     error = test - pca.inverse_transform(pca.transform(test))
-    return {"PCA error": np.square(error).sum(axis=1)}
+    return np.square(error).sum(axis=1)
 
 
-def pyod_scores(label, path, train, test, seed):
+def pyod_scores(path, train, test, seed):
     """Scores of a detector of PyOD, found by its path in the package."""
     module, name = path.split(".")
     detector = getattr(importlib.import_module(f"pyod.models.{module}"), name)
     params = {} if name == "ECOD" else {"random_state": seed, "verbose": 0}
-    return {label: detector(**params).fit(train).decision_function(test)}
+    return detector(**params).fit(train).decision_function(test)
 
 
-PYOD = {
-    "ECOD": "ecod.ECOD",
-    "PyOD VAE": "vae.VAE",
-    "PyOD AutoEncoder": "auto_encoder.AutoEncoder",
-}
 MODELS = {
     OURS: skvae_scores,
     "IsolationForest": forest_scores,
     "PCA error": pca_scores,
-    **{label: partial(pyod_scores, label, path) for label, path in PYOD.items()},
+    "ECOD": partial(pyod_scores, "ecod.ECOD"),
+    "PyOD VAE": partial(pyod_scores, "vae.VAE"),
+    "PyOD AutoEncoder": partial(pyod_scores, "auto_encoder.AutoEncoder"),
 }
 
 
@@ -80,48 +77,43 @@ def measure(settings, protocol, table, model, seed):
     train = train[: settings["max_rows"]]
     scaler = StandardScaler().fit(train)
     train, test = scaler.transform(train), scaler.transform(test)
+    found = MODELS[model](train, test, seed)
     scores = {}
-    for name, score in MODELS[model](train, test, seed).items():
+    for name, score in (found if model == OURS else {model: found}).items():
         scores[name] = {m: float(of(label, score)) for m, of in MEASURES.items()}
     return {"scores": scores}
 
 
-def by_table(runs):
-    """Scores as ``found[measure][table][model]``, means over seeds."""
+def by_column(runs):
+    """Scores as ``found[column][model]``, means over seeds."""
     lines = [
-        {**run, "model": model, "measure": measure, "score": score}
+        {"column": f"{run['table']}, {SHORT[measure]}", "model": model, "score": score}
         for run in runs
         for model, scores in run["scores"].items()
         for measure, score in scores.items()
     ]
-    return means(lines, "score", "measure", "table", "model")
+    return means(lines, "score", "column", "model")
 
 
-def mean_ranks(scores):
-    """Mean rank of each model, each score of skvae in the absence of the other."""
-
-    def without(name):
-        found = [
-            ranks({model: score for model, score in row.items() if model != name})
-            for tables in scores.values()
-            for row in tables.values()
-        ]
-        return {model: np.mean([r[model] for r in found]) for model in found[0]}
-
-    return {LIKELIHOOD: without(OURS)[LIKELIHOOD], **without(LIKELIHOOD)}
+def mean_ranks(scores, left_out):
+    """Mean rank of each model but one over tables and measures."""
+    rows = [{m: s for m, s in row.items() if m != left_out} for row in scores.values()]
+    found = [ranks(row) for row in rows]
+    return {model: np.mean([rank[model] for rank in found]) for model in found[0]}
 
 
 def score_table(scores, rank):
     names = sorted(rank, key=lambda name: (name == LIKELIHOOD, rank[name]))
-    rows = [{"name": LABELS.get(n, n), "rank": rank[n]} for n in names]
-    columns = "detector {name}"
-    for where in scores["AUROC"]:
-        for measure, short in zip(MEASURES, ("AUROC", "AP"), strict=True):
-            column = f"{where}, {short}"
-            columns += f" | {column} {{{column}:.3f}}"
-            for name, row in zip(names, rows, strict=True):
-                row[column] = scores[measure][where][name]
-    return table(f"{columns} | mean rank {{rank:.2f}}", rows)
+    rows = [
+        {
+            "name": LABELS.get(name, name),
+            "rank": rank[name],
+            **{column: row[name] for column, row in scores.items()},
+        }
+        for name in names
+    ]
+    listed = " | ".join(f"{column} {{{column}:.3f}}" for column in scores)
+    return table(f"detector {{name}} | {listed} | mean rank {{rank:.2f}}", rows)
 
 
 def verdict(rank, protocol):
@@ -148,8 +140,10 @@ def slots(results):
     runs = results["runs"]
     goals, tables = [], {}
     for protocol, group in groups(runs, "protocol").items():
-        scores = by_table(group)
-        rank = mean_ranks(scores)
+        scores = by_column(group)
+        # Each score of skvae in the absence of the other.
+        rank = mean_ranks(scores, LIKELIHOOD)
+        rank[LIKELIHOOD] = mean_ranks(scores, OURS)[LIKELIHOOD]
         goals.append(verdict(rank, protocol))
         tables[protocol] = score_table(scores, rank)
     n_models = str(len(groups(runs, "model")))
