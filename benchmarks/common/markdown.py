@@ -1,5 +1,6 @@
 """Tables and lines of Markdown pages."""
 
+import math
 import re
 import string
 
@@ -10,13 +11,13 @@ COLUMN = re.compile(r"\s*(.+?)\s+(`?{[^|]*?)\s*(?:\||$)")
 
 
 class _Cells(string.Formatter):
-    """Fields are any keys of a row; the cell of None or nan stays empty."""
+    """Fields are any keys of a row; the cell of None, nan or inf stays empty."""
 
     def get_field(self, name, args, row):
         return row[name], name
 
     def format_field(self, value, spec):
-        if value is None or value != value:
+        if value is None or (isinstance(value, float) and not math.isfinite(value)):
             return ""
         # A percent sign has a space before it.
         return super().format_field(value, spec).replace("%", " %")
