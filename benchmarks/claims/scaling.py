@@ -8,9 +8,7 @@ import json
 import pickle
 import subprocess
 import sys
-import tempfile
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 from scipy.optimize import least_squares
@@ -44,7 +42,6 @@ QUICK = {
     "scored_rows": 10_000,
 }
 N_FEATURES = SETTINGS["n_features"]
-COMPILER = ("torch._dynamo", "torch._inductor", "sympy")
 # An epoch has a minimum number of steps; on fewer than half as many rows as this, the
 # cost does not depend on the rows.
 LINEAR_FROM = 10_000
@@ -61,7 +58,8 @@ start = time.perf_counter()
 skvae.BalancedVAE(random_state=0).fit(X)
 seconds = time.perf_counter() - start
 n_modules = len(sys.modules) - before
-print(json.dumps(dict(seconds=seconds, n_modules=n_modules, modules=[*sys.modules])))
+compiler = {{"torch._dynamo", "torch._inductor", "sympy"}} & set(sys.modules)
+print(json.dumps(dict(seconds=seconds, n_modules=n_modules, compiler=[*compiler])))
 """
 
 IMPORT = """
@@ -73,8 +71,8 @@ print(time.perf_counter() - start)
 
 # Peak memory of a process in bytes. On Linux ru_maxrss starts at the peak of the parent
 # when it forked; VmHWM does not. (macOS has only the first.) The rows are drawn in
-# place and the estimator comes from a file, so that only they and the imports are in
-# memory before. With levels, the first column has so many.
+# place, so that only they, the estimator and the imports are in memory before. With
+# levels, the first column has so many.
 MEMORY = """
 import json, pickle, resource, sys, warnings
 import numpy as np, torch
@@ -86,8 +84,7 @@ def peak():
 warnings.simplefilter("ignore")
 torch.set_num_threads(1)
 random = np.random.default_rng(0)
-with open({path!r}, "rb") as file:
-    vae = pickle.load(file)
+vae = pickle.load(sys.stdin.buffer)
 X = random.standard_normal(({n_rows}, {n_features}), dtype={dtype!r})
 if {n_levels}:
     X[:, 0] = np.arange(len(X)) % {n_levels}
@@ -98,22 +95,23 @@ print(json.dumps(dict(before=before, peak=peak(), rows=X.nbytes, out=out)))
 """
 
 
-def in_process(code, **values):
-    """Output of a fresh interpreter, read as JSON."""
+def in_process(code, given=None, **values):
+    """Output of a fresh interpreter, read as JSON; it finds an object in its input."""
     command = [sys.executable, "-c", code.format(**values)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, input=pickle.dumps(given), capture_output=True, check=False
+    )
     if done.returncode:
-        raise RuntimeError(f"a process of the benchmark failed:\n{done.stderr}")
+        error = done.stderr.decode()
+        raise RuntimeError(f"a process of the benchmark failed:\n{error}")
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def rows_of(n_rows, dtype="float32"):
+def rows_of(n_rows):
     """Rows with ten latent directions and noise."""
-    random = np.random.default_rng(0)
-    codes = random.standard_normal((n_rows, 10), dtype=dtype)
-    loadings = random.standard_normal((10, N_FEATURES), dtype=dtype)
-    noise = random.standard_normal((n_rows, N_FEATURES), dtype=dtype)
-    return np.tanh(codes @ loadings) + noise
+    draw = partial(np.random.default_rng(0).standard_normal, dtype="float32")
+    codes, loadings = draw((n_rows, 10)), draw((10, N_FEATURES))
+    return np.tanh(codes @ loadings) + draw((n_rows, N_FEATURES))
 
 
 def fit(settings):
@@ -145,37 +143,22 @@ def growth(curve):
     return {"overhead": float(np.exp(found[0])), "exponent": float(found[2])}
 
 
-def peak(vae, **case):
-    """Peak memory of a process that calls a method of an estimator."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "vae.pickle"
-        path.write_bytes(pickle.dumps(vae))
-        return in_process(MEMORY, path=str(path), **case)
-
-
 def memory(settings):
     """Peak memory of methods against the size of their rows, for both precisions."""
     vae = BalancedVAE(max_iter=1, batch_size=1024, random_state=0).fit(rows_of(1000))
     found = []
     for case in product(method=settings["methods"], dtype=["float32", "float64"]):
         values = {**case, "n_features": N_FEATURES, "n_levels": 0}
-        runs = [peak(vae, n_rows=n, **values) for n in settings["memory_rows"]]
-        found.append(memory_of(case, runs))
-    return found
-
-
-def memory_of(case, runs):
-    """Line through the peaks of runs of several sizes, in bytes."""
-    rows, peak = np.array([[run["rows"], run["peak"]] for run in runs]).T
-    slope, constant = np.polyfit(rows, peak, 1)
-    return {
-        **case,
-        "slope": float(slope),
-        "constant": float(constant),
+        runs = [
+            in_process(MEMORY, vae, n_rows=n, **values) for n in settings["memory_rows"]
+        ]
+        sizes = [run["rows"] for run in runs]
+        slope, constant = np.polyfit(sizes, [run["peak"] for run in runs], 1)
         # The peak includes the rows and the output; this is the rest.
-        "beyond": [run["peak"] - run["before"] - run["out"] for run in runs],
-        "rows": [run["rows"] for run in runs],
-    }
+        beyond = [run["peak"] - run["before"] - run["out"] for run in runs]
+        line = {"slope": float(slope), "constant": float(constant)}
+        found.append({**case, **line, "beyond": beyond, "rows": sizes})
+    return found
 
 
 def levels(settings):
@@ -185,7 +168,8 @@ def levels(settings):
     case = {"method": "fit", "dtype": "float32", "n_features": 4}
     found = []
     for n_levels in settings["levels"]:
-        run = peak(vae, n_rows=settings["level_rows"], n_levels=n_levels, **case)
+        values = {"n_rows": settings["level_rows"], "n_levels": n_levels}
+        run = in_process(MEMORY, vae, **case, **values)
         found.append([n_levels, run["peak"] - run["before"]])
     return found
 
@@ -244,12 +228,11 @@ def first_fit(settings):
         [in_process(FIRST_FIT, modules=modules) for _ in range(settings["turns"])]
         for modules in ("torch, skvae", "skvae")
     )
-    loaded = cold[0]["modules"]
     return {
         "seconds": float(np.median([run["seconds"] for run in warm])),
         "seconds_with_import": float(np.median([run["seconds"] for run in cold])),
         "n_modules": cold[0]["n_modules"],
-        "compiler": [name for name in COMPILER if name in loaded],
+        "compiler": sorted(cold[0]["compiler"]),
     }
 
 
