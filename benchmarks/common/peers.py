@@ -20,6 +20,7 @@ from benchmarks.common.internals import training_pass
 
 N_COMPONENTS = 8
 LEARNING_RATE = 1e-3
+N_CHUNK = 2000
 
 
 def stack(widths):
@@ -60,25 +61,23 @@ def kl(mean, log_variance):
     return 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).sum(dim=1)
 
 
-class Loop:
-    """The training loop of a tutorial: a shuffling DataLoader, autograd, Adam."""
+def tutorial(x, n_components, hidden, batch_size):
+    """The VAE of a tutorial and an epoch of its loop: DataLoader, autograd, Adam."""
+    model, negative_elbo = VAE(x.shape[1], n_components, hidden), NegativeElbo()
+    optimizer = torch.optim.Adam(model.parameters(), lr=LEARNING_RATE)
+    loader = DataLoader(TensorDataset(x), batch_size, shuffle=True)
 
-    def __init__(self, x, n_components, hidden, batch_size):
-        self.model = VAE(x.shape[1], n_components, hidden)
-        self.loss = NegativeElbo()
-        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=LEARNING_RATE)
-        self.loader = DataLoader(TensorDataset(x), batch_size, shuffle=True)
-
-    def epoch(self):
-        """Visit each row once; return the mean loss."""
+    def epoch():
         total = 0.0
-        for (x,) in self.loader:
-            self.optimizer.zero_grad()
-            loss = self.loss(self.model(x), x)
+        for (batch,) in loader:
+            optimizer.zero_grad()
+            loss = negative_elbo(model(batch), batch)
             loss.backward()
-            self.optimizer.step()
+            optimizer.step()
             total += loss.item()
-        return total / len(self.loader)
+        return total / len(loader)
+
+    return model, epoch
 
 
 def products(x, hidden, batch_size):
@@ -100,14 +99,13 @@ def products(x, hidden, batch_size):
     return repeated(triples, len(x) // batch_size)
 
 
-def forward_products(n_rows, passes, n_chunk=2000):
+def forward_products(n_rows, passes):
     """The products of forward passes over all rows, in chunks that fit the caches."""
     triples = []
-    for layers in passes:
-        for n_in, n_out in itertools.pairwise(layers):
-            rows, w = torch.randn(n_chunk, n_in), torch.randn(n_in, n_out)
-            triples.append((rows, w, torch.empty(n_chunk, n_out)))
-    return repeated(triples, n_rows // n_chunk)
+    for n_in, n_out in itertools.chain(*map(itertools.pairwise, passes)):
+        rows, w = torch.randn(N_CHUNK, n_in), torch.randn(n_in, n_out)
+        triples.append((rows, w, torch.empty(N_CHUNK, n_out)))
+    return repeated(triples, n_rows // N_CHUNK)
 
 
 def repeated(triples, n_times):
@@ -125,8 +123,7 @@ skvae = partial(training_pass, n_components=N_COMPONENTS, learning_rate=LEARNING
 
 
 def tutorial_loop(x, hidden, batch_size):
-    """The loop of a PyTorch tutorial."""
-    return Loop(torch.from_numpy(x), N_COMPONENTS, hidden, batch_size).epoch
+    return tutorial(torch.from_numpy(x), N_COMPONENTS, hidden, batch_size)[1]
 
 
 def pythae(x, hidden, batch_size):
@@ -252,5 +249,5 @@ PEERS = {
     "MLPRegressor": mlp_regressor,
 }
 # Several models in one run of skvae; its time is divided by their number.
-OURS = {"skvae": skvae, REPLICAS: partial(skvae, n_replicas=N_REPLICAS)}
-CONTENDERS = {PRODUCTS: products, **OURS, **PEERS}
+replicas = partial(skvae, n_replicas=N_REPLICAS)
+CONTENDERS = {PRODUCTS: products, "skvae": skvae, REPLICAS: replicas, **PEERS}
