@@ -4,6 +4,7 @@ import importlib
 from functools import partial
 
 import numpy as np
+import pandas as pd
 from sklearn.decomposition import PCA
 from sklearn.ensemble import IsolationForest
 from sklearn.metrics import average_precision_score, roc_auc_score
@@ -12,7 +13,7 @@ from sklearn.preprocessing import StandardScaler
 
 from benchmarks.common.benchmark import Benchmark, product
 from benchmarks.common.markdown import goal, table
-from benchmarks.common.statistics import groups, means, ranks
+from benchmarks.common.statistics import reference
 from benchmarks.common.tables import anomaly
 from skvae import BalancedVAE
 
@@ -85,68 +86,60 @@ def measure(settings, protocol, table, model, seed):
 
 
 def by_column(runs):
-    """Scores as ``found[column][model]``, means over seeds."""
-    lines = [
-        {"column": f"{run['table']}, {SHORT[measure]}", "model": model, "score": score}
-        for run in runs
-        for model, scores in run["scores"].items()
-        for measure, score in scores.items()
-    ]
-    return means(lines, "score", "column", "model")
+    """Means over seeds, a line for each measure on a table, a column for each score."""
+    lines = pd.DataFrame(
+        {"column": f"{table}, {SHORT[measure]}", "name": name, "score": score}
+        for table, scores in zip(runs["table"], runs["scores"], strict=True)
+        for name, found in scores.items()
+        for measure, score in found.items()
+    )
+    return lines.groupby(["column", "name"], sort=False)["score"].mean().unstack()
 
 
-def mean_ranks(scores, left_out):
-    """Mean rank of each model but one over tables and measures."""
-    rows = [{m: s for m, s in row.items() if m != left_out} for row in scores.values()]
-    found = [ranks(row) for row in rows]
-    return {model: np.mean([rank[model] for rank in found]) for model in found[0]}
+def mean_ranks(scores):
+    """Mean rank of each model, each score of skvae in the absence of the other."""
+    rank, other = (
+        scores.drop(columns=name).rank(axis=1, ascending=False).mean()
+        for name in (LIKELIHOOD, OURS)
+    )
+    rank = rank.sort_values(kind="stable")
+    rank[LIKELIHOOD] = other[LIKELIHOOD]
+    return rank
 
 
 def score_table(scores, rank):
-    names = sorted(rank, key=lambda name: (name == LIKELIHOOD, rank[name]))
-    rows = [
-        {
-            "name": LABELS.get(name, name),
-            "rank": rank[name],
-            **{column: row[name] for column, row in scores.items()},
-        }
-        for name in names
-    ]
-    listed = " | ".join(f"{column} {{{column}:.3f}}" for column in scores)
+    rows = scores[rank.index].T.assign(rank=rank)
+    rows["name"] = [LABELS.get(name, name) for name in rows.index]
+    listed = " | ".join(f"{column} {{{column}:.3f}}" for column in scores.index)
     return table(f"detector {{name}} | {listed} | mean rank {{rank:.2f}}", rows)
 
 
 def verdict(rank, protocol):
-    others = {name: r for name, r in rank.items() if name not in LABELS}
-    best = min(others, key=others.get)
+    others = rank.drop([*LABELS])
     text = (
         f"{protocol.capitalize()}: mean rank of `-score_samples` {rank[OURS]:.2f}, "
-        f"best of the others {others[best]:.2f} ({best}); goal: the best"
+        f"best of the others {others.min():.2f} ({others.idxmin()}); goal: the best"
     )
-    return goal(text, rank[OURS] <= others[best])
+    return goal(text, rank[OURS] <= others.min())
 
 
 def times(runs):
     """Time of each detector relative to that of skvae, the median over runs."""
-    lines = []
-    for group in groups(runs, "protocol", "table", "seed").values():
-        unit = next(run["seconds"] for run in group if run["model"] == OURS)
-        lines += [{**run, "time": run["seconds"] / unit} for run in group]
-    found = means(lines, "time", "model", statistic=np.median)
-    return ", ".join(f"{name} {t:.2f}" for name, t in found.items() if name != OURS)
+    cases, seconds = runs[["protocol", "table", "seed"]], runs["seconds"]
+    time = seconds / reference(seconds, runs["model"] == OURS, cases)
+    time = time.groupby(runs["model"], sort=False).median()
+    return ", ".join(f"{name} {t:.2f}" for name, t in time.drop(OURS).items())
 
 
 def slots(results):
-    runs = results["runs"]
+    runs = pd.DataFrame(results["runs"])
     goals, tables = [], {}
-    for protocol, group in groups(runs, "protocol").items():
+    for protocol, group in runs.groupby("protocol", sort=False):
         scores = by_column(group)
-        # Each score of skvae in the absence of the other.
-        rank = mean_ranks(scores, LIKELIHOOD)
-        rank[LIKELIHOOD] = mean_ranks(scores, OURS)[LIKELIHOOD]
+        rank = mean_ranks(scores)
         goals.append(verdict(rank, protocol))
         tables[protocol] = score_table(scores, rank)
-    n_models = str(len(groups(runs, "model")))
+    n_models = str(runs["model"].nunique())
     found = {"n_models": n_models, "goals": "\n".join(goals), "times": times(runs)}
     return {**found, **tables}
 

@@ -5,7 +5,6 @@ import pandas as pd
 
 from benchmarks.common.benchmark import Benchmark, product
 from benchmarks.common.markdown import goal, table
-from benchmarks.common.statistics import groups, summaries
 from benchmarks.common.tables import FRAMES, bike_days, categories, data_file, parts
 from skvae import BalancedVAE
 
@@ -96,30 +95,28 @@ def measure(settings, table, model, seed):
 
 
 def verdict(name, score):
-    lead = {rival: score[OURS] - score[rival] for rival in RIVALS}
+    lead = score[OURS] - score[RIVALS]
     listed = " and ".join(f"{v:+.2f} to {LABELS[rival]}" for rival, v in lead.items())
     text = f"{name}: `{OURS}` relative to others, {listed} (goal: above 0)"
-    return goal(text, min(lead.values()) > 0)
+    return goal(text, lead.min() > 0)
 
 
 def slots(results):
+    columns = (
+        "likelihood of the counts {label} | log-likelihood {log_likelihood:.2f} | "
+        "elbo {elbo:.2f} | active latents {active:.0%} | epochs {n_epochs:.0f}"
+    )
+    heading = (
+        "**{table}**: {n_rows:,} rows fitted on, {n_columns} columns, {n_counts} of "
+        "them counts"
+    )
     goals, sections = [], []
-    for name, runs in groups(results["runs"], "table").items():
-        values = ("log_likelihood", "elbo", "active", "n_epochs")
-        rows = summaries(runs, "model", values)
-        scores = {model: row["log_likelihood"] for model, row in rows.items()}
-        goals.append(verdict(name, scores))
-        sections.append(
-            "**{table}**: {n_rows:,} rows fitted on, {n_columns} columns, {n_counts} "
-            "of them counts".format(**runs[0])
-        )
-        columns = (
-            "likelihood of the counts {label} | log-likelihood {log_likelihood:.2f} | "
-            "elbo {elbo:.2f} | active latents {active:.0%} | epochs {n_epochs:.0f}"
-        )
-        order = sorted(scores, key=scores.get, reverse=True)
-        lines = [{**rows[model], "label": LABELS[model]} for model in order]
-        sections.append(table(columns, lines))
+    for name, runs in pd.DataFrame(results["runs"]).groupby("table", sort=False):
+        rows = runs.groupby("model", sort=False).mean(numeric_only=True)
+        goals.append(verdict(name, rows["log_likelihood"]))
+        rows["label"] = rows.index.map(LABELS)
+        rows = rows.sort_values("log_likelihood", ascending=False)
+        sections += [heading.format(**runs.iloc[0]), table(columns, rows)]
     return {"goals": "\n".join(goals), "tables": "\n\n".join(sections)}
 
 

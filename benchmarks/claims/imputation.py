@@ -9,7 +9,6 @@ from sklearn.impute import IterativeImputer, KNNImputer, SimpleImputer
 
 from benchmarks.common.benchmark import Benchmark, product
 from benchmarks.common.markdown import goal, table
-from benchmarks.common.statistics import groups, means
 from benchmarks.common.tables import FRAMES, categories, parts
 from skvae import BalancedVAE
 
@@ -148,55 +147,48 @@ def measure(settings, table, mechanism, model, seed):
 def cases(runs, value, best):
     """Means over seeds by table and mechanism, and how far skvae is from the best.
 
-    That is relative to the `best` of the others, min or max; above 0, it is worse.
+    That is relative to the `best` of the others, "min" or "max"; above 0, it is worse.
     """
-    lines = []
-    for (name, mechanism), group in groups(runs, "table", "mechanism").items():
-        if group[0][value] is None:
-            continue
-        scores = means(group, value, "model")
-        others = [score for model, score in scores.items() if model != OURS]
-        ratio = scores[OURS] / best(others)
-        short = ratio - 1 if best is min else 1 - ratio
-        line = {"table": name, "mechanism": mechanism, "short": short}
-        lines.append({**line, **dict.fromkeys(MODELS), **scores})
-    return lines
+    grouped = runs.groupby(["table", "mechanism", "model"], sort=False)
+    rows = grouped[value].mean().unstack().dropna(how="all")
+    ratio = rows[OURS] / rows.drop(columns=OURS).agg(best, axis=1)
+    rows["short"] = ratio - 1 if best == "min" else 1 - ratio
+    return rows.reset_index()
 
 
-def score_table(lines):
+def score_table(rows):
     listed = " | ".join(f"{name} {{{name}:.3f}}" for name in MODELS)
     columns = (
         f"table {{table}} | cells missing {{mechanism}} | {listed} | "
         f"{OURS} worse than the best by {{short:+.1%}}"
     )
-    return table(columns, lines)
+    return table(columns, rows)
 
 
-def verdict(value, lines):
-    good = sum(line["short"] <= MARGIN for line in lines)
-    worst = max(lines, key=lambda line: line["short"])
+def verdict(value, rows):
+    n_good, worst = (rows["short"] <= MARGIN).sum(), rows.loc[rows["short"].idxmax()]
     text = (
         f"{value}: at most {100 * MARGIN:.0f} % worse than the best of the others in "
-        f"{good} of {len(lines)} cases; worst {100 * worst['short']:+.1f} % "
+        f"{n_good} of {len(rows)} cases; worst {100 * worst['short']:+.1f} % "
         f"({worst['table']}, {worst['mechanism']}); goal: all"
     )
-    return goal(text, good == len(lines))
+    return goal(text, n_good == len(rows))
 
 
 def slots(results):
-    runs, percent = results["runs"], 100 * results["settings"]["share"]
-    errors, hits = cases(runs, "NRMSE", min), cases(runs, "accuracy", max)
-    sizes = {}
-    for name, group in groups(runs, "table").items():
-        sizes[name] = "{table} {n_rows:,} x {n_columns}".format(**group[0])
-        if group[0]["n_categories"]:
-            sizes[name] += f" ({group[0]['n_categories']} of categories)"
-    goals = [verdict("NRMSE", errors), verdict("Accuracy", hits)]
+    runs, percent = pd.DataFrame(results["runs"]), 100 * results["settings"]["share"]
+    errors, hits = cases(runs, "NRMSE", "min"), cases(runs, "accuracy", "max")
+    sizes = []
+    for run in runs.drop_duplicates("table").to_dict("records"):
+        size = "{table} {n_rows:,} x {n_columns}".format(**run)
+        if run["n_categories"]:
+            size += f" ({run['n_categories']} of categories)"
+        sizes.append(size)
     return {
         "percent": f"{percent:.0f}",
         "twice": f"{2 * percent:.0f}",
-        "goals": "\n".join(goals),
-        "sizes": ", ".join(sizes.values()),
+        "goals": "\n".join([verdict("NRMSE", errors), verdict("Accuracy", hits)]),
+        "sizes": ", ".join(sizes),
         "errors": score_table(errors),
         "hits": score_table(hits),
     }

@@ -3,9 +3,8 @@
 A section of `pages/regret.md`, which describes it.
 """
 
-from operator import itemgetter
-
 import numpy as np
+import pandas as pd
 from sklearn.mixture import GaussianMixture
 
 from benchmarks.claims import regret
@@ -13,7 +12,6 @@ from benchmarks.common.benchmark import Benchmark, product
 from benchmarks.common.clocks import timed
 from benchmarks.common.internals import log_likelihood, posterior_draws
 from benchmarks.common.markdown import table
-from benchmarks.common.statistics import groups, summaries
 from benchmarks.common.tables import load, split
 from skvae import BalancedVAE
 
@@ -105,28 +103,26 @@ def measure(settings, table, seed):
     }
 
 
-def size_of(run, k):
-    """The record for k latents, or for the most there are."""
+def score_of(run, k):
+    """Log-likelihood with k latents, or with the most there are."""
     fitted = [size for size in run["sizes"] if size["model"] <= k]
-    return max(fitted, key=lambda size: size["model"])
+    return max(fitted, key=lambda size: size["model"])["log_likelihood"]
 
 
-def lines_of(results):
-    """Runs beside the score at each size, the default and its lead on the mixture."""
-    lines = []
-    for run in results["runs"]:
-        sizes = results["settings"]["n_components"]
-        scores = {f"k = {k}": size_of(run, k)["log_likelihood"] for k in sizes}
-        default = size_of(run, run["chosen"])["log_likelihood"]
-        line = {
-            **scores,
-            "default": default,
-            "lead": default - run["GaussianMixture"],
-            "gain": run["mixture prior"] - default,
-            "both": run["mixture prior"] - run["GaussianMixture"],
-        }
-        lines.append({**run, **line})
-    return lines
+def summary(results):
+    """Runs beside the score at each size and what follows of it, and their means."""
+    runs = pd.DataFrame(results["runs"])
+    for k in results["settings"]["n_components"]:
+        runs[f"k = {k}"] = [score_of(run, k) for run in results["runs"]]
+    runs["default"] = [score_of(run, run["chosen"]) for run in results["runs"]]
+    runs["lead"] = runs["default"] - runs["GaussianMixture"]
+    runs["gain"] = runs["mixture prior"] - runs["default"]
+    runs["both"] = runs["lead"] + runs["gain"]
+    by_table = runs.groupby("table", sort=False)
+    rows = by_table.mean(numeric_only=True)
+    rows["n_gridded"] = by_table["n_gridded"].first()
+    rows["chosen"] = by_table["chosen"].agg(lambda each: ", ".join(map(str, each)))
+    return runs, rows
 
 
 def choice_table(rows, sizes):
@@ -139,48 +135,36 @@ def choice_table(rows, sizes):
         "chosen {chosen} | default {default:.2f} | default - mixture {lead:+.2f} | "
         "mixture prior adds {gain:+.2f} | both - mixture {both:+.2f}"
     )
-    return table(columns, rows)
+    return table(columns, rows.reset_index())
 
 
-def verdict(rows, single):
+def described(values):
+    return (
+        f"{values.mean():+.2f} nats per row in the mean over tables, median "
+        f"{values.median():+.2f}, above 0 on {(values > 0).sum()} of {len(values)}"
+    )
+
+
+def verdict(runs, rows):
     """The default against the mixture, and what a mixture prior adds."""
-    first = max(rows, key=itemgetter("lead"))
-    most = max(rows, key=itemgetter("gain"))
-    others = [row["lead"] for row in rows if row is not first] or [np.nan]
-    gains = [row["gain"] for row in rows]
-
-    def described(value):
-        values = [row[value] for row in rows]
-        above = sum(value > 0 for value in values)
-        return (
-            f"{np.mean(values):+.2f} nats per row in the mean over tables, median "
-            f"{np.median(values):+.2f}, above 0 on {above} of {len(values)}"
-        )
-
+    lead, gain = rows["lead"], rows["gain"]
+    first, most = lead.idxmax(), gain.idxmax()
     return [
         "- Without grids and with any number of latents, the default minus the mixture "
-        f"is {described('lead')} (goal: at least 0). It is {np.mean(others):+.2f} in "
-        f"the mean without {first['table']}, where it is {first['lead']:+.2f}. Of "
-        "single runs, a table and seed each, it is above 0 in "
-        f"{sum(run['lead'] > 0 for run in single)} of {len(single)}.",
-        f"- A mixture prior, fitted after training, adds {np.mean(gains):+.2f} nats "
-        f"per row in the mean, median {np.median(gains):+.2f}, {most['gain']:+.2f} at "
-        f"most ({most['table']}). The default minus the mixture is then "
-        f"{described('both')}.",
+        f"is {described(lead)} (goal: at least 0). It is "
+        f"{lead.drop(first).mean():+.2f} in the mean without {first}, where it is "
+        f"{lead[first]:+.2f}. Of single runs, a table and seed each, it is above 0 in "
+        f"{(runs['lead'] > 0).sum()} of {len(runs)}.",
+        f"- A mixture prior, fitted after training, adds {gain.mean():+.2f} nats per "
+        f"row in the mean, median {gain.median():+.2f}, {gain[most]:+.2f} at most "
+        f"({most}). The default minus the mixture is then {described(rows['both'])}.",
     ]
 
 
 def slots(results):
-    lines, sizes = lines_of(results), results["settings"]["n_components"]
-    scores = ["GaussianMixture on the grid", "GaussianMixture", "default"]
-    scores += [f"k = {k}" for k in sizes]
-    values = [*scores, "repeated", "lead", "gain", "both"]
-    rows = summaries(lines, "table", values)
-    for name, runs in groups(lines, "table").items():
-        rows[name]["chosen"] = ", ".join(str(run["chosen"]) for run in runs)
-    rows = list(rows.values())
+    sizes, (runs, rows) = results["settings"]["n_components"], summary(results)
     return {
-        "goals": "\n".join(verdict(rows, lines)),
+        "goals": "\n".join(verdict(runs, rows)),
         "listed": f"{', '.join(map(str, sizes[:-1]))} or {sizes[-1]}",
         "by_choice": choice_table(rows, sizes),
     }

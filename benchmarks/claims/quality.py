@@ -10,6 +10,7 @@ import math
 import time
 
 import numpy as np
+import pandas as pd
 import torch
 from sklearn.decomposition import PCA
 
@@ -18,7 +19,6 @@ from benchmarks.common.clocks import timed
 from benchmarks.common.internals import calibration, quadrature_nodes
 from benchmarks.common.markdown import goal, table
 from benchmarks.common.peers import kl, tutorial
-from benchmarks.common.statistics import groups, summaries
 from benchmarks.common.tables import load, split
 from skvae import BalancedVAE
 
@@ -167,22 +167,22 @@ def curve(elbo, seconds):
 
 def rows_of(runs):
     """A line for each table: medians over its seeds."""
-    lines = []
-    for run in runs:
-        ours, loop, seconds = run["skvae"], run["loop"], run["skvae_seconds"]
-        line = {
-            "relative": math.inf if seconds is None else seconds / run["loop_seconds"],
-            "whole": ours["fit_seconds"] / loop["seconds"][-1],
-            "elbo": ours["elbo"][-1],
-        }
-        lines.append({**run, **line})
-    values = ["mark", "loop_epoch", "loop_seconds", *line]
-    rows = summaries(lines, "table", values, np.median)
-    for name, group in groups(runs, "table").items():
-        seconds = [run["skvae_seconds"] for run in group if run["skvae_seconds"]]
-        rows[name]["ours"] = np.median(seconds) if seconds else None
-        rows[name]["reached"] = f"{len(seconds)} of {len(group)}"
-    return list(rows.values())
+    runs = pd.DataFrame(runs)
+    # Infinite where the mark was not reached.
+    relative = runs["skvae_seconds"].astype(float) / runs["loop_seconds"]
+    runs["relative"] = relative.fillna(math.inf)
+    runs["whole"] = [
+        ours["fit_seconds"] / loop["seconds"][-1]
+        for ours, loop in zip(runs["skvae"], runs["loop"], strict=True)
+    ]
+    runs["elbo"] = [ours["elbo"][-1] for ours in runs["skvae"]]
+    by_table = runs.groupby("table", sort=False)
+    rows = by_table.median(numeric_only=True)
+    sizes = ["n_rows", "n_features"]
+    rows[sizes] = by_table[sizes].first()
+    reached = by_table["skvae_seconds"]
+    rows["reached"] = reached.agg(lambda each: f"{each.count()} of {len(each)}")
+    return rows.reset_index()
 
 
 def slots(results):
@@ -190,11 +190,11 @@ def slots(results):
     columns = (
         "table {table} | rows {n_rows} | columns {n_features} | "
         "elbo of the loop {mark:.2f} | its epoch {loop_epoch:.0f} | "
-        "its seconds {loop_seconds:.2f} | seconds of skvae {ours:.2f} | "
+        "its seconds {loop_seconds:.2f} | seconds of skvae {skvae_seconds:.2f} | "
         "skvae / loop {relative:.2f} | whole fit / all epochs {whole:.2f} | "
         "elbo after fit {elbo:.2f} | reached {reached}"
     )
-    worst = max(rows, key=lambda row: row["relative"])
+    worst = rows.loc[rows["relative"].idxmax()]
     text = (
         "{relative:.2f} of the loop's time at worst, on {table} (at most 0.2)"
         if math.isfinite(worst["relative"])

@@ -4,13 +4,14 @@ The measurements of `pages/regret.md`, which describes them.
 """
 
 import numpy as np
+import pandas as pd
 from scipy.stats import norm
 from sklearn.decomposition import PCA, FactorAnalysis
 
 from benchmarks.common.benchmark import Benchmark, product, widths
 from benchmarks.common.clocks import timed
 from benchmarks.common.markdown import goal, table
-from benchmarks.common.statistics import groups, means, ranks
+from benchmarks.common.statistics import reference
 from benchmarks.common.tables import TABLES, load, split
 from skvae import BalancedVAE, beta_path
 from skvae.balance import beta_from_loss
@@ -133,59 +134,55 @@ def measure(settings, table, k, seed, model):
 
 def lines_of(runs):
     """All records with their regrets, the best and the searched beta included."""
-    lines = []
-    for (name, k, _), group in groups(runs, "table", "k", "seed").items():
-        records = [record for run in group for record in run["records"]]
-        tried = [record for record in records if record["model"] == GRID]
-        best = max(tried, key=lambda record: record["log_likelihood"])
-        searched = max(tried, key=lambda record: record["validation"])
-        chosen = {"best beta": best, "searched beta": searched}
-        records += [{**each, "model": model} for model, each in chosen.items()]
-        constant = next(each for each in records if each["model"] == "constant")
-        for each in records:
-            # None: not timed beside the others.
-            seconds = each.get("fit_seconds") or np.nan
-            line = {
-                "table": name,
-                "where": (name, k),
-                "regret": best["log_likelihood"] - each["log_likelihood"],
-                "time": seconds / constant["fit_seconds"],
-            }
-            lines.append({**each, **line})
+    lines = pd.DataFrame(
+        {**{name: run[name] for name in ("table", "k", "seed")}, **each}
+        for run in runs
+        for each in run["records"]
+    )
+    case = ["table", "k", "seed"]
+    tried = lines[lines["model"] == GRID].groupby(case, sort=False)
+    best, searched = (
+        lines.loc[tried[value].idxmax()] for value in ("log_likelihood", "validation")
+    )
+    chosen = best.assign(model="best beta"), searched.assign(model="searched beta")
+    lines = pd.concat([lines, *chosen], ignore_index=True)
+    nats, seconds, model = (
+        lines[n] for n in ("log_likelihood", "fit_seconds", "model")
+    )
+    lines["regret"] = reference(nats, model == "best beta", lines[case]) - nats
+    lines["time"] = seconds / reference(seconds, model == "constant", lines[case])
     return lines
 
 
 def summary(lines):
-    """Means over seeds, each as ``found[quantity][table, k][model]``.
+    """Frames with a line for each table and size and a column for each model.
 
-    The percentage is of the range from the null model to the best of all VAEs.
+    Means over seeds; the percentage is of the range from the null model to the best of
+    all VAEs.
     """
-    compared = [line for line in lines if line["model"] in COMPARED]
-    score = means(lines, "log_likelihood", "where", "model")
-    regret = means(compared, "regret", "where", "model")
-    percent, rank = {}, {}
-    for where, row in regret.items():
-        best = score[where]["best beta"] - min(0, *row.values())
-        unit = (best - score[where]["null"]) / 100
-        percent[where] = {name: nats / unit for name, nats in row.items()}
-        # In the order of the tables, which decides between equal ones.
-        rank[where] = ranks({name: -row[name] for name in COMPARED}, "ordinal")
+    grouped = lines.groupby(["table", "k", "model"], sort=False)
+    score, regret, active = (
+        grouped[value].mean().unstack()
+        for value in ("log_likelihood", "regret", "active")
+    )
+    compared = regret[COMPARED]
+    best = score["best beta"] - compared.min(axis=1).clip(upper=0)
     return {
         "score": score,
-        "regret": regret,
-        "percent": percent,
-        "rank": rank,
-        "active": means(compared, "active", "where", "model"),
-        "time": means(compared, "time", "where", "model", statistic=np.median),
+        "regret": compared,
+        "percent": 100 * compared.div(best - score["null"], axis=0),
+        "rank": compared.rank(axis=1, method="first"),
+        "active": active[COMPARED],
+        "time": grouped["time"].median().unstack()[COMPARED],
     }
 
 
 def default_table(runs, found):
     """One line for each table and size: densities, grid and default."""
-    rows = []
-    for where, group in groups(runs, "table", "k").items():
-        of = {value: found[value][where][DEFAULT] for value in ("regret", "percent")}
-        rows.append({**group[0], **found["score"][where], **of})
+    rows = pd.DataFrame(runs).groupby(["table", "k"], sort=False).first()
+    rows = rows.join(found["score"])
+    for value in ("regret", "percent"):
+        rows[value] = found[value][DEFAULT]
     names = ["null", "PCA", "FactorAnalysis", "searched beta", "best beta"]
     listed = " | ".join(f"{name} {{{name}:.2f}}" for name in names)
     columns = (
@@ -193,92 +190,82 @@ def default_table(runs, found):
         f"{listed} | default {{{DEFAULT}:.2f}} | regret {{regret:+.2f}} | "
         "% of range {percent:+.1f}"
     )
-    return table(columns, rows)
+    return table(columns, rows.reset_index())
 
 
 def policy_table(found):
     """One line for each policy: regret over the tables, rank, activity and time."""
-    rows = []
-    for name in COMPARED:
-        of = {
-            value: [row[name] for row in by_table.values()]
-            for value, by_table in found.items()
+    regret = found["regret"]
+    rows = pd.DataFrame(
+        {
+            "policy": [f"`{m}`" if m in POLICIES else m for m in COMPARED],
+            "mean": regret.mean(),
+            "median": regret.median(),
+            "worst": regret.max(),
+            "percent": found["percent"].max(),
+            "rank": found["rank"].mean(),
+            "active": found["active"].mean(),
+            "time": found["time"].median(),
         }
-        rows.append(
-            {
-                "policy": f"`{name}`" if name in POLICIES else name,
-                "mean": np.mean(of["regret"]),
-                "median": np.median(of["regret"]),
-                "worst": max(of["regret"]),
-                "percent": max(of["percent"]),
-                "rank": np.mean(of["rank"]),
-                "active": np.mean(of["active"]),
-                "time": np.median(of["time"]),
-            }
-        )
+    )
     columns = (
         "policy {policy} | mean regret {mean:+.2f} | median {median:+.2f} | "
         "worst {worst:+.2f} | worst, % of range {percent:+.1f} | "
         "mean rank {rank:.1f} | active latents {active:.0%} | time {time:.1f}"
     )
-    return table(columns, sorted(rows, key=lambda row: row["rank"]))
+    return table(columns, rows.sort_values("rank", kind="stable"))
 
 
-def regret_table(lines):
+def regret_table(found):
     """Regret of each policy on each table, the mean over sizes."""
-    regrets = means(lines, "regret", "table", "model")
     cells = [f"{name.replace('_', ' ')} {{{name}:+.2f}}" for name in COMPARED]
-    rows = [{**row, "table": name} for name, row in regrets.items()]
+    rows = found["regret"].groupby("table", sort=False).mean().reset_index()
     return table(" | ".join(["table {table}", *cells]), rows)
 
 
 def verdict(found):
     """The goals of the default, and what its own hidden layers change."""
-    score = found["score"].items()
-    regret = {where: row[DEFAULT] for where, row in found["regret"].items()}
-    percent = {where: row[DEFAULT] for where, row in found["percent"].items()}
-    worst, mean = max(percent, key=percent.get), np.mean(list(regret.values()))
-    short = [row["searched beta"] - row[DEFAULT] for _, row in score]
+    score, regret = found["score"], found["regret"][DEFAULT]
+    default, percent = score[DEFAULT], found["percent"][DEFAULT]
+    short, gain = score["searched beta"] - default, score[WIDER] - default
+    worst = percent.idxmax()
+    linear = score[["PCA", "FactorAnalysis"]].sub(default, axis=0)
     below = [
-        f"{name} (k = {k}, {model}, {row[model] - row[DEFAULT]:.2f})"
-        for (name, k), row in score
-        for model in ("PCA", "FactorAnalysis")
-        if row[model] > row[DEFAULT]
+        f"{name} (k = {k}, {model}, {lead:.2f})"
+        for (name, k), row in linear.iterrows()
+        for model, lead in row[row > 0].items()
     ]
-    gain = {where: row[WIDER] - row[DEFAULT] for where, row in score}
-    gains = list(gain.values())
     ends = [
         f"{gain[name, k]:+.2f} ({name}, k = {k})"
-        for name, k in (min(gain, key=gain.get), max(gain, key=gain.get))
+        for name, k in (gain.idxmin(), gain.idxmax())
     ]
-    text = f"Mean regret of the default, `{DEFAULT}`: {mean:+.2f} nats per row"
+    text = f"Mean regret of the default, `{DEFAULT}`: {regret.mean():+.2f} nats per row"
     worst_text = (
         f"Worst table: {worst[0]}, k = {worst[1]}: {regret[worst]:+.2f} nats, "
         f"{percent[worst]:+.1f} % of the range from the null model to the best"
     )
     best = "Below PCA or FactorAnalysis of the same size"
     return [
-        goal(f"{text} (at most 0)", mean <= 0),
-        f"- Against the beta that a search picks: {np.mean(short):+.2f} nats per row "
-        f"in the mean, {max(short):+.2f} at worst.",
+        goal(f"{text} (at most 0)", regret.mean() <= 0),
+        f"- Against the beta that a search picks: {short.mean():+.2f} nats per row "
+        f"in the mean, {short.max():+.2f} at worst.",
         goal(f"{worst_text} (at most +1 %)", percent[worst] <= 1),
         goal(f"{best}: {', '.join(below) or 'on no table'} (on none)", not below),
         "- With its own hidden layers of 128-128, the default changes by "
-        f"{np.mean(gains):+.2f} nats per row in the mean, median "
-        f"{np.median(gains):+.2f}: from {ends[0]} to {ends[1]}. Against the best beta "
-        "of the smaller networks its mean regret is then "
-        f"{mean - np.mean(gains):+.2f}; no grid was run with 128-128.",
+        f"{gain.mean():+.2f} nats per row in the mean, median {gain.median():+.2f}: "
+        f"from {ends[0]} to {ends[1]}. Against the best beta of the smaller networks "
+        f"its mean regret is then {regret.mean() - gain.mean():+.2f}; no grid was run "
+        "with 128-128.",
     ]
 
 
 def slots(results):
-    lines = lines_of(results["runs"])
-    found = summary(lines)
+    found = summary(lines_of(results["runs"]))
     return {
         "goals": "\n".join(verdict(found)),
         "default": default_table(results["runs"], found),
         "policies": policy_table(found),
-        "regrets": regret_table(lines),
+        "regrets": regret_table(found),
     }
 
 

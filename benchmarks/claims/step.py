@@ -7,9 +7,9 @@ installed or fails is listed with the reason.
 """
 
 import logging
-import statistics
 
 import numpy as np
+import pandas as pd
 import torch
 from threadpoolctl import threadpool_limits
 
@@ -24,7 +24,6 @@ from benchmarks.common.peers import (
     PRODUCTS,
     REPLICAS,
 )
-from benchmarks.common.statistics import groups
 
 SETTINGS = {
     "n_rows": 16_384,
@@ -109,16 +108,17 @@ def measure(settings, threads, columns, hidden, batch):
 
 
 def flat(run):
-    """A run beside the ratio of each contender, None if it did not run."""
+    """A run beside the ratio of each contender, nan if it did not run."""
     found = run["contenders"]
-    ratios = {name: found.get(name, {}).get("ratio") for name in CONTENDERS}
-    spent = {name: found[name]["microseconds"] for name in (PRODUCTS, "skvae")}
-    return {**run, **ratios, "spent": spent}
+    ratios = {name: found.get(name, {}).get("ratio", np.nan) for name in CONTENDERS}
+    spent = {"floor": PRODUCTS, "ours": "skvae"}
+    spent = {key: found[name]["microseconds"] for key, name in spent.items()}
+    return {**run, **ratios, **spent}
 
 
 def relative(rows, name):
     """Ratios of a contender to skvae, where it ran."""
-    return [row[name] / row["skvae"] for row in rows if row[name]]
+    return (rows[name] / rows["skvae"]).dropna()
 
 
 def step_tables(rows):
@@ -126,42 +126,41 @@ def step_tables(rows):
     size = "columns {columns} | hidden {hidden} | batch {batch}"
     ratios = " | ".join(f"{name} {{{name}:.1f}}" for name in ("skvae", *PEERS))
     together = f"per model / products {{{REPLICAS}:.1f}} | per model / one {{one:.2f}}"
-    lines = [{**row, "µs": row["spent"][PRODUCTS]} for row in rows]
-    replicas = [
-        {**row, "one": row[REPLICAS] / row["skvae"]} for row in rows if row[REPLICAS]
-    ]
-    parts = [
-        table(f"{size} | products, µs {{µs:.0f}} | {ratios}", lines),
-        f"{N_REPLICAS} models side by side, time per model:",
-        table(f"{size} | {together}", replicas),
-    ]
+    replicas = rows.assign(one=relative(rows, REPLICAS)).dropna(subset=["one"])
     failed = {
         f"- {name} did not run: {found['reason']}"
-        for row in rows
-        for name, found in row["contenders"].items()
+        for contenders in rows["contenders"]
+        for name, found in contenders.items()
         if "reason" in found
     }
-    return "\n\n".join([*parts, "\n".join(sorted(failed))]).rstrip()
+    parts = [
+        table(f"{size} | products, µs {{floor:.0f}} | {ratios}", rows),
+        f"{N_REPLICAS} models side by side, time per model:",
+        table(f"{size} | {together}", replicas),
+        "\n".join(sorted(failed)),
+    ]
+    return "\n\n".join(filter(None, parts))
 
 
 def verdict(rows):
     """The goals of a step on one thread, those of sizes that were run."""
     lines = []
     for bound, size in STEP_GOALS:
-        found = [row["skvae"] for row in rows if row.items() >= size.items()]
-        if found:
+        is_size = (rows[[*size]] == pd.Series(size)).all(axis=1)
+        if is_size.any():
+            worst = rows.loc[is_size, "skvae"].max()
             where = ", ".join(f"{key} {value}" for key, value in size.items())
-            text = f"At {where}, at worst {max(found):.2f} times the products"
-            lines.append(goal(f"{text} (at most {bound})", max(found) <= bound))
+            text = f"At {where}, at worst {worst:.2f} times the products"
+            lines.append(goal(f"{text} (at most {bound})", worst <= bound))
     for name, bound in PEER_GOALS.items():
         gains = relative(rows, name)
-        if gains:
+        if len(gains):
             text = (
-                f"{name} takes {min(gains):.1f} to {max(gains):.1f} times as long, "
-                f"median {statistics.median(gains):.1f} (at least {bound})"
+                f"{name} takes {gains.min():.1f} to {gains.max():.1f} times as long, "
+                f"median {gains.median():.1f} (at least {bound})"
             )
-            lines.append(goal(text, min(gains) >= bound))
-    worst = max(relative(rows, REPLICAS))
+            lines.append(goal(text, gains.min() >= bound))
+    worst = relative(rows, REPLICAS).max()
     text = (
         f"{N_REPLICAS} models side by side take {worst:.2f} of one alone, each and at "
         "worst (at most 0.5)"
@@ -171,22 +170,17 @@ def verdict(rows):
 
 def thread_gain(rows):
     """Speed with two threads relative to one, by size, medians over columns."""
-    lines = []
-    for (hidden, batch), group in groups(rows, "hidden", "batch").items():
-        spent = {
-            threads: np.array([row["spent"]["skvae"] for row in each])
-            for threads, each in groups(group, "threads").items()
-        }
-        if 2 in spent:
-            gain = np.median(spent[1] / spent[2])
-            lines.append({"hidden": hidden, "batch": batch, "gain": gain})
+    cases = rows.groupby(["hidden", "batch", "columns", "threads"], sort=False)
+    spent = cases["ours"].first().unstack().reindex(columns=[1, 2])
+    gain = (spent[1] / spent[2]).dropna().rename("gain")
+    gain = gain.groupby(["hidden", "batch"], sort=False).median()
     columns = "hidden {hidden} | batch {batch} | gain of a second thread {gain:.2f}"
-    return table(columns, lines)
+    return table(columns, gain.reset_index())
 
 
 def slots(results):
-    rows = [flat(run) for run in results["runs"]]
-    on_one = [row for row in rows if row["threads"] == 1]
+    rows = pd.DataFrame(flat(run) for run in results["runs"])
+    on_one = rows[rows["threads"] == 1]
     return {
         "n_components": str(N_COMPONENTS),
         "goals": verdict(on_one),

@@ -1,12 +1,13 @@
 """Synthetic rows at the defaults against TVAE of ctgan: `pages/synthetic.md`."""
 
 import numpy as np
+import pandas as pd
 
 from benchmarks.common.benchmark import Benchmark, product
 from benchmarks.common.clocks import timed
 from benchmarks.common.fidelity import associations, classifier_auc, copies, usefulness
 from benchmarks.common.markdown import goal, table
-from benchmarks.common.statistics import groups, summaries
+from benchmarks.common.statistics import reference
 from benchmarks.common.tables import FRAMES, categories, parts
 from skvae import BalancedVAE
 
@@ -90,43 +91,45 @@ def measure(settings, table, generator, seed):
 
 def relative(runs):
     """Runs with usefulness relative to real rows, and time relative to TVAE."""
-    found = []
-    for group in groups(runs, "table", "seed").values():
-        of = {run["generator"]: run for run in group}
-        unit = of[THEIRS]["fit_seconds"] if THEIRS in of else np.nan
-        for name, run in of.items():
-            useful = run["usefulness"] / of[REAL]["usefulness"]
-            time = np.nan if name == REAL else run["fit_seconds"] / unit
-            found.append({**run, "usefulness": useful, "time": time})
-    return found
+    cases, generator = runs[["table", "seed"]], runs["generator"]
+    useful, seconds = runs["usefulness"], runs["fit_seconds"]
+    time = seconds / reference(seconds, generator == THEIRS, cases)
+    return runs.assign(
+        usefulness=useful / reference(useful, generator == REAL, cases),
+        time=time.where(generator != REAL),
+    )
 
 
-def verdict(ours, theirs):
+def verdict(name, ours, theirs):
     better = [m for m, sign in SIGNS.items() if sign * (ours[m] - theirs[m]) > 0]
     text = (
-        "{table}, {generator}: better than TVAE in ".format(**ours)
-        + f"{len(better)} of {len(SIGNS)} measures ({', '.join(better) or 'none'}), "
-        f"in {ours['time']:.2f} of its time; goal: all, in at most a third"
+        f"{name}, {ours.name}: better than TVAE in {len(better)} of {len(SIGNS)} "
+        f"measures ({', '.join(better) or 'none'}), in {ours['time']:.2f} of its time; "
+        "goal: all, in at most a third"
     )
     return goal(text, len(better) == len(SIGNS) and ours["time"] <= 1 / 3)
 
 
 def slots(results):
-    goals, sections = [], []
     columns = (
         "rows {generator} | classifier {classifier:.3f} | useful {usefulness:.3f} | "
         "association {association:.4f} | copies {copies:.2%} | time {time:.2f}"
     )
-    for runs in groups(relative(results["runs"]), "table").values():
-        rows = summaries(runs, "generator", [*SIGNS, "copies", "time"])
-        if THEIRS in rows:
-            ours = [rows[name] for name in (OURS, LEVEL) if name in rows]
-            goals += [verdict(row, rows[THEIRS]) for row in ours]
-        sections.append(
-            "**{table}**: {n_rows:,} rows learned from, {n_columns} columns, "
-            "{n_categories} of them categories".format(**runs[0])
-        )
-        sections.append(table(columns, list(rows.values())))
+    heading = (
+        "**{table}**: {n_rows:,} rows learned from, {n_columns} columns, "
+        "{n_categories} of them categories"
+    )
+    goals, sections = [], []
+    runs = relative(pd.DataFrame(results["runs"]))
+    for name, group in runs.groupby("table", sort=False):
+        rows = group.groupby("generator", sort=False).mean(numeric_only=True)
+        if THEIRS in rows.index:
+            ours = rows.loc[rows.index.isin([OURS, LEVEL])]
+            goals += [
+                verdict(name, row, rows.loc[THEIRS]) for _, row in ours.iterrows()
+            ]
+        sections.append(heading.format(**group.iloc[0]))
+        sections.append(table(columns, rows.reset_index()))
     return {"goals": "\n".join(goals), "tables": "\n\n".join(sections)}
 
 

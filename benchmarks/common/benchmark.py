@@ -102,7 +102,7 @@ class Benchmark:
             records.save(self.name, self.settings, kept)
 
     def _measured(self, settings, keys, is_quick=False):
-        """Runs, each with its key, as they are ready."""
+        """Runs, each with its key, in the order of the keys."""
         parallel = Parallel(n_jobs=self.n_jobs, return_as="generator")
         return parallel(
             delayed(_run)(self.measure, settings, key, is_quick) for key in keys

@@ -24,11 +24,13 @@ class _Cells(string.Formatter):
 
 
 def table(columns, rows):
-    """Table of dictionaries, numbers aligned to the right.
+    """Table of dictionaries or of a frame's lines, numbers aligned to the right.
 
     `columns` has each header with the format of its cells, such as
     "table {table} | mean regret {mean:+.2f}".
     """
+    if hasattr(rows, "to_dict"):
+        rows = rows.to_dict("records")
     headers, cells = zip(*COLUMN.findall(columns), strict=True)
     lines = [headers, ["---", *["---:"] * (len(headers) - 1)]]
     lines += [[_Cells().vformat(cell, (), row) for cell in cells] for row in rows]
