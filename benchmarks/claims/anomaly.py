@@ -38,8 +38,8 @@ def forest_scores(train, test, seed):
 
 
 def pca_scores(train, test, seed):
-    n_features = train.shape[1]
-    pca = PCA(min(10, max(1, n_features // 2)), random_state=seed).fit(train)
+    n_components = min(10, max(1, train.shape[1] // 2))
+    pca = PCA(n_components, random_state=seed).fit(train)
     error = test - pca.inverse_transform(pca.transform(test))
     return np.square(error).sum(axis=1)
 

@@ -1,7 +1,4 @@
-"""The default against mixtures of normals, on tables without their grids.
-
-A section of `pages/regret.md`, which describes it.
-"""
+"""The default against normal mixtures, on tables without grids: `pages/regret.md`."""
 
 import numpy as np
 import pandas as pd
@@ -63,13 +60,6 @@ def best_mixture(rows):
     return min(mixtures, key=lambda mixture: mixture.bic(rows))
 
 
-def fit_prior(vae, rows, seed):
-    """The best mixture of one draw from the posterior of each row."""
-    shape = (len(rows), vae.n_components_)
-    noise = np.random.default_rng([seed, 2]).standard_normal(shape)
-    return best_mixture(posterior_draws(vae, rows, noise))
-
-
 def keys(settings):
     return product(seed=range(settings["n_seeds"]), table=settings["tables"])
 
@@ -88,7 +78,9 @@ def measure(settings, table, seed):
         sizes.append({**kept, "held out": float(vae.elbo_)})
         models.append(vae)
     chosen = max(models, key=lambda vae: vae.elbo_)
-    prior = fit_prior(chosen, train, seed)
+    shape = len(train), chosen.n_components_
+    noise = np.random.default_rng([seed, 2]).standard_normal(shape)
+    prior = best_mixture(posterior_draws(chosen, train, noise))
     nats = log_likelihood(chosen, test, prior.score_samples, settings["n_samples"])
     without = float(best_mixture(train).score(test)) if n_gridded else on_grid
     return {

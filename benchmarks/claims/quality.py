@@ -1,9 +1,9 @@
-"""Time until new rows are explained as well as by the loop of a tutorial.
+"""Time until new rows are explained as well as by a tutorial's loop: `pages/speed.md`.
 
-A section of `pages/speed.md`. The clocks stop while an epoch is scored: skvae is fitted
-twice with one seed, once with a callback that reads the clock and once with one that
-scores. The variance of the loop is calibrated as `BalancedVAE` does it; of one for all
-columns and one for each, the better on held-out rows counts.
+The clocks stop while an epoch is scored: skvae is fitted twice with one seed, once with
+a callback that reads the clock and once with one that scores. The variance of the loop
+is calibrated as `BalancedVAE` does it; of one for all columns and one for each, the
+better on held-out rows counts.
 """
 
 import math
@@ -142,6 +142,7 @@ def measure(settings, table, seed):
     )
     best = int(loop_elbo.argmax())
     reached = np.flatnonzero(found >= loop_elbo[best])
+    wrap_up = fit_seconds - seconds[-1]
     return {
         "n_rows": len(train),
         "n_features": train.shape[1],
@@ -153,11 +154,7 @@ def measure(settings, table, seed):
         "loop_seconds": float(loop_seconds[best]),
         # None where the mark is never reached.
         "skvae_epoch": int(reached[0]) + 1 if len(reached) else None,
-        "skvae_seconds": (
-            float(seconds[reached[0]] + fit_seconds - seconds[-1])
-            if len(reached)
-            else None
-        ),
+        "skvae_seconds": float(seconds[reached[0]] + wrap_up) if len(reached) else None,
     }
 
 

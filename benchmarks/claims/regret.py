@@ -1,7 +1,4 @@
-"""Held-out log-likelihood of every balance policy against a grid of fixed betas.
-
-The measurements of `pages/regret.md`, which describes them.
-"""
+"""Every balance policy against a grid of fixed betas: `pages/regret.md`."""
 
 import numpy as np
 import pandas as pd
@@ -134,46 +131,35 @@ def measure(settings, table, k, seed, model):
 
 def lines_of(runs):
     """All records with their regrets, the best and the searched beta included."""
-    lines = pd.DataFrame(
-        {**{name: run[name] for name in ("table", "k", "seed")}, **each}
-        for run in runs
-        for each in run["records"]
-    )
     case = ["table", "k", "seed"]
+    lines = pd.json_normalize(runs, "records", case)
     tried = lines[lines["model"] == GRID].groupby(case, sort=False)
-    best, searched = (
-        lines.loc[tried[value].idxmax()] for value in ("log_likelihood", "validation")
-    )
-    chosen = best.assign(model="best beta"), searched.assign(model="searched beta")
-    lines = pd.concat([lines, *chosen], ignore_index=True)
-    nats, seconds, model = (
-        lines[n] for n in ("log_likelihood", "fit_seconds", "model")
-    )
-    lines["regret"] = reference(nats, model == "best beta", lines[case]) - nats
-    lines["time"] = seconds / reference(seconds, model == "constant", lines[case])
+    best = lines.loc[tried["log_likelihood"].idxmax()].assign(model="best beta")
+    searched = lines.loc[tried["validation"].idxmax()].assign(model="searched beta")
+    lines = pd.concat([lines, best, searched], ignore_index=True)
+    nats, seconds, cases = lines["log_likelihood"], lines["fit_seconds"], lines[case]
+    lines["regret"] = reference(nats, lines["model"] == "best beta", cases) - nats
+    lines["time"] = seconds / reference(seconds, lines["model"] == "constant", cases)
     return lines
 
 
 def summary(lines):
     """Frames with a line for each table and size and a column for each model.
 
-    Means over seeds; the percentage is of the range from the null model to the best of
-    all VAEs.
+    The percentage is of the range from the null model to the best of all VAEs.
     """
+    over_seeds = dict.fromkeys(["log_likelihood", "regret", "active"], "mean")
     grouped = lines.groupby(["table", "k", "model"], sort=False)
-    score, regret, active = (
-        grouped[value].mean().unstack()
-        for value in ("log_likelihood", "regret", "active")
-    )
-    compared = regret[COMPARED]
-    best = score["best beta"] - compared.min(axis=1).clip(upper=0)
+    found = grouped.agg({**over_seeds, "time": "median"}).unstack()
+    score, regret = found["log_likelihood"], found["regret"][COMPARED]
+    best = score["best beta"] - regret.min(axis=1).clip(upper=0)
     return {
         "score": score,
-        "regret": compared,
-        "percent": 100 * compared.div(best - score["null"], axis=0),
-        "rank": compared.rank(axis=1, method="first"),
-        "active": active[COMPARED],
-        "time": grouped["time"].median().unstack()[COMPARED],
+        "regret": regret,
+        "percent": 100 * regret.div(best - score["null"], axis=0),
+        "rank": regret.rank(axis=1, method="first"),
+        "active": found["active"][COMPARED],
+        "time": found["time"][COMPARED],
     }
 
 

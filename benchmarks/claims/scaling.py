@@ -1,7 +1,6 @@
-"""The cost of a fit, a score and an import: time and memory against size.
+"""The cost of a fit, a score and an import, against size: `pages/speed.md`.
 
-A section of `pages/speed.md`. Imports, the first fit and peak memory are properties of
-a process, and measured in processes of their own. One thread.
+Imports, the first fit and peak memory are measured in processes of their own.
 """
 
 import json
@@ -206,12 +205,10 @@ def throughput(settings):
 
 def imports(settings):
     """Seconds to import the package and `sklearn.base`, in turns."""
+    modules, turns = ("sklearn.base", "skvae"), range(settings["import_turns"] + 1)
+    seconds = [[in_process(IMPORT, module=name) for name in modules] for _ in turns]
     # The first turn fills the file cache.
-    turns = [
-        [in_process(IMPORT, module=module) for module in ("sklearn.base", "skvae")]
-        for _ in range(settings["import_turns"] + 1)
-    ][1:]
-    base, package = np.array(turns).T
+    base, package = np.array(seconds[1:]).T
     return {
         "sklearn.base": float(np.median(base)),
         "skvae": float(np.median(package)),
@@ -220,10 +217,7 @@ def imports(settings):
 
 
 def first_fit(settings):
-    """The first fit of a process: seconds with and without torch, and what it imports.
-
-    The table is breast cancer, the estimator at its defaults.
-    """
+    """The first fit of a process: its seconds, with and without torch, and imports."""
     warm, cold = (
         [in_process(FIRST_FIT, modules=modules) for _ in range(settings["turns"])]
         for modules in ("torch, skvae", "skvae")
@@ -236,10 +230,7 @@ def first_fit(settings):
     }
 
 
-PARTS = {
-    part.__name__: part
-    for part in (fit, memory, levels, throughput, imports, first_fit)
-}
+PARTS = {f.__name__: f for f in (fit, memory, levels, throughput, imports, first_fit)}
 
 
 def keys(settings):

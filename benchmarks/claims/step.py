@@ -1,9 +1,7 @@
-"""A training step of skvae and of its peers against its matrix products.
+"""A training step of skvae and of its peers against its products: `pages/speed.md`.
 
-The first section of `pages/speed.md`. All contenders take turns, so that the ratios of
-a turn belong to the same state of the machine; medians over turns are kept. Peers see
-only the first rows where an epoch has more than `peer_steps` steps. A peer that is not
-installed or fails is listed with the reason.
+All contenders take turns, so that the ratios of a turn belong to the same state of the
+machine. A peer that is not installed or fails is listed with the reason.
 """
 
 import logging

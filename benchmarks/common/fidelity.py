@@ -73,7 +73,6 @@ def associations(frame):
 
 
 def _cramer(a, b):
-    """Cramér's V."""
     counts = pd.crosstab(a, b).to_numpy(float)
     n, smaller = counts.sum(), min(counts.shape) - 1
     if smaller < 1:
