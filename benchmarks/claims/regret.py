@@ -80,9 +80,7 @@ def linear_models(train, test, n_components):
     factors = FactorAnalysis(n_components, max_iter=5000)
     for name, model in {"PCA": PCA(n_components), "FactorAnalysis": factors}.items():
         scores[name] = model.fit(train).score(test)
-    return [
-        {"model": name, "log_likelihood": float(nats)} for name, nats in scores.items()
-    ]
+    return [{"model": m, "log_likelihood": float(s)} for m, s in scores.items()]
 
 
 def grid(train, valid, test, params, settings):

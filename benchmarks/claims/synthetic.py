@@ -12,10 +12,7 @@ from benchmarks.common.tables import FRAMES, categories, parts
 from skvae import BalancedVAE
 
 # The column predicted from the others, and columns that would reveal it.
-TARGETS = {
-    "adult": ("income", []),
-    "bike hours": ("cnt", ["casual", "registered"]),
-}
+TARGETS = {"adult": ("income", []), "bike hours": ("cnt", ["casual", "registered"])}
 # A level for the missing cells of categories.
 ABSENT = "?"
 SETTINGS = {"n_seeds": 3, "max_rows": 4000, "max_scored": 5000, "n_epochs": 300}

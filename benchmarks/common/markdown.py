@@ -34,15 +34,9 @@ def table(columns, rows):
     headers, cells = zip(*COLUMN.findall(columns), strict=True)
     lines = [headers, ["---", *["---:"] * (len(headers) - 1)]]
     lines += [[_Cells().vformat(cell, (), row) for cell in cells] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    padded = [
-        [
-            cell.rjust(w) if i else cell.ljust(w)
-            for i, (cell, w) in enumerate(zip(line, widths, strict=True))
-        ]
-        for line in lines
-    ]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in padded)
+    first, *rest = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    padded = [[name.ljust(first), *map(str.rjust, line, rest)] for name, *line in lines]
+    return "\n".join(f"| {' | '.join(line)} |" for line in padded)
 
 
 def goal(text, is_met):
@@ -52,10 +46,9 @@ def goal(text, is_met):
 
 def environment_line(environment):
     """Versions, machine and date of results, as far as they were recorded."""
-    names = {"skvae": "skvae", **{p: p for p in PACKAGES}, "python": "Python"}
-    found = [
-        f"{text} {environment[n]}" for n, text in names.items() if environment.get(n)
-    ]
+    packages = [name for name in ("skvae", *PACKAGES) if environment.get(name)]
+    found = [f"{name} {environment[name]}" for name in packages]
+    found.append(f"Python {environment['python']}")
     if "processor" in environment:
         found += [environment["processor"], f"{environment['n_cores']} cores"]
     return f"*{', '.join(found)}, {environment['date']}.*"

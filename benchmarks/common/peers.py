@@ -135,30 +135,23 @@ def pythae(x, hidden, batch_size):
     from pythae.trainers import BaseTrainer, BaseTrainerConfig
     from pythae.trainers.training_callbacks import ProgressBarCallback
 
-    n_features = x.shape[1]
-
     class Encoder(BaseEncoder):
-        def __init__(self):
-            super().__init__()
-            self.layers = stack([n_features, *hidden, 2 * N_COMPONENTS])
-
         def forward(self, x):
             mean, log_variance = self.layers(x).chunk(2, dim=-1)
             return ModelOutput(embedding=mean, log_covariance=log_variance)
 
     class Decoder(BaseDecoder):
-        def __init__(self):
-            super().__init__()
-            self.layers = stack([N_COMPONENTS, *reversed(hidden), n_features])
-
         def forward(self, z):
             return ModelOutput(reconstruction=self.layers(z))
 
+    n_features, encoder, decoder = x.shape[1], Encoder(), Decoder()
+    encoder.layers = stack([n_features, *hidden, 2 * N_COMPONENTS])
+    decoder.layers = stack([N_COMPONENTS, *reversed(hidden), n_features])
     config = VAEConfig(input_dim=(n_features,), latent_dim=N_COMPONENTS)
     rows = torch.from_numpy(x)
     with tempfile.TemporaryDirectory() as folder:
         trainer = BaseTrainer(
-            VAE(config, Encoder(), Decoder()),
+            VAE(config, encoder, decoder),
             BaseDataset(rows, torch.zeros(len(rows))),
             training_config=BaseTrainerConfig(
                 output_dir=folder,

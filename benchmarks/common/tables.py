@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from scipy.linalg import qr
 from sklearn import datasets
 
@@ -28,8 +29,6 @@ def data_file(name):
 
 
 def _parquet(name):
-    import pandas as pd
-
     return pd.read_parquet(data_file(f"{name}.parquet"))
 
 
