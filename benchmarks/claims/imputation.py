@@ -25,9 +25,8 @@ MARGIN = 0.02
 
 def by_another(frame, share, random):
     """Probability that a cell is taken out, by the values of columns that stay."""
-    n_columns = frame.shape[1]
-    order = random.permutation(n_columns)
-    stays, goes = np.split(order, [max(1, n_columns // 3)])
+    order = random.permutation(frame.shape[1])
+    stays, goes = np.split(order, [max(1, len(order) // 3)])
     probability = np.zeros(frame.shape)
     for d in goes:
         driver = frame.iloc[:, random.choice(stays)]

@@ -63,8 +63,9 @@ class Scores(Clock):
             self.found.append(fitted_estimator.score(self.x))
 
 
-def skvae_curve(train, test, seed, n_components, max_iter):
+def skvae_curve(train, test, seed, n_components, settings):
     """Seconds and elbo after each epoch of a fit, and seconds of all of it."""
+    max_iter = settings["max_iter"]
     vae = BalancedVAE(n_components, max_iter=max_iter, random_state=seed)
     # The first fit of a process imports what it needs.
     BalancedVAE(max_iter=2, random_state=0).fit(train[:100])
@@ -137,9 +138,7 @@ def measure(settings, table, seed):
     train, test, _ = (part.astype(np.float32) for part in split(load(table), seed))
     n_components = min(10, max(1, train.shape[1] // 2))
     loop_seconds, loop_elbo = loop_curve(train, test, seed, n_components, settings)
-    seconds, found, fit_seconds = skvae_curve(
-        train, test, seed, n_components, settings["max_iter"]
-    )
+    seconds, found, fit_seconds = skvae_curve(train, test, seed, n_components, settings)
     best = int(loop_elbo.argmax())
     reached = np.flatnonzero(found >= loop_elbo[best])
     wrap_up = fit_seconds - seconds[-1]

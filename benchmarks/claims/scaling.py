@@ -96,10 +96,8 @@ print(json.dumps(dict(before=before, peak=peak(), rows=X.nbytes, out=out)))
 
 def in_process(code, given=None, **values):
     """Output of a fresh interpreter, read as JSON; it finds an object in its input."""
-    command = [sys.executable, "-c", code.format(**values)]
-    done = subprocess.run(
-        command, input=pickle.dumps(given), capture_output=True, check=False
-    )
+    command, data = [sys.executable, "-c", code.format(**values)], pickle.dumps(given)
+    done = subprocess.run(command, input=data, capture_output=True, check=False)
     if done.returncode:
         error = done.stderr.decode()
         raise RuntimeError(f"a process of the benchmark failed:\n{error}")
@@ -148,9 +146,8 @@ def memory(settings):
     found = []
     for case in product(method=settings["methods"], dtype=["float32", "float64"]):
         values = {**case, "n_features": N_FEATURES, "n_levels": 0}
-        runs = [
-            in_process(MEMORY, vae, n_rows=n, **values) for n in settings["memory_rows"]
-        ]
+        n_rows = settings["memory_rows"]
+        runs = [in_process(MEMORY, vae, n_rows=n, **values) for n in n_rows]
         sizes = [run["rows"] for run in runs]
         slope, constant = np.polyfit(sizes, [run["peak"] for run in runs], 1)
         # The peak includes the rows and the output; this is the rest.

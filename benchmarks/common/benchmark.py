@@ -104,9 +104,8 @@ class Benchmark:
     def _measured(self, settings, keys, is_quick=False):
         """Runs, each with its key, in the order of the keys."""
         parallel = Parallel(n_jobs=self.n_jobs, return_as="generator")
-        return parallel(
-            delayed(_run)(self.measure, settings, key, is_quick) for key in keys
-        )
+        run = delayed(_run)
+        return parallel(run(self.measure, settings, key, is_quick) for key in keys)
 
 
 def _run(measure, settings, key, is_quick):
@@ -144,10 +143,8 @@ def render(page):
 
 def product(**values):
     """Every combination of values, as dictionaries, the last one varying fastest."""
-    return [
-        dict(zip(values, each, strict=True))
-        for each in itertools.product(*values.values())
-    ]
+    combinations = itertools.product(*values.values())
+    return [dict(zip(values, each, strict=True)) for each in combinations]
 
 
 def widths(text):

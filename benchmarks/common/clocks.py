@@ -20,8 +20,6 @@ def take_turns(jobs, n_turns):
 
     The jobs of a turn meet the same state of the machine.
     """
-    seconds = [
-        [timed(job, time.perf_counter)[1] for job in jobs.values()]
-        for _ in range(n_turns)
-    ]
+    wall = time.perf_counter
+    seconds = [[timed(job, wall)[1] for job in jobs.values()] for _ in range(n_turns)]
     return dict(zip(jobs, np.array(seconds).T, strict=True))

@@ -4,10 +4,7 @@ import itertools
 
 import numpy as np
 import pandas as pd
-from sklearn.ensemble import (
-    HistGradientBoostingClassifier,
-    HistGradientBoostingRegressor,
-)
+from sklearn import ensemble
 from sklearn.metrics import r2_score, roc_auc_score
 from sklearn.model_selection import cross_val_predict
 
@@ -22,7 +19,7 @@ def classifier_auc(rows, real, seed):
     n = min(len(rows), len(real))
     X = pd.concat([rows.iloc[:n], real.iloc[:n]], ignore_index=True)
     y = np.repeat([0, 1], n)
-    boosting = HistGradientBoostingClassifier(
+    boosting = ensemble.HistGradientBoostingClassifier(
         categorical_features="from_dtype", random_state=seed
     )
     # Folds of random rows: those of `cross_val_predict` are stratified.
@@ -41,13 +38,14 @@ def usefulness(rows, real, target, given_away, seed):
     X, X_real = rows.drop(columns=left_out), real.drop(columns=left_out)
     settings = {"categorical_features": "from_dtype", "random_state": seed}
     if target not in categories(real):
-        model = HistGradientBoostingRegressor(**settings).fit(X, rows[target])
+        model = ensemble.HistGradientBoostingRegressor(**settings).fit(X, rows[target])
         return float(r2_score(real[target], model.predict(X_real)))
     level = real[target].cat.categories[1]
     # All rows may have one level.
     if rows[target].nunique() < 2:
         return 0.5
-    model = HistGradientBoostingClassifier(**settings).fit(X, rows[target] == level)
+    model = ensemble.HistGradientBoostingClassifier(**settings)
+    model.fit(X, rows[target] == level)
     probability = model.predict_proba(X_real)[:, 1]
     return float(roc_auc_score(real[target] == level, probability))
 

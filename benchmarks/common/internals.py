@@ -60,10 +60,8 @@ def calibration(fitted, held_out, prior):
     floor = torch.full((fitted.shape[1],), FLOOR)
     prior = torch.tensor(prior).clamp(min=FLOOR)[None]
     rows, others = _rows(fitted), _rows(held_out)
-    both = [
-        Calibration.of(scope, floor, prior, rows, others)
-        for scope in ("shared", "feature")
-    ]
+    scopes = "shared", "feature"
+    both = [Calibration.of(scope, floor, prior, rows, others) for scope in scopes]
     return lambda error, new: [each(error[None], new[None])[0] for each in both]
 
 

@@ -23,7 +23,7 @@ def data_file(name):
     """Path of a file among the data sets."""
     if not DATA.is_dir():
         raise FileNotFoundError(
-            f"no data sets at {DATA}; set SKVAE_DATA to the folder that holds them"
+            f"no data sets at {DATA}; set SKVAE_DATA to their folder"
         )
     return DATA / name
 
