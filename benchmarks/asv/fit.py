@@ -24,9 +24,8 @@ class Fit:
         torch.set_num_threads(1)
         X = TABLES[table]()
         # Pixels that are never set have no density.
-        self.train, self.test = train_test_split(
-            X[:, X.std(axis=0) > 0], test_size=0.25, random_state=0
-        )
+        X = X[:, X.std(axis=0) > 0]
+        self.train, self.test = train_test_split(X, test_size=0.25, random_state=0)
         self.vae = BalancedVAE(random_state=0)
 
     def time_fit(self, table):

@@ -10,30 +10,25 @@ from skvae import BalancedVAE
 
 
 class Inference:
-    params = [[10_000, 100_000]]
-    param_names = ["rows"]
+    params = [[10_000, 100_000], ["transform", "score_samples"]]
+    param_names = ["rows", "method"]
     timeout = 300
     number, rounds, repeat = 1, 1, 3
 
-    def setup(self, n_rows):
+    def setup(self, n_rows, method):
         torch.set_num_threads(1)
         random = np.random.default_rng(0)
         self.X = random.standard_normal((n_rows, 30), dtype=np.float32)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
-            self.vae = BalancedVAE(max_iter=2, random_state=0).fit(self.X[:1000])
+            vae = BalancedVAE(max_iter=2, random_state=0).fit(self.X[:1000])
+        self.run = getattr(vae, method)
 
-    def time_transform(self, n_rows):
-        self.vae.transform(self.X)
+    def time_rows(self, n_rows, method):
+        self.run(self.X)
 
-    def peakmem_transform(self, n_rows):
-        self.vae.transform(self.X)
-
-    def time_score_samples(self, n_rows):
-        self.vae.score_samples(self.X)
-
-    def peakmem_score_samples(self, n_rows):
-        self.vae.score_samples(self.X)
+    def peakmem_rows(self, n_rows, method):
+        self.run(self.X)
 
 
 class Import:

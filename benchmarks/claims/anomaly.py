@@ -4,6 +4,7 @@ import importlib
 from functools import partial
 
 import numpy as np
+import pandas as pd
 from sklearn.decomposition import PCA
 from sklearn.ensemble import IsolationForest
 from sklearn.metrics import average_precision_score, roc_auc_score
@@ -12,7 +13,7 @@ from sklearn.preprocessing import StandardScaler
 
 from benchmarks.common.benchmark import Benchmark, product
 from benchmarks.common.markdown import goal, table
-from benchmarks.common.statistics import groups, means, ranks
+from benchmarks.common.statistics import reference
 from benchmarks.common.tables import anomaly
 from skvae import BalancedVAE
 
@@ -23,6 +24,7 @@ QUICK = {"n_seeds": 1, "max_rows": 600}
 OURS, LIKELIHOOD = "skvae", "skvae, log_likelihood"
 LABELS = {OURS: "skvae, `-score_samples`", LIKELIHOOD: "skvae, `-log_likelihood`"}
 MEASURES = {"AUROC": roc_auc_score, "average precision": average_precision_score}
+SHORT = {"AUROC": "AUROC", "average precision": "AP"}
 
 
 def skvae_scores(train, test, seed):
@@ -32,35 +34,31 @@ def skvae_scores(train, test, seed):
 
 
 def forest_scores(train, test, seed):
-    forest = IsolationForest(random_state=seed).fit(train)
-    return {"IsolationForest": -forest.score_samples(test)}
+    return -IsolationForest(random_state=seed).fit(train).score_samples(test)
 
 
 def pca_scores(train, test, seed):
-    n_features = train.shape[1]
-    pca = PCA(min(10, max(1, n_features // 2)), random_state=seed).fit(train)
+    n_components = min(10, max(1, train.shape[1] // 2))
+    pca = PCA(n_components, random_state=seed).fit(train)
     error = test - pca.inverse_transform(pca.transform(test))
-    return {"PCA error": np.square(error).sum(axis=1)}
+    return np.square(error).sum(axis=1)
 
 
-def pyod_scores(label, path, train, test, seed):
+def pyod_scores(path, train, test, seed):
     """Scores of a detector of PyOD, found by its path in the package."""
     module, name = path.split(".")
     detector = getattr(importlib.import_module(f"pyod.models.{module}"), name)
     params = {} if name == "ECOD" else {"random_state": seed, "verbose": 0}
-    return {label: detector(**params).fit(train).decision_function(test)}
+    return detector(**params).fit(train).decision_function(test)
 
 
-PYOD = {
-    "ECOD": "ecod.ECOD",
-    "PyOD VAE": "vae.VAE",
-    "PyOD AutoEncoder": "auto_encoder.AutoEncoder",
-}
 MODELS = {
     OURS: skvae_scores,
     "IsolationForest": forest_scores,
     "PCA error": pca_scores,
-    **{label: partial(pyod_scores, label, path) for label, path in PYOD.items()},
+    "ECOD": partial(pyod_scores, "ecod.ECOD"),
+    "PyOD VAE": partial(pyod_scores, "vae.VAE"),
+    "PyOD AutoEncoder": partial(pyod_scores, "auto_encoder.AutoEncoder"),
 }
 
 
@@ -80,79 +78,68 @@ def measure(settings, protocol, table, model, seed):
     train = train[: settings["max_rows"]]
     scaler = StandardScaler().fit(train)
     train, test = scaler.transform(train), scaler.transform(test)
+    found = MODELS[model](train, test, seed)
     scores = {}
-    for name, score in MODELS[model](train, test, seed).items():
+    for name, score in (found if model == OURS else {model: found}).items():
         scores[name] = {m: float(of(label, score)) for m, of in MEASURES.items()}
     return {"scores": scores}
 
 
-def by_table(runs):
-    """Scores as ``found[measure][table][model]``, means over seeds."""
-    lines = [
-        {**run, "model": model, "measure": measure, "score": score}
-        for run in runs
-        for model, scores in run["scores"].items()
-        for measure, score in scores.items()
-    ]
-    return means(lines, "score", "measure", "table", "model")
+def by_column(runs):
+    """Means over seeds, a line for each measure on a table, a column for each score."""
+    lines = pd.DataFrame(
+        {"column": f"{table}, {SHORT[measure]}", "name": name, "score": score}
+        for table, scores in zip(runs["table"], runs["scores"], strict=True)
+        for name, found in scores.items()
+        for measure, score in found.items()
+    )
+    return lines.groupby(["column", "name"], sort=False)["score"].mean().unstack()
 
 
 def mean_ranks(scores):
     """Mean rank of each model, each score of skvae in the absence of the other."""
-
-    def without(name):
-        found = [
-            ranks({model: score for model, score in row.items() if model != name})
-            for tables in scores.values()
-            for row in tables.values()
-        ]
-        return {model: np.mean([r[model] for r in found]) for model in found[0]}
-
-    return {LIKELIHOOD: without(OURS)[LIKELIHOOD], **without(LIKELIHOOD)}
+    rank, other = (
+        scores.drop(columns=name).rank(axis=1, ascending=False).mean()
+        for name in (LIKELIHOOD, OURS)
+    )
+    rank = rank.sort_values(kind="stable")
+    rank[LIKELIHOOD] = other[LIKELIHOOD]
+    return rank
 
 
 def score_table(scores, rank):
-    names = sorted(rank, key=lambda name: (name == LIKELIHOOD, rank[name]))
-    rows = [{"name": LABELS.get(n, n), "rank": rank[n]} for n in names]
-    columns = "detector {name}"
-    for where in scores["AUROC"]:
-        for measure, short in zip(MEASURES, ("AUROC", "AP"), strict=True):
-            column = f"{where}, {short}"
-            columns += f" | {column} {{{column}:.3f}}"
-            for name, row in zip(names, rows, strict=True):
-                row[column] = scores[measure][where][name]
-    return table(f"{columns} | mean rank {{rank:.2f}}", rows)
+    rows = scores[rank.index].T.assign(rank=rank)
+    rows["name"] = [LABELS.get(name, name) for name in rows.index]
+    listed = " | ".join(f"{column} {{{column}:.3f}}" for column in scores.index)
+    return table(f"detector {{name}} | {listed} | mean rank {{rank:.2f}}", rows)
 
 
 def verdict(rank, protocol):
-    others = {name: r for name, r in rank.items() if name not in LABELS}
-    best = min(others, key=others.get)
+    others = rank.drop([*LABELS])
     text = (
         f"{protocol.capitalize()}: mean rank of `-score_samples` {rank[OURS]:.2f}, "
-        f"best of the others {others[best]:.2f} ({best}); goal: the best"
+        f"best of the others {others.min():.2f} ({others.idxmin()}); goal: the best"
     )
-    return goal(text, rank[OURS] <= others[best])
+    return goal(text, rank[OURS] <= others.min())
 
 
 def times(runs):
     """Time of each detector relative to that of skvae, the median over runs."""
-    lines = []
-    for group in groups(runs, "protocol", "table", "seed").values():
-        unit = next(run["seconds"] for run in group if run["model"] == OURS)
-        lines += [{**run, "time": run["seconds"] / unit} for run in group]
-    found = means(lines, "time", "model", statistic=np.median)
-    return ", ".join(f"{name} {t:.2f}" for name, t in found.items() if name != OURS)
+    cases, seconds = runs[["protocol", "table", "seed"]], runs["seconds"]
+    time = seconds / reference(seconds, runs["model"] == OURS, cases)
+    time = time.groupby(runs["model"], sort=False).median()
+    return ", ".join(f"{name} {t:.2f}" for name, t in time.drop(OURS).items())
 
 
 def slots(results):
-    runs = results["runs"]
+    runs = pd.DataFrame(results["runs"])
     goals, tables = [], {}
-    for protocol, group in groups(runs, "protocol").items():
-        scores = by_table(group)
+    for protocol, group in runs.groupby("protocol", sort=False):
+        scores = by_column(group)
         rank = mean_ranks(scores)
         goals.append(verdict(rank, protocol))
         tables[protocol] = score_table(scores, rank)
-    n_models = str(len(groups(runs, "model")))
+    n_models = str(runs["model"].nunique())
     found = {"n_models": n_models, "goals": "\n".join(goals), "times": times(runs)}
     return {**found, **tables}
 

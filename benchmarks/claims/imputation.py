@@ -9,7 +9,6 @@ from sklearn.impute import IterativeImputer, KNNImputer, SimpleImputer
 
 from benchmarks.common.benchmark import Benchmark, product
 from benchmarks.common.markdown import goal, table
-from benchmarks.common.statistics import groups, means
 from benchmarks.common.tables import FRAMES, categories, parts
 from skvae import BalancedVAE
 
@@ -24,16 +23,10 @@ OURS = "skvae"
 MARGIN = 0.02
 
 
-def missing_at_random(frame, share, random):
-    """Which cells are taken out: each alike."""
-    return random.uniform(size=frame.shape) < share
-
-
-def missing_by_another(frame, share, random):
-    """Which cells are taken out, by the values of columns that stay."""
-    n_columns = frame.shape[1]
-    order = random.permutation(n_columns)
-    stays, goes = np.split(order, [max(1, n_columns // 3)])
+def by_another(frame, share, random):
+    """Probability that a cell is taken out, by the values of columns that stay."""
+    order = random.permutation(frame.shape[1])
+    stays, goes = np.split(order, [max(1, len(order) // 3)])
     probability = np.zeros(frame.shape)
     for d in goes:
         driver = frame.iloc[:, random.choice(stays)]
@@ -41,52 +34,46 @@ def missing_by_another(frame, share, random):
             driver = driver.cat.codes
         rank = driver.rank(pct=True).fillna(0.5).to_numpy()
         probability[:, d] = 2 * share * (rank if random.uniform() < 0.5 else 1 - rank)
-    return random.uniform(size=frame.shape) < probability
+    return probability
 
 
-MECHANISMS = {"at random": missing_at_random, "dependent": missing_by_another}
+MECHANISMS = {"at random": lambda frame, share, random: share, "dependent": by_another}
 
 
 class Numbers:
-    """A table as numbers, learned from one with gaps, and back.
+    """A table as scaled numbers, learned from one with gaps, and back.
 
     Categories become indicators, or codes from 0 as numbers.
     """
 
     def __init__(self, frame, is_coded):
         self.is_coded = is_coded
-        self.codes = categories(frame)
-        self.numbers = [name for name in frame if name not in self.codes]
-        self.center = frame[self.numbers].mean()
-        self.scale = frame[self.numbers].std().replace(0, 1).fillna(1)
+        self.numbers = list(frame.select_dtypes("number"))
+        self.center = frame[self.numbers].mean().to_numpy()
+        self.scale = frame[self.numbers].std().replace(0, 1).fillna(1).to_numpy()
 
     def to_array(self, frame):
-        """Scaled numbers, then indicators; all of a missing category are missing."""
-        blocks = [(frame[self.numbers] - self.center) / self.scale]
-        for name in self.codes:
-            if self.is_coded:
-                codes = frame[[name]].apply(lambda column: column.cat.codes)
-                blocks.append(codes.astype(float).replace(-1, np.nan))
-                continue
-            block = pd.get_dummies(frame[name], dtype=float)
-            block[frame[name].isna()] = np.nan
-            blocks.append(block)
-        return np.concatenate([block.to_numpy(float) for block in blocks], axis=1)
+        """Numbers, then categories; all indicators of a missing one are missing."""
+        blocks = [((frame[self.numbers] - self.center) / self.scale).to_numpy().T]
+        for name in categories(frame):
+            codes = frame[name].cat.codes.to_numpy()
+            levels = np.arange(len(frame[name].cat.categories))[:, None]
+            block = codes if self.is_coded else codes == levels
+            blocks.append(np.where(codes < 0, np.nan, block))
+        return np.vstack(blocks).T
 
     def to_frame(self, array, like):
         """Frame with the columns and categories of another."""
         filled, start = like.copy(), len(self.numbers)
-        for i, name in enumerate(self.numbers):
-            filled[name] = array[:, i] * self.scale[name] + self.center[name]
-        for name in self.codes:
+        filled[self.numbers] = array[:, :start] * self.scale + self.center
+        for name in categories(like):
             levels = like[name].cat.categories
-            width = 1 if self.is_coded else len(levels)
-            block = array[:, start : start + width]
-            start += width
+            block = array[:, start : start + (1 if self.is_coded else len(levels))]
+            start += block.shape[1]
             codes = block[:, 0].round() if self.is_coded else block.argmax(axis=1)
             codes = codes.clip(0, len(levels) - 1).astype(int)
             filled[name] = pd.Categorical.from_codes(codes, levels)
-        return filled[list(like)]
+        return filled
 
 
 def by_imputer(imputer, is_coded=False):
@@ -94,21 +81,16 @@ def by_imputer(imputer, is_coded=False):
 
     def fill(train, test, seed):
         numbers = Numbers(train, is_coded)
-        imputer.set_params(keep_empty_features=True)
-        if "random_state" in imputer.get_params():
-            imputer.set_params(random_state=seed)
-        imputer.fit(numbers.to_array(train))
+        imputer.set_params(keep_empty_features=True).fit(numbers.to_array(train))
         return numbers.to_frame(imputer.transform(numbers.to_array(test)), test)
 
     return fill
 
 
-def by_skvae(train, test, seed):
-    return BalancedVAE(random_state=seed).fit(train).impute(test)
-
-
 MODELS = {
-    OURS: by_skvae,
+    OURS: lambda train, test, seed: (
+        BalancedVAE(random_state=seed).fit(train).impute(test)
+    ),
     "mean and mode": by_imputer(SimpleImputer()),
     "KNNImputer": by_imputer(KNNImputer()),
     "IterativeImputer": by_imputer(IterativeImputer()),
@@ -124,10 +106,12 @@ def keys(settings):
 
 def measure(settings, table, mechanism, model, seed):
     """Errors over the cells that were taken out of rows that were not fitted on."""
-    sizes = (0.7, settings["max_rows"]), (0.3, settings["max_scored"])
+    sizes = settings["max_rows"], settings["max_scored"]
     complete = parts(FRAMES[table](), seed, *sizes)
     rows = pd.concat(complete, ignore_index=True)
-    taken = MECHANISMS[mechanism](rows, settings["share"], np.random.default_rng(seed))
+    random = np.random.default_rng(seed)
+    probability = MECHANISMS[mechanism](rows, settings["share"], random)
+    taken = random.uniform(size=rows.shape) < probability
     gaps = rows.mask(taken)
     n_train = len(complete[0])
     # Levels that no row fitted on shows are missing for everybody.
@@ -159,71 +143,53 @@ def measure(settings, table, mechanism, model, seed):
     }
 
 
-def short(scores, is_error):
-    """Relative distance of skvae to the best of the others; above 0, it is worse."""
-    others = [score for name, score in scores.items() if name != OURS]
-    if is_error:
-        return scores[OURS] / min(others) - 1
-    return 1 - scores[OURS] / max(others)
+def cases(runs, value, best):
+    """Means over seeds by table and mechanism, and how far skvae is from the best.
+
+    That is relative to the `best` of the others, "min" or "max"; above 0, it is worse.
+    """
+    grouped = runs.groupby(["table", "mechanism", "model"], sort=False)
+    rows = grouped[value].mean().unstack().dropna(how="all")
+    ratio = rows[OURS] / rows.drop(columns=OURS).agg(best, axis=1)
+    rows["short"] = ratio - 1 if best == "min" else 1 - ratio
+    return rows.reset_index()
 
 
-def by_case(runs, value):
-    """Means over seeds as ``found[table, mechanism][model]``."""
-    return {
-        where: means(group, value, "model")
-        for where, group in groups(runs, "table", "mechanism").items()
-        if group[0][value] is not None
-    }
-
-
-def score_table(scores, is_error):
-    models = dict.fromkeys(name for row in scores.values() for name in row)
-    listed = " | ".join(f"{name} {{{name}:.3f}}" for name in models)
+def score_table(rows):
+    listed = " | ".join(f"{name} {{{name}:.3f}}" for name in MODELS)
     columns = (
         f"table {{table}} | cells missing {{mechanism}} | {listed} | "
         f"{OURS} worse than the best by {{short:+.1%}}"
     )
-    rows = [
-        {
-            **dict.fromkeys(models),
-            **row,
-            "table": name,
-            "mechanism": mechanism,
-            "short": short(row, is_error),
-        }
-        for (name, mechanism), row in scores.items()
-    ]
     return table(columns, rows)
 
 
-def verdict(scores, value, is_error):
-    found = {where: short(row, is_error) for where, row in scores.items()}
-    worst = max(found, key=found.get)
-    good = sum(margin <= MARGIN for margin in found.values())
+def verdict(value, rows):
+    n_good, worst = (rows["short"] <= MARGIN).sum(), rows.loc[rows["short"].idxmax()]
     text = (
         f"{value}: at most {100 * MARGIN:.0f} % worse than the best of the others in "
-        f"{good} of {len(found)} cases; worst {100 * found[worst]:+.1f} % "
-        f"({worst[0]}, {worst[1]}); goal: all"
+        f"{n_good} of {len(rows)} cases; worst {100 * worst['short']:+.1f} % "
+        f"({worst['table']}, {worst['mechanism']}); goal: all"
     )
-    return goal(text, good == len(found))
+    return goal(text, n_good == len(rows))
 
 
 def slots(results):
-    runs, percent = results["runs"], 100 * results["settings"]["share"]
-    errors, hits = by_case(runs, "NRMSE"), by_case(runs, "accuracy")
-    sizes = {}
-    for name, group in groups(runs, "table").items():
-        sizes[name] = "{table} {n_rows:,} x {n_columns}".format(**group[0])
-        if group[0]["n_categories"]:
-            sizes[name] += f" ({group[0]['n_categories']} of categories)"
-    goals = [verdict(errors, "NRMSE", True), verdict(hits, "Accuracy", False)]
+    runs, percent = pd.DataFrame(results["runs"]), 100 * results["settings"]["share"]
+    errors, hits = cases(runs, "NRMSE", "min"), cases(runs, "accuracy", "max")
+    sizes = []
+    for run in runs.drop_duplicates("table").to_dict("records"):
+        size = "{table} {n_rows:,} x {n_columns}".format(**run)
+        if run["n_categories"]:
+            size += f" ({run['n_categories']} of categories)"
+        sizes.append(size)
     return {
         "percent": f"{percent:.0f}",
         "twice": f"{2 * percent:.0f}",
-        "goals": "\n".join(goals),
-        "sizes": ", ".join(sizes.values()),
-        "errors": score_table(errors, True),
-        "hits": score_table(hits, False),
+        "goals": "\n".join([verdict("NRMSE", errors), verdict("Accuracy", hits)]),
+        "sizes": ", ".join(sizes),
+        "errors": score_table(errors),
+        "hits": score_table(hits),
     }
 
 

@@ -1,18 +1,14 @@
-"""The default against mixtures of normals, on tables without their grids.
-
-A section of `pages/regret.md`, which describes it.
-"""
-
-import time
+"""The default against normal mixtures, on tables without grids: `pages/regret.md`."""
 
 import numpy as np
+import pandas as pd
 from sklearn.mixture import GaussianMixture
 
 from benchmarks.claims import regret
-from benchmarks.common.benchmark import Benchmark, product, widths
+from benchmarks.common.benchmark import Benchmark, product
+from benchmarks.common.clocks import timed
 from benchmarks.common.internals import log_likelihood, posterior_draws
 from benchmarks.common.markdown import table
-from benchmarks.common.statistics import groups
 from benchmarks.common.tables import load, split
 from skvae import BalancedVAE
 
@@ -64,13 +60,6 @@ def best_mixture(rows):
     return min(mixtures, key=lambda mixture: mixture.bic(rows))
 
 
-def fit_prior(vae, rows, seed):
-    """The best mixture of one draw from the posterior of each row."""
-    shape = (len(rows), vae.n_components_)
-    noise = np.random.default_rng([seed, 2]).standard_normal(shape)
-    return best_mixture(posterior_draws(vae, rows, noise))
-
-
 def keys(settings):
     return product(seed=range(settings["n_seeds"]), table=settings["tables"])
 
@@ -83,20 +72,15 @@ def measure(settings, table, seed):
     train, valid, test = parts
     models, sizes = [], []
     for k in sorted({min(k, train.shape[1] - 1) for k in settings["n_components"]}):
-        vae = BalancedVAE(
-            k,
-            hidden_layer_sizes=widths(settings["hidden"]),
-            max_iter=settings["max_iter"],
-            random_state=seed,
-        )
-        start = time.process_time()
-        models.append(vae.fit(train))
-        seconds = time.process_time() - start
+        vae = BalancedVAE(**regret.params_of(settings, k, seed))
+        _, seconds = timed(lambda vae=vae: vae.fit(train))
         kept = regret.record(vae, k, valid, test, seconds, settings)
-        kept["held out"] = float(vae.elbo_)
-        sizes.append(kept)
+        sizes.append({**kept, "held out": float(vae.elbo_)})
+        models.append(vae)
     chosen = max(models, key=lambda vae: vae.elbo_)
-    prior = fit_prior(chosen, train, seed)
+    shape = len(train), chosen.n_components_
+    noise = np.random.default_rng([seed, 2]).standard_normal(shape)
+    prior = best_mixture(posterior_draws(chosen, train, noise))
     nats = log_likelihood(chosen, test, prior.score_samples, settings["n_samples"])
     without = float(best_mixture(train).score(test)) if n_gridded else on_grid
     return {
@@ -111,93 +95,70 @@ def measure(settings, table, seed):
     }
 
 
-def size_of(run, k):
-    """The record for k latents, or for the most there are."""
+def score_of(run, k):
+    """Log-likelihood with k latents, or with the most there are."""
     fitted = [size for size in run["sizes"] if size["model"] <= k]
-    return max(fitted, key=lambda size: size["model"])
+    return max(fitted, key=lambda size: size["model"])["log_likelihood"]
 
 
-def summary(runs):
-    """Means over the seeds of a table."""
-
-    def mean(value):
-        return float(np.mean([value(run) for run in runs]))
-
-    def default(run):
-        return size_of(run, run["chosen"])["log_likelihood"]
-
-    return {
-        **runs[0],
-        "repeated": mean(lambda run: run["repeated"]),
-        "mixture": mean(lambda run: run["GaussianMixture"]),
-        "on grid": mean(lambda run: run["GaussianMixture on the grid"]),
-        "chosen": ", ".join(str(run["chosen"]) for run in runs),
-        "default": mean(default),
-        "leads": [default(run) - run["GaussianMixture"] for run in runs],
-        "lead": mean(lambda run: default(run) - run["GaussianMixture"]),
-        "gain": mean(lambda run: run["mixture prior"] - default(run)),
-        "runs": runs,
-    }
+def summary(results):
+    """Runs beside the score at each size and what follows of it, and their means."""
+    runs = pd.DataFrame(results["runs"])
+    for k in results["settings"]["n_components"]:
+        runs[f"k = {k}"] = [score_of(run, k) for run in results["runs"]]
+    runs["default"] = [score_of(run, run["chosen"]) for run in results["runs"]]
+    runs["lead"] = runs["default"] - runs["GaussianMixture"]
+    runs["gain"] = runs["mixture prior"] - runs["default"]
+    runs["both"] = runs["lead"] + runs["gain"]
+    by_table = runs.groupby("table", sort=False)
+    rows = by_table.mean(numeric_only=True)
+    rows["n_gridded"] = by_table["n_gridded"].first()
+    rows["chosen"] = by_table["chosen"].agg(lambda each: ", ".join(map(str, each)))
+    return runs, rows
 
 
-def choice_table(found, sizes):
+def choice_table(rows, sizes):
     """The default with any number of latents, and with a mixture for a prior."""
     listed = " | ".join(f"k = {k} {{k = {k}:.2f}}" for k in sizes)
     columns = (
         "table {table} | columns on a grid {n_gridded} | repeated {repeated:.0%} | "
-        f"mixture with grids {{on grid:.2f}} | mixture {{mixture:.2f}} | {listed} | "
+        "mixture with grids {GaussianMixture on the grid:.2f} | "
+        f"mixture {{GaussianMixture:.2f}} | {listed} | "
         "chosen {chosen} | default {default:.2f} | default - mixture {lead:+.2f} | "
         "mixture prior adds {gain:+.2f} | both - mixture {both:+.2f}"
     )
-    rows = []
-    for row in found.values():
-        scores = {
-            f"k = {k}": np.mean([size_of(r, k)["log_likelihood"] for r in row["runs"]])
-            for k in sizes
-        }
-        rows.append({**row, **scores, "both": row["lead"] + row["gain"]})
-    return table(columns, rows)
+    return table(columns, rows.reset_index())
 
 
-def verdict(found):
+def described(values):
+    return (
+        f"{values.mean():+.2f} nats per row in the mean over tables, median "
+        f"{values.median():+.2f}, above 0 on {(values > 0).sum()} of {len(values)}"
+    )
+
+
+def verdict(runs, rows):
     """The default against the mixture, and what a mixture prior adds."""
-    lead = {name: row["lead"] for name, row in found.items()}
-    gain = {name: row["gain"] for name, row in found.items()}
-    total = [lead[name] + gain[name] for name in lead]
-    first, most = max(lead, key=lead.get), max(gain, key=gain.get)
-    others = [value for name, value in lead.items() if name != first]
-    single = [value for row in found.values() for value in row["leads"]]
-
-    def described(values):
-        values = list(values)
-        above = sum(value > 0 for value in values)
-        return (
-            f"{np.mean(values):+.2f} nats per row in the mean over tables, median "
-            f"{np.median(values):+.2f}, above 0 on {above} of {len(values)}"
-        )
-
-    gains = list(gain.values())
+    lead, gain = rows["lead"], rows["gain"]
+    first, most = lead.idxmax(), gain.idxmax()
     return [
         "- Without grids and with any number of latents, the default minus the mixture "
-        f"is {described(lead.values())} (goal: at least 0). It is "
-        f"{np.mean(others) if others else np.nan:+.2f} in the mean without {first}, "
-        f"where it is {lead[first]:+.2f}. Of single runs, a table and seed each, it is "
-        f"above 0 in {sum(value > 0 for value in single)} of {len(single)}.",
-        f"- A mixture prior, fitted after training, adds {np.mean(gains):+.2f} nats "
-        f"per row in the mean, median {np.median(gains):+.2f}, {gain[most]:+.2f} at "
-        f"most ({most}). The default minus the mixture is then {described(total)}.",
+        f"is {described(lead)} (goal: at least 0). It is "
+        f"{lead.drop(first).mean():+.2f} in the mean without {first}, where it is "
+        f"{lead[first]:+.2f}. Of single runs, a table and seed each, it is above 0 in "
+        f"{(runs['lead'] > 0).sum()} of {len(runs)}.",
+        f"- A mixture prior, fitted after training, adds {gain.mean():+.2f} nats per "
+        f"row in the mean, median {gain.median():+.2f}, {gain[most]:+.2f} at most "
+        f"({most}). The default minus the mixture is then {described(rows['both'])}.",
     ]
 
 
 def slots(results):
-    found = {
-        name: summary(runs) for name, runs in groups(results["runs"], "table").items()
-    }
-    sizes = results["settings"]["n_components"]
+    sizes, (runs, rows) = results["settings"]["n_components"], summary(results)
     return {
-        "goals": "\n".join(verdict(found)),
+        "goals": "\n".join(verdict(runs, rows)),
         "listed": f"{', '.join(map(str, sizes[:-1]))} or {sizes[-1]}",
-        "by_choice": choice_table(found, sizes),
+        "by_choice": choice_table(rows, sizes),
     }
 
 

@@ -1,29 +1,24 @@
-"""Time until new rows are explained as well as by the loop of a tutorial.
+"""Time until new rows are explained as well as by a tutorial's loop: `pages/speed.md`.
 
-A section of `pages/speed.md`. The mark is the best elbo of all epochs of the loop on
-rows that neither has seen. `BalancedVAE` is done at the first epoch that reaches it,
-plus the time that `fit` takes after its last epoch.
-
-Rate and error of both come from the same quadrature. The decoder variance of the loop
-is calibrated as `BalancedVAE` does it, from the rows trained on and a tenth held out;
-of a variance for all columns and one for each, the better on held-out rows counts. The
-clocks stop while an epoch is scored: skvae is fitted twice with one seed, once with a
-callback that reads the clock and once with one that scores.
+The clocks stop while an epoch is scored: skvae is fitted twice with one seed, once with
+a callback that reads the clock and once with one that scores. The variance of the loop
+is calibrated as `BalancedVAE` does it; of one for all columns and one for each, the
+better on held-out rows counts.
 """
 
 import math
-import statistics
 import time
 
 import numpy as np
+import pandas as pd
 import torch
 from sklearn.decomposition import PCA
 
 from benchmarks.common.benchmark import Benchmark, product, widths
-from benchmarks.common.internals import calibrations, quadrature_nodes
+from benchmarks.common.clocks import timed
+from benchmarks.common.internals import calibration, quadrature_nodes
 from benchmarks.common.markdown import goal, table
-from benchmarks.common.peers import Loop, kl
-from benchmarks.common.statistics import groups
+from benchmarks.common.peers import kl, tutorial
 from benchmarks.common.tables import load, split
 from skvae import BalancedVAE
 
@@ -40,7 +35,6 @@ SETTINGS = {
 QUICK = {"epochs": 5, "max_iter": 5, "n_seeds": 1, "tables": TABLES[:1]}
 # Rows that are decoded to score an epoch of the loop, as in the estimator.
 DECODED_ROWS = 2**16
-FLOOR = 1e-6
 
 
 class Clock:
@@ -49,11 +43,9 @@ class Clock:
     def __init__(self):
         self.found, self.start = [], time.perf_counter()
 
-    def setup(self, estimator, context): ...
+    def ignore(self, estimator, context): ...
 
-    def teardown(self, estimator, context): ...
-
-    def on_fit_task_begin(self, estimator, context): ...
+    setup = teardown = on_fit_task_begin = ignore
 
     def on_fit_task_end(self, estimator, context):
         if context.task_name == "epoch":
@@ -71,8 +63,9 @@ class Scores(Clock):
             self.found.append(fitted_estimator.score(self.x))
 
 
-def skvae_curve(train, test, seed, n_components, max_iter):
+def skvae_curve(train, test, seed, n_components, settings):
     """Seconds and elbo after each epoch of a fit, and seconds of all of it."""
+    max_iter = settings["max_iter"]
     vae = BalancedVAE(n_components, max_iter=max_iter, random_state=seed)
     # The first fit of a process imports what it needs.
     BalancedVAE(max_iter=2, random_state=0).fit(train[:100])
@@ -83,27 +76,24 @@ def skvae_curve(train, test, seed, n_components, max_iter):
     return np.array(clock.found), np.array(scores.found), seconds
 
 
-class Elbo:
-    """Elbo of the tutorial's model with a decoder variance calibrated as in `fit`."""
-
-    def __init__(self, fitted, held_out, test, n_components):
-        self.fitted, self.held_out, self.test = fitted, held_out, test
-        # The residual variance of the linear model, as the estimator's start has it.
-        pca = PCA(n_components).fit(fitted.numpy())
-        left = fitted.numpy() - pca.inverse_transform(pca.transform(fitted.numpy()))
-        prior = np.square(left).mean(axis=0)
-        self.calibrations = calibrations(fitted, held_out, prior, FLOOR)
-        n_nodes = int(np.clip(DECODED_ROWS // len(fitted), 2, 32))
-        self.few = quadrature_nodes(n_components, n_nodes)
-        self.many = quadrature_nodes(n_components, 32)
+def scorer(fitted, held_out, test, n_components):
+    """Elbo of the tutorial's model, with a decoder variance calibrated as in `fit`."""
+    # The residual variance of the linear model, as the estimator's start has it.
+    pca = PCA(n_components).fit(fitted.numpy())
+    left = fitted.numpy() - pca.inverse_transform(pca.transform(fitted.numpy()))
+    calibrated = calibration(fitted, held_out, np.square(left).mean(axis=0))
+    n_nodes = int(np.clip(DECODED_ROWS // len(fitted), 2, 32))
+    few, many = quadrature_nodes(n_components, n_nodes), quadrature_nodes(n_components)
 
     @torch.no_grad()
-    def __call__(self, model):
-        _, error = rate_and_error(model, self.fitted, self.few)
-        rate, new_error = rate_and_error(model, self.held_out, self.few)
-        variances = [calibrated(error, new_error) for calibrated in self.calibrations]
+    def score(model):
+        _, error = rate_and_error(model, fitted, few)
+        rate, new_error = rate_and_error(model, held_out, few)
+        variances = calibrated(error, new_error)
         variance = max(variances, key=lambda each: elbo(rate, new_error, each))
-        return elbo(*rate_and_error(model, self.test, self.many), variance)
+        return elbo(*rate_and_error(model, test, many), variance)
+
+    return score
 
 
 def rate_and_error(model, x, nodes):
@@ -127,14 +117,13 @@ def loop_curve(train, test, seed, n_components, settings):
     x = torch.from_numpy(train)[torch.randperm(len(train))]
     n_held_out = math.ceil(0.1 * len(x))
     held_out, fitted = x.split([n_held_out, len(x) - n_held_out])
-    score = Elbo(fitted, held_out, torch.from_numpy(test), n_components)
-    loop = Loop(fitted, n_components, widths(settings["hidden"]), settings["batch"])
+    score = scorer(fitted, held_out, torch.from_numpy(test), n_components)
+    hidden = widths(settings["hidden"])
+    model, epoch = tutorial(fitted, n_components, hidden, settings["batch"])
     seconds, found = [], []
     for _ in range(settings["epochs"]):
-        start = time.perf_counter()
-        loop.epoch()
-        seconds.append(time.perf_counter() - start)
-        found.append(score(loop.model))
+        seconds.append(timed(epoch, time.perf_counter)[1])
+        found.append(score(model))
     return np.cumsum(seconds), np.array(found)
 
 
@@ -149,9 +138,7 @@ def measure(settings, table, seed):
     train, test, _ = (part.astype(np.float32) for part in split(load(table), seed))
     n_components = min(10, max(1, train.shape[1] // 2))
     loop_seconds, loop_elbo = loop_curve(train, test, seed, n_components, settings)
-    seconds, found, fit_seconds = skvae_curve(
-        train, test, seed, n_components, settings["max_iter"]
-    )
+    seconds, found, fit_seconds = skvae_curve(train, test, seed, n_components, settings)
     best = int(loop_elbo.argmax())
     reached = np.flatnonzero(found >= loop_elbo[best])
     wrap_up = fit_seconds - seconds[-1]
@@ -159,15 +146,8 @@ def measure(settings, table, seed):
         "n_rows": len(train),
         "n_features": train.shape[1],
         "n_components": n_components,
-        "loop": {
-            "elbo": loop_elbo.round(4).tolist(),
-            "seconds": loop_seconds.round(5).tolist(),
-        },
-        "skvae": {
-            "elbo": found.round(4).tolist(),
-            "seconds": seconds.round(5).tolist(),
-            "fit_seconds": fit_seconds,
-        },
+        "loop": curve(loop_elbo, loop_seconds),
+        "skvae": {**curve(found, seconds), "fit_seconds": fit_seconds},
         "mark": float(loop_elbo[best]),
         "loop_epoch": best + 1,
         "loop_seconds": float(loop_seconds[best]),
@@ -177,47 +157,43 @@ def measure(settings, table, seed):
     }
 
 
-def relative(run):
-    """Time of skvae over that of the loop; infinite if the mark was not reached."""
-    seconds = run["skvae_seconds"]
-    return float("inf") if seconds is None else seconds / run["loop_seconds"]
+def curve(elbo, seconds):
+    return {"elbo": elbo.round(4).tolist(), "seconds": seconds.round(5).tolist()}
 
 
-def row_of(runs):
-    """Medians over the seeds of a table."""
-
-    def median(value):
-        return statistics.median(map(value, runs))
-
-    reached = [run["skvae_seconds"] for run in runs if run["skvae_seconds"] is not None]
-    time_ratio = median(relative)
-    return {
-        **runs[0],
-        "mark": median(lambda r: r["mark"]),
-        "loop_epoch": median(lambda r: r["loop_epoch"]),
-        "loop_seconds": median(lambda r: r["loop_seconds"]),
-        "ours": statistics.median(reached) if reached else None,
-        "relative": time_ratio,
-        "shown": time_ratio if reached and math.isfinite(time_ratio) else None,
-        "whole": median(lambda r: r["skvae"]["fit_seconds"] / r["loop"]["seconds"][-1]),
-        "elbo": median(lambda r: r["skvae"]["elbo"][-1]),
-        "reached": f"{len(reached)} of {len(runs)}",
-    }
+def rows_of(runs):
+    """A line for each table: medians over its seeds."""
+    runs = pd.DataFrame(runs)
+    # Infinite where the mark was not reached.
+    relative = runs["skvae_seconds"].astype(float) / runs["loop_seconds"]
+    runs["relative"] = relative.fillna(math.inf)
+    runs["whole"] = [
+        ours["fit_seconds"] / loop["seconds"][-1]
+        for ours, loop in zip(runs["skvae"], runs["loop"], strict=True)
+    ]
+    runs["elbo"] = [ours["elbo"][-1] for ours in runs["skvae"]]
+    by_table = runs.groupby("table", sort=False)
+    rows = by_table.median(numeric_only=True)
+    sizes = ["n_rows", "n_features"]
+    rows[sizes] = by_table[sizes].first()
+    reached = by_table["skvae_seconds"]
+    rows["reached"] = reached.agg(lambda each: f"{each.count()} of {len(each)}")
+    return rows.reset_index()
 
 
 def slots(results):
-    rows = [row_of(group) for group in groups(results["runs"], "table").values()]
+    rows = rows_of(results["runs"])
     columns = (
         "table {table} | rows {n_rows} | columns {n_features} | "
         "elbo of the loop {mark:.2f} | its epoch {loop_epoch:.0f} | "
-        "its seconds {loop_seconds:.2f} | seconds of skvae {ours:.2f} | "
-        "skvae / loop {shown:.2f} | whole fit / all epochs {whole:.2f} | "
+        "its seconds {loop_seconds:.2f} | seconds of skvae {skvae_seconds:.2f} | "
+        "skvae / loop {relative:.2f} | whole fit / all epochs {whole:.2f} | "
         "elbo after fit {elbo:.2f} | reached {reached}"
     )
-    worst = max(rows, key=lambda row: row["relative"])
+    worst = rows.loc[rows["relative"].idxmax()]
     text = (
         "{relative:.2f} of the loop's time at worst, on {table} (at most 0.2)"
-        if worst["shown"]
+        if math.isfinite(worst["relative"])
         else "The loop's elbo is not reached on {table}"
     )
     verdict = goal(text.format(**worst), worst["relative"] <= 0.2)

@@ -1,16 +1,14 @@
-"""Held-out log-likelihood of every balance policy against a grid of fixed betas.
-
-The measurements of `pages/regret.md`, which describes them.
-"""
-
-import time
+"""Every balance policy against a grid of fixed betas: `pages/regret.md`."""
 
 import numpy as np
+import pandas as pd
+from scipy.stats import norm
 from sklearn.decomposition import PCA, FactorAnalysis
 
 from benchmarks.common.benchmark import Benchmark, product, widths
+from benchmarks.common.clocks import timed
 from benchmarks.common.markdown import goal, table
-from benchmarks.common.statistics import groups, means, ranks
+from benchmarks.common.statistics import reference
 from benchmarks.common.tables import TABLES, load, split
 from skvae import BalancedVAE, beta_path
 from skvae.balance import beta_from_loss
@@ -51,6 +49,16 @@ QUICK = {
 }
 
 
+def params_of(settings, k, seed):
+    """Parameters of `BalancedVAE` that all models have."""
+    return {
+        "n_components": k,
+        "hidden_layer_sizes": widths(settings["hidden"]),
+        "max_iter": settings["max_iter"],
+        "random_state": seed,
+    }
+
+
 def record(model, name, valid, test, seconds, settings):
     """Scores of a fitted estimator, in the precision it trained in."""
     valid, test = valid.astype(np.float32), test.astype(np.float32)
@@ -66,16 +74,13 @@ def record(model, name, valid, test, seconds, settings):
 
 
 def linear_models(train, test, n_components):
-    """Log-likelihood of independent normals, PCA and factor analysis."""
-    variance = train.var(axis=0)
-    squares = np.square(test - train.mean(axis=0)) / variance
-    null = -0.5 * (np.log(2 * np.pi * variance) + squares).sum(axis=1).mean()
+    """Records of independent normals, PCA and factor analysis."""
+    normals = norm(train.mean(axis=0), train.std(axis=0))
+    scores = {"null": normals.logpdf(test).sum(axis=1).mean()}
     factors = FactorAnalysis(n_components, max_iter=5000)
-    found = {"PCA": PCA(n_components), "FactorAnalysis": factors}
-    scores = {
-        name: float(model.fit(train).score(test)) for name, model in found.items()
-    }
-    return {"null": float(null), **scores}
+    for name, model in {"PCA": PCA(n_components), "FactorAnalysis": factors}.items():
+        scores[name] = model.fit(train).score(test)
+    return [{"model": m, "log_likelihood": float(s)} for m, s in scores.items()]
 
 
 def grid(train, valid, test, params, settings):
@@ -83,14 +88,15 @@ def grid(train, valid, test, params, settings):
     sizes = {"n_features": train.shape[1], "n_components": params["n_components"]}
     books = [beta_from_loss(**sizes, **loss) for loss in TEXTBOOK.values()]
     low, high, n_betas = (settings[name] for name in ("low", "high", "n_betas"))
-    betas = np.geomspace(low, high, n_betas).round(5).tolist()
-    start = time.process_time()
-    models = beta_path(train, betas=[*betas, *books], balance="constant", **params)
-    seconds = (time.process_time() - start) / len(models.models)
-    names = [GRID] * n_betas + list(TEXTBOOK)
+    betas = [*np.geomspace(low, high, n_betas).round(5).tolist(), *books]
+    names = [*[GRID] * n_betas, *TEXTBOOK]
+    found, seconds = timed(
+        lambda: beta_path(train, betas=betas, balance="constant", **params)
+    )
+    seconds /= len(betas)
     return [
         record(model, name, valid, test, seconds, settings)
-        for name, model in zip(names, models.models, strict=True)
+        for name, model in zip(names, found.models, strict=True)
     ]
 
 
@@ -106,15 +112,9 @@ def keys(settings):
 def measure(settings, table, k, seed, model):
     """Records of a policy, of the grid or of the linear models."""
     train, valid, test = split(load(table), seed, settings["max_rows"])
-    params = {
-        "n_components": k,
-        "max_iter": settings["max_iter"],
-        "random_state": seed,
-        "hidden_layer_sizes": widths(settings["hidden"]),
-    }
+    params = params_of(settings, k, seed)
     if model == LINEAR:
-        scores = linear_models(train, test, k).items()
-        records = [{"model": name, "log_likelihood": nats} for name, nats in scores]
+        records = linear_models(train, test, k)
     elif model == GRID:
         records = grid(train, valid, test, params, settings)
     else:
@@ -122,64 +122,51 @@ def measure(settings, table, k, seed, model):
             del params["hidden_layer_sizes"]
         else:
             params["balance"] = model
-        start = time.process_time()
-        vae = BalancedVAE(**params).fit(train)
-        seconds = time.process_time() - start
+        vae, seconds = timed(lambda: BalancedVAE(**params).fit(train))
         records = [record(vae, model, valid, test, seconds, settings)]
     return {"n_rows": len(train), "n_features": train.shape[1], "records": records}
 
 
 def lines_of(runs):
     """All records with their regrets, the best and the searched beta included."""
-    lines = []
-    for (name, k, _), group in groups(runs, "table", "k", "seed").items():
-        records = [record for run in group for record in run["records"]]
-        tried = [record for record in records if record["model"] == GRID]
-        best = max(tried, key=lambda record: record["log_likelihood"])
-        searched = max(tried, key=lambda record: record["validation"])
-        records += [{**best, "model": "best beta"}]
-        records += [{**searched, "model": "searched beta"}]
-        constant = next(each for each in records if each["model"] == "constant")
-        for each in records:
-            regret = best["log_likelihood"] - each["log_likelihood"]
-            # None: not timed beside the others.
-            seconds = each.get("fit_seconds") or np.nan
-            time_ratio = seconds / constant["fit_seconds"]
-            where = {"where": (name, k), "regret": regret, "time": time_ratio}
-            lines.append({**each, **where})
+    case = ["table", "k", "seed"]
+    lines = pd.json_normalize(runs, "records", case)
+    tried = lines[lines["model"] == GRID].groupby(case, sort=False)
+    best = lines.loc[tried["log_likelihood"].idxmax()].assign(model="best beta")
+    searched = lines.loc[tried["validation"].idxmax()].assign(model="searched beta")
+    lines = pd.concat([lines, best, searched], ignore_index=True)
+    nats, seconds, cases = lines["log_likelihood"], lines["fit_seconds"], lines[case]
+    lines["regret"] = reference(nats, lines["model"] == "best beta", cases) - nats
+    lines["time"] = seconds / reference(seconds, lines["model"] == "constant", cases)
     return lines
 
 
-class Summary:
-    """Means over seeds, each as ``found[table, k][model]``."""
+def summary(lines):
+    """Frames with a line for each table and size and a column for each model.
 
-    def __init__(self, runs):
-        lines = lines_of(runs)
-        self.score = means(lines, "log_likelihood", "where", "model")
-        self.regret = means(lines, "regret", "where", "model")
-        lines = [line for line in lines if line["model"] in COMPARED]
-        self.active = means(lines, "active", "where", "model")
-        self.time = means(lines, "time", "where", "model", statistic=np.median)
-
-    def percent(self, where, name):
-        """Regret relative to the range from the null model to the best of all VAEs."""
-        regret = self.regret[where]
-        lowest = min(0, *(regret[model] for model in COMPARED))
-        width = self.score[where]["best beta"] - lowest - self.score[where]["null"]
-        return 100 * regret[name] / width
+    The percentage is of the range from the null model to the best of all VAEs.
+    """
+    over_seeds = dict.fromkeys(["log_likelihood", "regret", "active"], "mean")
+    grouped = lines.groupby(["table", "k", "model"], sort=False)
+    found = grouped.agg({**over_seeds, "time": "median"}).unstack()
+    score, regret = found["log_likelihood"], found["regret"][COMPARED]
+    best = score["best beta"] - regret.min(axis=1).clip(upper=0)
+    return {
+        "score": score,
+        "regret": regret,
+        "percent": 100 * regret.div(best - score["null"], axis=0),
+        "rank": regret.rank(axis=1, method="first"),
+        "active": found["active"][COMPARED],
+        "time": found["time"][COMPARED],
+    }
 
 
 def default_table(runs, found):
     """One line for each table and size: densities, grid and default."""
-    rows = [
-        {
-            **run,
-            **found.score[run["table"], run["k"]],
-            "regret": found.regret[run["table"], run["k"]][DEFAULT],
-            "percent": found.percent((run["table"], run["k"]), DEFAULT),
-        }
-        for run in (group[0] for group in groups(runs, "table", "k").values())
-    ]
+    rows = pd.DataFrame(runs).groupby(["table", "k"], sort=False).first()
+    rows = rows.join(found["score"])
+    for value in ("regret", "percent"):
+        rows[value] = found[value][DEFAULT]
     names = ["null", "PCA", "FactorAnalysis", "searched beta", "best beta"]
     listed = " | ".join(f"{name} {{{name}:.2f}}" for name in names)
     columns = (
@@ -187,94 +174,77 @@ def default_table(runs, found):
         f"{listed} | default {{{DEFAULT}:.2f}} | regret {{regret:+.2f}} | "
         "% of range {percent:+.1f}"
     )
-    return table(columns, rows)
+    return table(columns, rows.reset_index())
 
 
 def policy_table(found):
     """One line for each policy: regret over the tables, rank, activity and time."""
-    wheres = list(found.regret)
-    order = [
-        ranks({name: -found.regret[where][name] for name in COMPARED}, "ordinal")
-        for where in wheres
-    ]
-    rows = []
-    for name in COMPARED:
-        regret = [found.regret[where][name] for where in wheres]
-        seconds = np.median([found.time[where][name] for where in wheres])
-        rows.append(
-            {
-                "policy": f"`{name}`" if name in POLICIES else name,
-                "mean": np.mean(regret),
-                "median": np.median(regret),
-                "worst": max(regret),
-                "percent": max(found.percent(where, name) for where in wheres),
-                "rank": np.mean([rank[name] for rank in order]),
-                "active": np.mean([found.active[where][name] for where in wheres]),
-                "time": None if np.isnan(seconds) else seconds,
-            }
-        )
+    regret = found["regret"]
+    rows = pd.DataFrame(
+        {
+            "policy": [f"`{m}`" if m in POLICIES else m for m in COMPARED],
+            "mean": regret.mean(),
+            "median": regret.median(),
+            "worst": regret.max(),
+            "percent": found["percent"].max(),
+            "rank": found["rank"].mean(),
+            "active": found["active"].mean(),
+            "time": found["time"].median(),
+        }
+    )
     columns = (
         "policy {policy} | mean regret {mean:+.2f} | median {median:+.2f} | "
         "worst {worst:+.2f} | worst, % of range {percent:+.1f} | "
         "mean rank {rank:.1f} | active latents {active:.0%} | time {time:.1f}"
     )
-    return table(columns, sorted(rows, key=lambda row: row["rank"]))
+    return table(columns, rows.sort_values("rank", kind="stable"))
 
 
 def regret_table(found):
     """Regret of each policy on each table, the mean over sizes."""
-    rows = {}
-    for (name, _), regret in found.regret.items():
-        rows.setdefault(name, []).append(regret)
     cells = [f"{name.replace('_', ' ')} {{{name}:+.2f}}" for name in COMPARED]
-    lines = []
-    for name, regrets in rows.items():
-        line = {m: np.mean([regret[m] for regret in regrets]) for m in COMPARED}
-        lines.append({"table": name, **line})
-    return table(" | ".join(["table {table}", *cells]), lines)
+    rows = found["regret"].groupby("table", sort=False).mean().reset_index()
+    return table(" | ".join(["table {table}", *cells]), rows)
 
 
 def verdict(found):
     """The goals of the default, and what its own hidden layers change."""
-    regret = {where: row[DEFAULT] for where, row in found.regret.items()}
-    percent = {where: found.percent(where, DEFAULT) for where in regret}
-    worst = max(percent, key=percent.get)
-    mean = np.mean(list(regret.values()))
-    short = [row["searched beta"] - row[DEFAULT] for row in found.score.values()]
+    score, regret = found["score"], found["regret"][DEFAULT]
+    default, percent = score[DEFAULT], found["percent"][DEFAULT]
+    short, gain = score["searched beta"] - default, score[WIDER] - default
+    worst = percent.idxmax()
+    linear = score[["PCA", "FactorAnalysis"]].sub(default, axis=0)
     below = [
-        f"{name} (k = {k}, {model}, {row[model] - row[DEFAULT]:.2f})"
-        for (name, k), row in found.score.items()
-        for model in ("PCA", "FactorAnalysis")
-        if row[model] > row[DEFAULT]
+        f"{name} (k = {k}, {model}, {lead:.2f})"
+        for (name, k), row in linear.iterrows()
+        for model, lead in row[row > 0].items()
     ]
-    gain = {where: row[WIDER] - row[DEFAULT] for where, row in found.score.items()}
-    gains = list(gain.values())
     ends = [
-        f"{gain[where]:+.2f} ({where[0]}, k = {where[1]})"
-        for where in (min(gain, key=gain.get), max(gain, key=gain.get))
+        f"{gain[name, k]:+.2f} ({name}, k = {k})"
+        for name, k in (gain.idxmin(), gain.idxmax())
     ]
-    text = f"Mean regret of the default, `{DEFAULT}`: {mean:+.2f} nats per row"
+    text = f"Mean regret of the default, `{DEFAULT}`: {regret.mean():+.2f} nats per row"
     worst_text = (
         f"Worst table: {worst[0]}, k = {worst[1]}: {regret[worst]:+.2f} nats, "
         f"{percent[worst]:+.1f} % of the range from the null model to the best"
     )
     best = "Below PCA or FactorAnalysis of the same size"
     return [
-        goal(f"{text} (at most 0)", mean <= 0),
-        f"- Against the beta that a search picks: {np.mean(short):+.2f} nats per row "
-        f"in the mean, {max(short):+.2f} at worst.",
+        goal(f"{text} (at most 0)", regret.mean() <= 0),
+        f"- Against the beta that a search picks: {short.mean():+.2f} nats per row "
+        f"in the mean, {short.max():+.2f} at worst.",
         goal(f"{worst_text} (at most +1 %)", percent[worst] <= 1),
         goal(f"{best}: {', '.join(below) or 'on no table'} (on none)", not below),
         "- With its own hidden layers of 128-128, the default changes by "
-        f"{np.mean(gains):+.2f} nats per row in the mean, median "
-        f"{np.median(gains):+.2f}: from {ends[0]} to {ends[1]}. Against the best beta "
-        "of the smaller networks its mean regret is then "
-        f"{mean - np.mean(gains):+.2f}; no grid was run with 128-128.",
+        f"{gain.mean():+.2f} nats per row in the mean, median {gain.median():+.2f}: "
+        f"from {ends[0]} to {ends[1]}. Against the best beta of the smaller networks "
+        f"its mean regret is then {regret.mean() - gain.mean():+.2f}; no grid was run "
+        "with 128-128.",
     ]
 
 
 def slots(results):
-    found = Summary(results["runs"])
+    found = summary(lines_of(results["runs"]))
     return {
         "goals": "\n".join(verdict(found)),
         "default": default_table(results["runs"], found),

@@ -1,22 +1,19 @@
-"""The cost of a fit, a score and an import: time and memory against size.
+"""The cost of a fit, a score and an import, against size: `pages/speed.md`.
 
-A section of `pages/speed.md`. Imports, the first fit and peak memory are properties of
-a process, and measured in processes of their own. One thread.
+Imports, the first fit and peak memory are measured in processes of their own.
 """
 
 import json
 import pickle
-import statistics
 import subprocess
 import sys
-import tempfile
-import time
-from pathlib import Path
+from functools import partial
 
 import numpy as np
 from scipy.optimize import least_squares
 
 from benchmarks.common.benchmark import Benchmark, product
+from benchmarks.common.clocks import take_turns
 from benchmarks.common.internals import quadrature_nodes
 from benchmarks.common.markdown import goal, table
 from benchmarks.common.peers import forward_products
@@ -44,7 +41,6 @@ QUICK = {
     "scored_rows": 10_000,
 }
 N_FEATURES = SETTINGS["n_features"]
-COMPILER = ("torch._dynamo", "torch._inductor", "sympy")
 # An epoch has a minimum number of steps; on fewer than half as many rows as this, the
 # cost does not depend on the rows.
 LINEAR_FROM = 10_000
@@ -61,7 +57,8 @@ start = time.perf_counter()
 skvae.BalancedVAE(random_state=0).fit(X)
 seconds = time.perf_counter() - start
 n_modules = len(sys.modules) - before
-print(json.dumps(dict(seconds=seconds, n_modules=n_modules, modules=[*sys.modules])))
+compiler = {{"torch._dynamo", "torch._inductor", "sympy"}} & set(sys.modules)
+print(json.dumps(dict(seconds=seconds, n_modules=n_modules, compiler=[*compiler])))
 """
 
 IMPORT = """
@@ -72,9 +69,11 @@ print(time.perf_counter() - start)
 """
 
 # Peak memory of a process in bytes. On Linux ru_maxrss starts at the peak of the parent
-# when it forked; VmHWM does not. (macOS has only the first.)
-PEAK = """
-import json, resource, sys, warnings
+# when it forked; VmHWM does not. (macOS has only the first.) The rows are drawn in
+# place, so that only they, the estimator and the imports are in memory before. With
+# levels, the first column has so many.
+MEMORY = """
+import json, pickle, resource, sys, warnings
 import numpy as np, torch
 def peak():
     if sys.platform == "darwin":
@@ -84,72 +83,41 @@ def peak():
 warnings.simplefilter("ignore")
 torch.set_num_threads(1)
 random = np.random.default_rng(0)
-"""
-
-# The rows are drawn in place and the estimator comes from a file, so that only they and
-# the imports are in memory before.
-MEMORY = (
-    PEAK
-    + """
-import pickle
-with open({path!r}, "rb") as file:
-    vae = pickle.load(file)
+vae = pickle.load(sys.stdin.buffer)
 X = random.standard_normal(({n_rows}, {n_features}), dtype={dtype!r})
+if {n_levels}:
+    X[:, 0] = np.arange(len(X)) % {n_levels}
 before = peak()
 result = vae.{method}(X)
 out = result.nbytes if isinstance(result, np.ndarray) else 0
 print(json.dumps(dict(before=before, peak=peak(), rows=X.nbytes, out=out)))
 """
-)
-
-# One column of many levels beside three of numbers.
-LEVELS = (
-    PEAK
-    + """
-from skvae import BalancedVAE
-X = random.standard_normal(({n_rows}, 4), dtype="float32")
-X[:, 0] = np.arange(len(X)) % {n_levels}
-columns = [("categorical", [0]), ("gaussian", [1, 2, 3])]
-before = peak()
-BalancedVAE(likelihood=columns, max_iter=1, random_state=0).fit(X)
-print(peak() - before)
-"""
-)
 
 
-def in_process(code, **values):
-    """Output of a fresh interpreter, read as JSON."""
-    code = code.format(**values) if values else code
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False
-    )
+def in_process(code, given=None, **values):
+    """Output of a fresh interpreter, read as JSON; it finds an object in its input."""
+    command, data = [sys.executable, "-c", code.format(**values)], pickle.dumps(given)
+    done = subprocess.run(command, input=data, capture_output=True, check=False)
     if done.returncode:
-        raise RuntimeError(f"a process of the benchmark failed:\n{done.stderr}")
+        error = done.stderr.decode()
+        raise RuntimeError(f"a process of the benchmark failed:\n{error}")
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def rows_of(n_rows, dtype="float32"):
+def rows_of(n_rows):
     """Rows with ten latent directions and noise."""
-    random = np.random.default_rng(0)
-    codes = random.standard_normal((n_rows, 10), dtype=dtype)
-    loadings = random.standard_normal((10, N_FEATURES), dtype=dtype)
-    noise = random.standard_normal((n_rows, N_FEATURES), dtype=dtype)
-    return np.tanh(codes @ loadings) + noise
+    draw = partial(np.random.default_rng(0).standard_normal, dtype="float32")
+    codes, loadings = draw((n_rows, 10)), draw((10, N_FEATURES))
+    return np.tanh(codes @ loadings) + draw((n_rows, N_FEATURES))
 
 
 def fit(settings):
     """Median seconds of a fit of two epochs, for each number of rows, and growth."""
     vae = BalancedVAE(max_iter=2, batch_size=256, random_state=0)
     vae.fit(rows_of(1000))
-    sizes = settings["fit_rows"]
-    seconds = {n_rows: [] for n_rows in sizes}
-    for _ in range(settings["turns"]):
-        for n_rows in sizes:
-            X = rows_of(n_rows)
-            start = time.perf_counter()
-            vae.fit(X)
-            seconds[n_rows].append(time.perf_counter() - start)
-    curve = [[n_rows, statistics.median(seconds[n_rows])] for n_rows in sizes]
+    jobs = {n: partial(vae.fit, rows_of(n)) for n in settings["fit_rows"]}
+    seconds = take_turns(jobs, settings["turns"])
+    curve = [[n_rows, float(np.median(spent))] for n_rows, spent in seconds.items()]
     return {"curve": curve, **growth(curve)}
 
 
@@ -176,37 +144,30 @@ def memory(settings):
     """Peak memory of methods against the size of their rows, for both precisions."""
     vae = BalancedVAE(max_iter=1, batch_size=1024, random_state=0).fit(rows_of(1000))
     found = []
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "vae.pickle"
-        path.write_bytes(pickle.dumps(vae))
-        for case in product(method=settings["methods"], dtype=["float32", "float64"]):
-            values = {**case, "path": str(path), "n_features": N_FEATURES}
-            sizes = settings["memory_rows"]
-            runs = [in_process(MEMORY, n_rows=n, **values) for n in sizes]
-            found.append(memory_of(case, runs))
+    for case in product(method=settings["methods"], dtype=["float32", "float64"]):
+        values = {**case, "n_features": N_FEATURES, "n_levels": 0}
+        n_rows = settings["memory_rows"]
+        runs = [in_process(MEMORY, vae, n_rows=n, **values) for n in n_rows]
+        sizes = [run["rows"] for run in runs]
+        slope, constant = np.polyfit(sizes, [run["peak"] for run in runs], 1)
+        # The peak includes the rows and the output; this is the rest.
+        beyond = [run["peak"] - run["before"] - run["out"] for run in runs]
+        line = {"slope": float(slope), "constant": float(constant)}
+        found.append({**case, **line, "beyond": beyond, "rows": sizes})
     return found
 
 
-def memory_of(case, runs):
-    """Line through the peaks of runs of several sizes, in bytes."""
-    rows, peak = np.array([[run["rows"], run["peak"]] for run in runs]).T
-    slope, constant = np.polyfit(rows, peak, 1)
-    return {
-        **case,
-        "slope": float(slope),
-        "constant": float(constant),
-        # The peak includes the rows and the output; this is the rest.
-        "beyond": [run["peak"] - run["before"] - run["out"] for run in runs],
-        "rows": [run["rows"] for run in runs],
-    }
-
-
 def levels(settings):
-    """Bytes beyond the rows that a fit needs, by the levels of one column."""
-    n_rows = settings["level_rows"]
-    return [
-        [n, in_process(LEVELS, n_levels=n, n_rows=n_rows)] for n in settings["levels"]
-    ]
+    """Bytes beyond the rows that a fit needs, by the levels of one column of four."""
+    columns = [("categorical", [0]), ("gaussian", [1, 2, 3])]
+    vae = BalancedVAE(likelihood=columns, max_iter=1, random_state=0)
+    case = {"method": "fit", "dtype": "float32", "n_features": 4}
+    found = []
+    for n_levels in settings["levels"]:
+        values = {"n_rows": settings["level_rows"], "n_levels": n_levels}
+        run = in_process(MEMORY, vae, **case, **values)
+        found.append([n_levels, run["peak"] - run["before"]])
+    return found
 
 
 def throughput(settings):
@@ -224,24 +185,16 @@ def throughput(settings):
     }
     found = []
     for method, (run, passes) in jobs.items():
-        floor = forward_products(n_rows, passes)
         # The first rows warm up.
         run(X[:5000])
-        spent, ratios = [], []
-        for _ in range(settings["turns"]):
-            start = time.perf_counter()
-            run(X)
-            between = time.perf_counter()
-            floor()
-            seconds = between - start
-            spent.append(seconds)
-            ratios.append((time.perf_counter() - between) / seconds)
+        turns = {"run": partial(run, X), "products": forward_products(n_rows, passes)}
+        spent = take_turns(turns, settings["turns"])
         found.append(
             {
                 "method": method,
                 "n_rows": n_rows,
-                "rows_per_second": n_rows / statistics.median(spent),
-                "of_products": statistics.median(ratios),
+                "rows_per_second": n_rows / float(np.median(spent["run"])),
+                "of_products": float(np.median(spent["products"] / spent["run"])),
             }
         )
     return found
@@ -249,13 +202,10 @@ def throughput(settings):
 
 def imports(settings):
     """Seconds to import the package and `sklearn.base`, in turns."""
-    modules = ("sklearn.base", "skvae")
-    seconds = {module: [] for module in modules}
-    for _ in range(settings["import_turns"] + 1):
-        for module in modules:
-            seconds[module].append(in_process(IMPORT, module=module))
+    modules, turns = ("sklearn.base", "skvae"), range(settings["import_turns"] + 1)
+    seconds = [[in_process(IMPORT, module=name) for name in modules] for _ in turns]
     # The first turn fills the file cache.
-    base, package = (np.array(seconds[module][1:]) for module in modules)
+    base, package = np.array(seconds[1:]).T
     return {
         "sklearn.base": float(np.median(base)),
         "skvae": float(np.median(package)),
@@ -264,27 +214,20 @@ def imports(settings):
 
 
 def first_fit(settings):
-    """The first fit of a process: seconds with and without torch, and what it imports.
-
-    The table is breast cancer, the estimator at its defaults.
-    """
+    """The first fit of a process: its seconds, with and without torch, and imports."""
     warm, cold = (
         [in_process(FIRST_FIT, modules=modules) for _ in range(settings["turns"])]
         for modules in ("torch, skvae", "skvae")
     )
-    loaded = cold[0]["modules"]
     return {
-        "seconds": statistics.median(run["seconds"] for run in warm),
-        "seconds_with_import": statistics.median(run["seconds"] for run in cold),
+        "seconds": float(np.median([run["seconds"] for run in warm])),
+        "seconds_with_import": float(np.median([run["seconds"] for run in cold])),
         "n_modules": cold[0]["n_modules"],
-        "compiler": [name for name in COMPILER if name in loaded],
+        "compiler": sorted(cold[0]["compiler"]),
     }
 
 
-PARTS = {
-    part.__name__: part
-    for part in (fit, memory, levels, throughput, imports, first_fit)
-}
+PARTS = {f.__name__: f for f in (fit, memory, levels, throughput, imports, first_fit)}
 
 
 def keys(settings):

@@ -1,20 +1,18 @@
-"""A training step of skvae and of its peers against its matrix products.
+"""A training step of skvae and of its peers against its products: `pages/speed.md`.
 
-The first section of `pages/speed.md`. All contenders take turns, so that the ratios of
-a turn belong to the same state of the machine; medians over turns are kept. Peers see
-only the first rows where an epoch has more than `peer_steps` steps. A peer that is not
-installed or fails is listed with the reason.
+All contenders take turns, so that the ratios of a turn belong to the same state of the
+machine. A peer that is not installed or fails is listed with the reason.
 """
 
 import logging
-import statistics
-import time
 
 import numpy as np
+import pandas as pd
 import torch
 from threadpoolctl import threadpool_limits
 
 from benchmarks.common.benchmark import Benchmark, product, widths
+from benchmarks.common.clocks import take_turns
 from benchmarks.common.markdown import goal, table
 from benchmarks.common.peers import (
     CONTENDERS,
@@ -23,9 +21,7 @@ from benchmarks.common.peers import (
     PEERS,
     PRODUCTS,
     REPLICAS,
-    build,
 )
-from benchmarks.common.statistics import groups
 
 SETTINGS = {
     "n_rows": 16_384,
@@ -64,36 +60,32 @@ def take_time(x, hidden, batch_size, n_turns, names, peer_steps=64):
         n_steps = len(x) // batch_size
         if name in PEERS:
             n_steps = min(n_steps, peer_steps)
-        one_pass, reason = build(name, x[: n_steps * batch_size], hidden, batch_size)
-        if one_pass is None:
-            found[name] = reason
+        try:
+            one_pass = CONTENDERS[name](x[: n_steps * batch_size], hidden, batch_size)
+            # The first pass warms up.
+            one_pass()
+        except Exception as reason:
+            # The others still run, and the page states the reason.
+            found[name] = f"{type(reason).__name__}: {reason}"
             continue
         passes[name] = one_pass
         n_models[name] = n_steps * (N_REPLICAS if name == REPLICAS else 1)
-    seconds = {name: [] for name in passes}
-    for _ in range(n_turns):
-        for name, one_pass in passes.items():
-            start = time.perf_counter()
-            one_pass()
-            seconds[name].append(time.perf_counter() - start)
-    for name, spent in seconds.items():
-        found[name] = 1e6 * np.array(spent) / n_models[name]
+    for name, seconds in take_turns(passes, n_turns).items():
+        found[name] = 1e6 * seconds / n_models[name]
     return found
 
 
 def keys(settings):
-    return product(
-        **{n: settings[n] for n in ("threads", "columns", "hidden", "batch")}
-    )
+    names = "threads", "columns", "hidden", "batch"
+    return product(**{name: settings[name] for name in names})
 
 
 def measure(settings, threads, columns, hidden, batch):
     """Microseconds a step of each contender, and their ratio to the products."""
     logging.disable(logging.INFO)
     torch.manual_seed(0)
-    x = np.random.default_rng(0).standard_normal(
-        (settings["n_rows"], columns), dtype=np.float32
-    )
+    shape = settings["n_rows"], columns
+    x = np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
     names = [n for n in CONTENDERS if n != REPLICAS or hidden == REPLICAS_HIDDEN]
     # numpy and torch each have threads of their own.
     with threadpool_limits(threads):
@@ -101,79 +93,72 @@ def measure(settings, threads, columns, hidden, batch):
         spent = take_time(
             x, widths(hidden), batch, settings["turns"], names, settings["peer_steps"]
         )
-    return {
-        "contenders": {
-            name: {"reason": microseconds}
-            if isinstance(microseconds, str)
-            else {
-                "microseconds": round(float(np.median(microseconds)), 1),
-                "ratio": round(float(np.median(microseconds / spent[PRODUCTS])), 3),
-            }
-            for name, microseconds in spent.items()
+    found = {}
+    for name, each in spent.items():
+        if isinstance(each, str):
+            found[name] = {"reason": each}
+            continue
+        found[name] = {
+            "microseconds": round(float(np.median(each)), 1),
+            "ratio": round(float(np.median(each / spent[PRODUCTS])), 3),
         }
-    }
+    return {"contenders": found}
 
 
-def ratio(run, name):
-    """Ratio to the products, or None if a contender did not run."""
-    return run["contenders"].get(name, {}).get("ratio")
+def flat(run):
+    """A run beside the ratio of each contender, nan if it did not run."""
+    found = run["contenders"]
+    ratios = {name: found.get(name, {}).get("ratio", np.nan) for name in CONTENDERS}
+    spent = {"floor": PRODUCTS, "ours": "skvae"}
+    spent = {key: found[name]["microseconds"] for key, name in spent.items()}
+    return {**run, **ratios, **spent}
 
 
-def relative(runs, name):
-    """Ratios of a contender to skvae, where both ran."""
-    pairs = [(ratio(run, name), ratio(run, "skvae")) for run in runs]
-    return [theirs / ours for theirs, ours in pairs if theirs and ours]
+def relative(rows, name):
+    """Ratios of a contender to skvae, where it ran."""
+    return (rows[name] / rows["skvae"]).dropna()
 
 
-def step_tables(runs):
+def step_tables(rows):
     """Ratios on one thread, those of replicas, and contenders that failed."""
     size = "columns {columns} | hidden {hidden} | batch {batch}"
-    names = [name for name in CONTENDERS if name not in (PRODUCTS, REPLICAS)]
-    rows = [
-        {
-            **run,
-            **{name: ratio(run, name) for name in names},
-            "µs": run["contenders"][PRODUCTS]["microseconds"],
-        }
-        for run in runs
-    ]
-    ratios = " | ".join(f"{name} {{{name}:.1f}}" for name in names)
-    parts = [table(f"{size} | products, µs {{µs:.0f}} | {ratios}", rows)]
-    rows = [
-        {**run, "each": ratio(run, REPLICAS), "one": relative([run], REPLICAS)[0]}
-        for run in runs
-        if relative([run], REPLICAS)
-    ]
-    together = "per model / products {each:.1f} | per model / one {one:.2f}"
-    parts.append(f"{N_REPLICAS} models side by side, time per model:")
-    parts.append(table(f"{size} | {together}", rows))
+    ratios = " | ".join(f"{name} {{{name}:.1f}}" for name in ("skvae", *PEERS))
+    together = f"per model / products {{{REPLICAS}:.1f}} | per model / one {{one:.2f}}"
+    replicas = rows.assign(one=relative(rows, REPLICAS)).dropna(subset=["one"])
     failed = {
         f"- {name} did not run: {found['reason']}"
-        for run in runs
-        for name, found in run["contenders"].items()
+        for contenders in rows["contenders"]
+        for name, found in contenders.items()
         if "reason" in found
     }
-    return "\n\n".join([*parts, *(["\n".join(sorted(failed))] if failed else [])])
+    parts = [
+        table(f"{size} | products, µs {{floor:.0f}} | {ratios}", rows),
+        f"{N_REPLICAS} models side by side, time per model:",
+        table(f"{size} | {together}", replicas),
+        "\n".join(sorted(failed)),
+    ]
+    return "\n\n".join(filter(None, parts))
 
 
-def verdict(runs):
+def verdict(rows):
     """The goals of a step on one thread, those of sizes that were run."""
     lines = []
     for bound, size in STEP_GOALS:
-        found = [ratio(run, "skvae") for run in runs if size.items() <= run.items()]
-        if found:
+        is_size = (rows[[*size]] == pd.Series(size)).all(axis=1)
+        if is_size.any():
+            worst = rows.loc[is_size, "skvae"].max()
             where = ", ".join(f"{key} {value}" for key, value in size.items())
-            text = f"At {where}, at worst {max(found):.2f} times the products"
-            lines.append(goal(f"{text} (at most {bound})", max(found) <= bound))
+            text = f"At {where}, at worst {worst:.2f} times the products"
+            lines.append(goal(f"{text} (at most {bound})", worst <= bound))
     for name, bound in PEER_GOALS.items():
-        gains = relative(runs, name)
-        if gains:
+        gains = relative(rows, name)
+        if len(gains):
             text = (
-                f"{name} takes {min(gains):.1f} to {max(gains):.1f} times as long, "
-                f"median {statistics.median(gains):.1f} (at least {bound})"
+                f"{name} takes {gains.min():.1f} to {gains.max():.1f} times as long, "
+                f"median {gains.median():.1f} (at least {bound})"
             )
-            lines.append(goal(text, min(gains) >= bound))
-    worst = max(relative(runs, REPLICAS))
+            lines.append(goal(text, gains.min() >= bound))
+    worst = relative(rows, REPLICAS).max()
     text = (
         f"{N_REPLICAS} models side by side take {worst:.2f} of one alone, each and at "
         "worst (at most 0.5)"
@@ -181,30 +166,24 @@ def verdict(runs):
     return "\n".join([*lines, goal(text, worst <= 0.5)])
 
 
-def thread_gain(runs):
+def thread_gain(rows):
     """Speed with two threads relative to one, by size, medians over columns."""
-    rows = []
-    for (hidden, batch), group in groups(runs, "hidden", "batch").items():
-        micro = [
-            {r["threads"]: r["contenders"]["skvae"]["microseconds"] for r in each}
-            for each in groups(group, "columns").values()
-        ]
-        gains = [spent[1] / spent[2] for spent in micro if 2 in spent]
-        if gains:
-            gain = statistics.median(gains)
-            rows.append({"hidden": hidden, "batch": batch, "gain": gain})
+    cases = rows.groupby(["hidden", "batch", "columns", "threads"], sort=False)
+    spent = cases["ours"].first().unstack().reindex(columns=[1, 2])
+    gain = (spent[1] / spent[2]).dropna().rename("gain")
+    gain = gain.groupby(["hidden", "batch"], sort=False).median()
     columns = "hidden {hidden} | batch {batch} | gain of a second thread {gain:.2f}"
-    return table(columns, rows)
+    return table(columns, gain.reset_index())
 
 
 def slots(results):
-    runs = results["runs"]
-    on_one = groups(runs, "threads")[1]
+    rows = pd.DataFrame(flat(run) for run in results["runs"])
+    on_one = rows[rows["threads"] == 1]
     return {
         "n_components": str(N_COMPONENTS),
         "goals": verdict(on_one),
         "tables": step_tables(on_one),
-        "threads": thread_gain(runs),
+        "threads": thread_gain(rows),
     }
 
 

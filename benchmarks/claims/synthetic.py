@@ -1,31 +1,24 @@
 """Synthetic rows at the defaults against TVAE of ctgan: `pages/synthetic.md`."""
 
-import time
-
 import numpy as np
+import pandas as pd
 
 from benchmarks.common.benchmark import Benchmark, product
+from benchmarks.common.clocks import timed
 from benchmarks.common.fidelity import associations, classifier_auc, copies, usefulness
 from benchmarks.common.markdown import goal, table
-from benchmarks.common.statistics import groups, means
+from benchmarks.common.statistics import reference
 from benchmarks.common.tables import FRAMES, categories, parts
 from skvae import BalancedVAE
 
 # The column predicted from the others, and columns that would reveal it.
-TARGETS = {
-    "adult": ("income", []),
-    "bike hours": ("cnt", ["casual", "registered"]),
-}
+TARGETS = {"adult": ("income", []), "bike hours": ("cnt", ["casual", "registered"])}
 # A level for the missing cells of categories.
 ABSENT = "?"
 SETTINGS = {"n_seeds": 3, "max_rows": 4000, "max_scored": 5000, "n_epochs": 300}
 QUICK = {"n_seeds": 1, "max_rows": 600, "max_scored": 300, "n_epochs": 3}
-REAL, OURS, LEVEL, THEIRS = (
-    "training rows",
-    "skvae",
-    "skvae, missing as a level",
-    "TVAE",
-)
+REAL, OURS, THEIRS = "training rows", "skvae", "TVAE"
+LEVEL = "skvae, missing as a level"
 # 1 where more is better, -1 where less is.
 SIGNS = {"classifier": -1, "usefulness": 1, "association": -1}
 
@@ -75,11 +68,9 @@ def keys(settings):
 
 def measure(settings, table, generator, seed):
     """Fidelity of the rows of a generator, and the processor time it takes."""
-    sizes = (0.7, settings["max_rows"]), (0.3, settings["max_scored"])
+    sizes = settings["max_rows"], settings["max_scored"]
     train, test = parts(FRAMES[table](), seed, *sizes)
-    start = time.process_time()
-    rows = GENERATORS[generator](train, settings, seed)
-    fit_seconds = time.process_time() - start
+    rows, fit_seconds = timed(lambda: GENERATORS[generator](train, settings, seed))
     # A level for missing cells becomes a missing cell again.
     rows = rows[list(train)].astype(train.dtypes)
     error = associations(rows) - associations(test)
@@ -97,22 +88,19 @@ def measure(settings, table, generator, seed):
 
 def relative(runs):
     """Runs with usefulness relative to real rows, and time relative to TVAE."""
-    found = []
-    for group in groups(runs, "table", "seed").values():
-        of = {run["generator"]: run for run in group}
-        for name, run in of.items():
-            useful = run["usefulness"] / of[REAL]["usefulness"]
-            has_time = name != REAL and THEIRS in of
-            unit = of[THEIRS]["fit_seconds"] if has_time else np.nan
-            time = run["fit_seconds"] / unit
-            found.append({**run, "usefulness": useful, "time": time})
-    return found
+    cases, generator = runs[["table", "seed"]], runs["generator"]
+    useful, seconds = runs["usefulness"], runs["fit_seconds"]
+    time = seconds / reference(seconds, generator == THEIRS, cases)
+    return runs.assign(
+        usefulness=useful / reference(useful, generator == REAL, cases),
+        time=time.where(generator != REAL),
+    )
 
 
-def verdict(name, generator, ours, theirs):
+def verdict(name, ours, theirs):
     better = [m for m, sign in SIGNS.items() if sign * (ours[m] - theirs[m]) > 0]
     text = (
-        f"{name}, {generator}: better than TVAE in {len(better)} of {len(SIGNS)} "
+        f"{name}, {ours.name}: better than TVAE in {len(better)} of {len(SIGNS)} "
         f"measures ({', '.join(better) or 'none'}), in {ours['time']:.2f} of its time; "
         "goal: all, in at most a third"
     )
@@ -120,30 +108,25 @@ def verdict(name, generator, ours, theirs):
 
 
 def slots(results):
-    goals, sections = [], []
     columns = (
-        "rows {name} | classifier {classifier:.3f} | useful {usefulness:.3f} | "
+        "rows {generator} | classifier {classifier:.3f} | useful {usefulness:.3f} | "
         "association {association:.4f} | copies {copies:.2%} | time {time:.2f}"
     )
-    for name, runs in groups(relative(results["runs"]), "table").items():
-        values = [*SIGNS, "copies", "time"]
-        found = {value: means(runs, value, "generator") for value in values}
-        rows = {
-            generator: {value: found[value][generator] for value in values}
-            for generator in found["time"]
-        }
-        if THEIRS in rows:
-            for ours in (OURS, LEVEL):
-                if ours in rows:
-                    goals.append(verdict(name, ours, rows[ours], rows[THEIRS]))
-        for generator, row in rows.items():
-            row["name"] = generator
-            row["time"] = None if np.isnan(row["time"]) else row["time"]
-        sections.append(
-            "**{table}**: {n_rows:,} rows learned from, {n_columns} columns, "
-            "{n_categories} of them categories".format(**runs[0])
-        )
-        sections.append(table(columns, list(rows.values())))
+    heading = (
+        "**{table}**: {n_rows:,} rows learned from, {n_columns} columns, "
+        "{n_categories} of them categories"
+    )
+    goals, sections = [], []
+    runs = relative(pd.DataFrame(results["runs"]))
+    for name, group in runs.groupby("table", sort=False):
+        rows = group.groupby("generator", sort=False).mean(numeric_only=True)
+        if THEIRS in rows.index:
+            ours = rows.loc[rows.index.isin([OURS, LEVEL])]
+            goals += [
+                verdict(name, row, rows.loc[THEIRS]) for _, row in ours.iterrows()
+            ]
+        sections.append(heading.format(**group.iloc[0]))
+        sections.append(table(columns, rows.reset_index()))
     return {"goals": "\n".join(goals), "tables": "\n\n".join(sections)}
 
 

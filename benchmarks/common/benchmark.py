@@ -8,15 +8,16 @@ import argparse
 import importlib
 import itertools
 import re
-import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from joblib import Parallel, delayed
 
 from benchmarks.common import records
+from benchmarks.common.clocks import timed
 from benchmarks.common.markdown import environment_line
 
 PAGES = Path(__file__).resolve().parents[1] / "pages"
@@ -28,7 +29,7 @@ SLOT = re.compile(r"{{ (\w+)\.(\w+) }}")
 class Benchmark:
     """A claim: its runs, how one is measured, and how all of them are shown.
 
-    - `keys(settings)` yields the key of each run, a dictionary such as of table, model
+    - `keys(settings)` lists the key of each run, a dictionary such as of table, model
       and seed;
     - `measure(settings, **key)` returns what is kept of the run;
     - `slots(results)` returns the parts of the page, in Markdown.
@@ -48,24 +49,16 @@ class Benchmark:
     def main(self, description):
         """Run the command line."""
         parser = argparse.ArgumentParser(description=description.splitlines()[0])
-        parser.add_argument(
-            "--quick", action="store_true", help="try everything once; keep nothing"
-        )
-        parser.add_argument(
-            "--page", action="store_true", help="write the page from kept results"
-        )
-        parser.add_argument(
-            "--fresh",
-            nargs="*",
-            metavar="NAME",
-            help="forget all runs, or those of a table or model",
-        )
+        flag = partial(parser.add_argument, action="store_true")
+        flag("--quick", help="try everything once; keep nothing")
+        flag("--page", help="write the page from kept results")
+        about = "forget all runs, or those of a table or model"
+        parser.add_argument("--fresh", nargs="*", metavar="NAME", help=about)
         args = parser.parse_args()
         if args.quick:
             settings = self.settings | self.quick
             runs = self._measured(settings, self.keys(settings), is_quick=True)
-            runs = [run for run in runs if run]
-            results = {"settings": settings, "runs": runs}
+            results = {"settings": settings, "runs": list(filter(None, runs))}
         else:
             if not args.page:
                 self._collect(args.fresh)
@@ -78,15 +71,13 @@ class Benchmark:
     def results(self):
         """Kept results of the seeds of which every run is there."""
         results = records.load(self.name) or {"settings": self.settings, "runs": []}
-        keys = list(self.keys(results["settings"]))
-        runs = {tuple(run[name] for name in keys[0]): run for run in results["runs"]}
-        places = [(tuple(key.values()), key.get("seed")) for key in keys]
-        incomplete = {seed for place, seed in places if place not in runs}
-        complete = {seed for _, seed in places} - incomplete
-        if not complete:
+        pairs = _paired(self.keys(results["settings"]), results["runs"])
+        incomplete = {key.get("seed") for key, run in pairs if run is None}
+        runs = [run for key, run in pairs if key.get("seed") not in incomplete]
+        if not runs:
             raise SystemExit(f"{self.name}: some runs of every seed are missing")
-        runs = [runs[place] for place, seed in places if seed in complete]
-        settings = results["settings"] | {"n_seeds": len(complete)}
+        n_seeds = len({run.get("seed") for run in runs})
+        settings = results["settings"] | {"n_seeds": n_seeds}
         return {**results, "settings": settings, "runs": runs}
 
     def values(self):
@@ -98,26 +89,23 @@ class Benchmark:
 
     def _collect(self, forgotten):
         """Measure what is missing; save after each run."""
-        before = records.load(self.name)
-        keys = list(self.keys(self.settings))
-        kept = {}
+        before, keys = records.load(self.name), self.keys(self.settings)
+        runs = []
         if before and before["settings"] == self.settings and forgotten != []:
-            for run in before["runs"]:
-                if not any(name in run.values() for name in forgotten or ()):
-                    kept[tuple(run[name] for name in keys[0])] = run
-        missing = [key for key in keys if tuple(key.values()) not in kept]
+            runs = before["runs"]
+            for name in forgotten or ():
+                runs = [run for run in runs if name not in run.values()]
+        missing = [key for key, run in _paired(keys, runs) if run is None]
         for run in self._measured(self.settings, missing):
-            kept[tuple(run[name] for name in keys[0])] = run
-            places = [tuple(key.values()) for key in keys]
-            runs = [kept[place] for place in places if place in kept]
-            records.save(self.name, self.settings, runs)
+            runs.append(run)
+            kept = [run for _, run in _paired(keys, runs) if run]
+            records.save(self.name, self.settings, kept)
 
     def _measured(self, settings, keys, is_quick=False):
-        """Runs, each with its key, as they are ready."""
+        """Runs, each with its key, in the order of the keys."""
         parallel = Parallel(n_jobs=self.n_jobs, return_as="generator")
-        return parallel(
-            delayed(_run)(self.measure, settings, key, is_quick) for key in keys
-        )
+        run = delayed(_run)
+        return parallel(run(self.measure, settings, key, is_quick) for key in keys)
 
 
 def _run(measure, settings, key, is_quick):
@@ -125,18 +113,21 @@ def _run(measure, settings, key, is_quick):
 
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
-    # Processor time, which does not depend on the load of the machine.
-    start = time.process_time()
     try:
-        found = measure(settings, **key)
+        found, seconds = timed(lambda: measure(settings, **key))
     except ModuleNotFoundError as reason:
         if not is_quick:
             raise
         print(*key.values(), f"skipped: {reason}", flush=True)
         return None
-    seconds = time.process_time() - start
     print(*key.values(), f"{seconds:.1f} s", flush=True)
     return {**key, "seconds": round(seconds, 3), **found}
+
+
+def _paired(keys, runs):
+    """Each key with its run, or with None where that is missing."""
+    found = {tuple(run[name] for name in keys[0]): run for run in runs}
+    return [(key, found.get(tuple(key.values()))) for key in keys]
 
 
 def render(page):
@@ -152,10 +143,8 @@ def render(page):
 
 def product(**values):
     """Every combination of values, as dictionaries, the last one varying fastest."""
-    return [
-        dict(zip(values, each, strict=True))
-        for each in itertools.product(*values.values())
-    ]
+    combinations = itertools.product(*values.values())
+    return [dict(zip(values, each, strict=True)) for each in combinations]
 
 
 def widths(text):

@@ -1,11 +1,10 @@
 """Fidelity of drawn rows: measures on frames of mixed columns."""
 
+import itertools
+
 import numpy as np
 import pandas as pd
-from sklearn.ensemble import (
-    HistGradientBoostingClassifier,
-    HistGradientBoostingRegressor,
-)
+from sklearn import ensemble
 from sklearn.metrics import r2_score, roc_auc_score
 from sklearn.model_selection import cross_val_predict
 
@@ -20,7 +19,7 @@ def classifier_auc(rows, real, seed):
     n = min(len(rows), len(real))
     X = pd.concat([rows.iloc[:n], real.iloc[:n]], ignore_index=True)
     y = np.repeat([0, 1], n)
-    boosting = HistGradientBoostingClassifier(
+    boosting = ensemble.HistGradientBoostingClassifier(
         categorical_features="from_dtype", random_state=seed
     )
     # Folds of random rows: those of `cross_val_predict` are stratified.
@@ -38,17 +37,17 @@ def usefulness(rows, real, target, given_away, seed):
     left_out = [target, *given_away]
     X, X_real = rows.drop(columns=left_out), real.drop(columns=left_out)
     settings = {"categorical_features": "from_dtype", "random_state": seed}
-    if target in categories(real):
-        levels = real[target].cat.categories
-        # All rows may have one level.
-        if rows[target].nunique() < 2:
-            return 0.5
-        model = HistGradientBoostingClassifier(**settings)
-        model.fit(X, rows[target] == levels[1])
-        probability = model.predict_proba(X_real)[:, 1]
-        return float(roc_auc_score(real[target] == levels[1], probability))
-    model = HistGradientBoostingRegressor(**settings).fit(X, rows[target])
-    return float(r2_score(real[target], model.predict(X_real)))
+    if target not in categories(real):
+        model = ensemble.HistGradientBoostingRegressor(**settings).fit(X, rows[target])
+        return float(r2_score(real[target], model.predict(X_real)))
+    level = real[target].cat.categories[1]
+    # All rows may have one level.
+    if rows[target].nunique() < 2:
+        return 0.5
+    model = ensemble.HistGradientBoostingClassifier(**settings)
+    model.fit(X, rows[target] == level)
+    probability = model.predict_proba(X_real)[:, 1]
+    return float(roc_auc_score(real[target] == level, probability))
 
 
 def associations(frame):
@@ -57,24 +56,21 @@ def associations(frame):
     Pearson's correlation of two numbers, the correlation ratio of a number and a
     category, Cramér's V of two categories. Rows that lack either do not count.
     """
-    names, codes = list(frame), set(categories(frame))
-    found = []
-    for i, first in enumerate(names):
-        for second in names[:i]:
-            pair = frame[[first, second]].dropna()
-            a, b = pair[first], pair[second]
-            if first in codes and second in codes:
-                found.append(_cramer(a, b))
-            elif first in codes or second in codes:
-                found.append(_ratio(a, b) if first in codes else _ratio(b, a))
-            else:
-                varies = a.std() > 0 and b.std() > 0
-                found.append(float(np.corrcoef(a, b)[0, 1]) if varies else 0.0)
+    codes, found = set(categories(frame)), []
+    for first, second in itertools.combinations(frame, 2):
+        pair = frame[[first, second]].dropna()
+        a, b = pair[first], pair[second]
+        if first in codes and second in codes:
+            found.append(_cramer(a, b))
+        elif first in codes or second in codes:
+            found.append(_ratio(a, b) if first in codes else _ratio(b, a))
+        else:
+            varies = a.std() > 0 and b.std() > 0
+            found.append(float(np.corrcoef(a, b)[0, 1]) if varies else 0.0)
     return np.array(found)
 
 
 def _cramer(a, b):
-    """Cramér's V."""
     counts = pd.crosstab(a, b).to_numpy(float)
     n, smaller = counts.sum(), min(counts.shape) - 1
     if smaller < 1:

@@ -15,6 +15,9 @@ from skvae.model._evaluate import quadrature
 from skvae.model._module import Module
 from skvae.networks import MLP
 
+# The least decoder variance.
+FLOOR = 1e-6
+
 
 def training_pass(x, hidden, batch_size, n_components, learning_rate, n_replicas=1):
     """A function that trains for one pass over rows, the variance included."""
@@ -22,9 +25,8 @@ def training_pass(x, hidden, batch_size, n_components, learning_rate, n_replicas
     module = Module(MLP(hidden), Gaussian(), KL(), n_features, n_components)
     policy, ones = RunningAverage(scope="feature"), torch.ones(n_features)
     sizes = Sizes(n_replicas, n_features, n_components, ones[:1], ones)
-    state = training.init(
-        module, policy, sizes, torch.ones(n_replicas), 1e-6 * ones, seed=0
-    )
+    betas, floor = torch.ones(n_replicas), FLOOR * ones
+    state = training.init(module, policy, sizes, betas, floor, seed=0)
     plan = training.Plan(
         n_epochs=1,
         n_planned_epochs=1,
@@ -45,31 +47,22 @@ def _rows(x):
     return Rows(x, torch.full((len(x),), 1.0 / len(x)))
 
 
-def quadrature_nodes(n_components, n_nodes=None):
-    """Points at which `score_samples` decodes a row, of shape (n_nodes, n_components).
+def quadrature_nodes(n_components, *n_nodes):
+    """Points at which a row is decoded, by default those of `score_samples`."""
+    return torch.tensor(quadrature(n_components, *n_nodes)).float()
 
-    None is the number that `score_samples` takes.
+
+def calibration(fitted, held_out, prior):
+    """A function from errors of fitted and held-out rows to two decoder variances.
+
+    One is for all columns, the other has one for each.
     """
-    number = () if n_nodes is None else (n_nodes,)
-    return torch.tensor(quadrature(n_components, *number)).float()
-
-
-def calibrations(fitted, held_out, prior, floor):
-    """Functions from errors of fitted and held-out rows to a decoder variance.
-
-    One gives a variance for all columns, the other one for each.
-    """
-    n_features = fitted.shape[1]
-    prior = torch.tensor(prior).clamp(min=floor)[None]
-    floor = torch.full((n_features,), floor)
-
-    def variance_of(scope):
-        calibration = Calibration.of(
-            scope, floor, prior, _rows(fitted), _rows(held_out)
-        )
-        return lambda error, new: calibration(error[None], new[None])[0]
-
-    return [variance_of(scope) for scope in ("shared", "feature")]
+    floor = torch.full((fitted.shape[1],), FLOOR)
+    prior = torch.tensor(prior).clamp(min=FLOOR)[None]
+    rows, others = _rows(fitted), _rows(held_out)
+    scopes = "shared", "feature"
+    both = [Calibration.of(scope, floor, prior, rows, others) for scope in scopes]
+    return lambda error, new: [each(error[None], new[None])[0] for each in both]
 
 
 @torch.no_grad()

@@ -1,5 +1,6 @@
 """Tables and lines of Markdown pages."""
 
+import math
 import re
 import string
 
@@ -10,36 +11,32 @@ COLUMN = re.compile(r"\s*(.+?)\s+(`?{[^|]*?)\s*(?:\||$)")
 
 
 class _Cells(string.Formatter):
-    """Fields are any keys of a row; the cell of a missing value stays empty."""
+    """Fields are any keys of a row; the cell of None, nan or inf stays empty."""
 
     def get_field(self, name, args, row):
         return row[name], name
 
     def format_field(self, value, spec):
-        if value is None:
+        if value is None or (isinstance(value, float) and not math.isfinite(value)):
             return ""
         # A percent sign has a space before it.
         return super().format_field(value, spec).replace("%", " %")
 
 
 def table(columns, rows):
-    """Table of dictionaries, numbers aligned to the right.
+    """Table of dictionaries or of a frame's lines, numbers aligned to the right.
 
     `columns` has each header with the format of its cells, such as
     "table {table} | mean regret {mean:+.2f}".
     """
+    if hasattr(rows, "to_dict"):
+        rows = rows.to_dict("records")
     headers, cells = zip(*COLUMN.findall(columns), strict=True)
     lines = [headers, ["---", *["---:"] * (len(headers) - 1)]]
     lines += [[_Cells().vformat(cell, (), row) for cell in cells] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    padded = [
-        [
-            cell.rjust(w) if i else cell.ljust(w)
-            for i, (cell, w) in enumerate(zip(line, widths, strict=True))
-        ]
-        for line in lines
-    ]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in padded)
+    first, *rest = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    padded = [[name.ljust(first), *map(str.rjust, line, rest)] for name, *line in lines]
+    return "\n".join(f"| {' | '.join(line)} |" for line in padded)
 
 
 def goal(text, is_met):
@@ -49,10 +46,9 @@ def goal(text, is_met):
 
 def environment_line(environment):
     """Versions, machine and date of results, as far as they were recorded."""
-    names = {"skvae": "skvae", **{p: p for p in PACKAGES}, "python": "Python"}
-    found = [
-        f"{text} {environment[n]}" for n, text in names.items() if environment.get(n)
-    ]
+    packages = [name for name in ("skvae", *PACKAGES) if environment.get(name)]
+    found = [f"{name} {environment[name]}" for name in packages]
+    found.append(f"Python {environment['python']}")
     if "processor" in environment:
         found += [environment["processor"], f"{environment['n_cores']} cores"]
     return f"*{', '.join(found)}, {environment['date']}.*"

@@ -11,25 +11,16 @@ import itertools
 import math
 import tempfile
 from functools import partial
-from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from benchmarks.common.internals import training_pass
 
 N_COMPONENTS = 8
 LEARNING_RATE = 1e-3
-
-
-class Output(NamedTuple):
-    """Forward pass of a batch of rows."""
-
-    decoded: Tensor
-    mean: Tensor
-    log_variance: Tensor
-    log_noise: Tensor
+N_CHUNK = 2000
 
 
 def stack(widths):
@@ -52,16 +43,17 @@ class VAE(nn.Module):
     def forward(self, x):
         mean, log_variance = self.encoder(x).chunk(2, dim=-1)
         z = mean + torch.exp(0.5 * log_variance) * torch.randn_like(mean)
-        return Output(self.decoder(z), mean, log_variance, self.log_noise)
+        return self.decoder(z), mean, log_variance, self.log_noise
 
 
 class NegativeElbo(nn.Module):
     """Distortion plus rate, means over rows, in nats."""
 
     def forward(self, output, x):
-        nats = output.log_noise + (x - output.decoded) ** 2 / output.log_noise.exp()
+        decoded, mean, log_variance, log_noise = output
+        nats = log_noise + (x - decoded) ** 2 / log_noise.exp()
         distortion = 0.5 * (math.log(2 * math.pi) + nats).sum(dim=1).mean()
-        return distortion + kl(output.mean, output.log_variance).mean()
+        return distortion + kl(mean, log_variance).mean()
 
 
 def kl(mean, log_variance):
@@ -69,25 +61,23 @@ def kl(mean, log_variance):
     return 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).sum(dim=1)
 
 
-class Loop:
-    """The training loop of a tutorial: a shuffling DataLoader, autograd, Adam."""
+def tutorial(x, n_components, hidden, batch_size):
+    """The VAE of a tutorial and an epoch of its loop: DataLoader, autograd, Adam."""
+    model, negative_elbo = VAE(x.shape[1], n_components, hidden), NegativeElbo()
+    optimizer = torch.optim.Adam(model.parameters(), lr=LEARNING_RATE)
+    loader = DataLoader(TensorDataset(x), batch_size, shuffle=True)
 
-    def __init__(self, x, n_components, hidden, batch_size, learning_rate=1e-3):
-        self.model = VAE(x.shape[1], n_components, hidden)
-        self.loss = NegativeElbo()
-        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=learning_rate)
-        self.loader = DataLoader(TensorDataset(x), batch_size, shuffle=True)
-
-    def epoch(self):
-        """Visit each row once; return the mean loss."""
+    def epoch():
         total = 0.0
-        for (x,) in self.loader:
-            self.optimizer.zero_grad()
-            loss = self.loss(self.model(x), x)
+        for (batch,) in loader:
+            optimizer.zero_grad()
+            loss = negative_elbo(model(batch), batch)
             loss.backward()
-            self.optimizer.step()
+            optimizer.step()
             total += loss.item()
-        return total / len(self.loader)
+        return total / len(loader)
+
+    return model, epoch
 
 
 def products(x, hidden, batch_size):
@@ -98,27 +88,24 @@ def products(x, hidden, batch_size):
     encoder = [x.shape[1], *hidden, 2 * N_COMPONENTS]
     decoder = [N_COMPONENTS, *reversed(hidden), x.shape[1]]
     triples = []
-    for layers in (encoder, decoder):
-        for i, (n_in, n_out) in enumerate(itertools.pairwise(layers)):
-            rows, w = torch.randn(batch_size, n_in), torch.randn(n_in, n_out)
-            y = torch.randn(batch_size, n_out)
-            triples.append((rows, w, torch.empty_like(y)))
-            triples.append((rows.T, y, torch.empty_like(w)))
-            # The rows themselves need no gradient.
-            if layers is decoder or i > 0:
-                triples.append((y, w.T, torch.empty_like(rows)))
-
+    for n_in, n_out in [*itertools.pairwise(encoder), *itertools.pairwise(decoder)]:
+        rows, w = torch.randn(batch_size, n_in), torch.randn(n_in, n_out)
+        y = torch.randn(batch_size, n_out)
+        triples.append((rows, w, torch.empty_like(y)))
+        triples.append((rows.T, y, torch.empty_like(w)))
+        triples.append((y, w.T, torch.empty_like(rows)))
+    # The rows of the table need no gradient.
+    del triples[2]
     return repeated(triples, len(x) // batch_size)
 
 
-def forward_products(n_rows, passes, n_chunk=2000):
+def forward_products(n_rows, passes):
     """The products of forward passes over all rows, in chunks that fit the caches."""
     triples = []
-    for layers in passes:
-        for n_in, n_out in itertools.pairwise(layers):
-            rows, w = torch.randn(n_chunk, n_in), torch.randn(n_in, n_out)
-            triples.append((rows, w, torch.empty(n_chunk, n_out)))
-    return repeated(triples, n_rows // n_chunk)
+    for n_in, n_out in itertools.chain(*map(itertools.pairwise, passes)):
+        rows, w = torch.randn(N_CHUNK, n_in), torch.randn(n_in, n_out)
+        triples.append((rows, w, torch.empty(N_CHUNK, n_out)))
+    return repeated(triples, n_rows // N_CHUNK)
 
 
 def repeated(triples, n_times):
@@ -136,9 +123,7 @@ skvae = partial(training_pass, n_components=N_COMPONENTS, learning_rate=LEARNING
 
 
 def tutorial_loop(x, hidden, batch_size):
-    """The loop of a PyTorch tutorial."""
-    loop = Loop(torch.from_numpy(x), N_COMPONENTS, hidden, batch_size, LEARNING_RATE)
-    return loop.epoch
+    return tutorial(torch.from_numpy(x), N_COMPONENTS, hidden, batch_size)[1]
 
 
 def pythae(x, hidden, batch_size):
@@ -150,30 +135,23 @@ def pythae(x, hidden, batch_size):
     from pythae.trainers import BaseTrainer, BaseTrainerConfig
     from pythae.trainers.training_callbacks import ProgressBarCallback
 
-    n_features = x.shape[1]
-
     class Encoder(BaseEncoder):
-        def __init__(self):
-            super().__init__()
-            self.layers = stack([n_features, *hidden, 2 * N_COMPONENTS])
-
         def forward(self, x):
             mean, log_variance = self.layers(x).chunk(2, dim=-1)
             return ModelOutput(embedding=mean, log_covariance=log_variance)
 
     class Decoder(BaseDecoder):
-        def __init__(self):
-            super().__init__()
-            self.layers = stack([N_COMPONENTS, *reversed(hidden), n_features])
-
         def forward(self, z):
             return ModelOutput(reconstruction=self.layers(z))
 
+    n_features, encoder, decoder = x.shape[1], Encoder(), Decoder()
+    encoder.layers = stack([n_features, *hidden, 2 * N_COMPONENTS])
+    decoder.layers = stack([N_COMPONENTS, *reversed(hidden), n_features])
     config = VAEConfig(input_dim=(n_features,), latent_dim=N_COMPONENTS)
     rows = torch.from_numpy(x)
     with tempfile.TemporaryDirectory() as folder:
         trainer = BaseTrainer(
-            VAE(config, Encoder(), Decoder()),
+            VAE(config, encoder, decoder),
             BaseDataset(rows, torch.zeros(len(rows))),
             training_config=BaseTrainerConfig(
                 output_dir=folder,
@@ -264,18 +242,5 @@ PEERS = {
     "MLPRegressor": mlp_regressor,
 }
 # Several models in one run of skvae; its time is divided by their number.
-OURS = {"skvae": skvae, REPLICAS: partial(skvae, n_replicas=N_REPLICAS)}
-CONTENDERS = {PRODUCTS: products, **OURS, **PEERS}
-
-
-def build(name, x, hidden, batch_size):
-    """A contender after its first pass, and None; or None, and why it fails."""
-    try:
-        run = CONTENDERS[name](x, hidden, batch_size)
-        run()
-    except ImportError as reason:
-        return None, f"not installed: {reason}"
-    except Exception as reason:
-        # The others still run, and the page states the reason.
-        return None, f"{type(reason).__name__}: {reason}"
-    return run, None
+replicas = partial(skvae, n_replicas=N_REPLICAS)
+CONTENDERS = {PRODUCTS: products, "skvae": skvae, REPLICAS: replicas, **PEERS}

@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import re
 from datetime import date
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -22,12 +23,10 @@ def _version(package):
 
 def _processor():
     """Model name of the processor; `platform` gives only its family."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.split(":")[1].strip() for line in lines if "model name" in line]
-    return names[0] if names else platform.machine()
+    path = Path("/proc/cpuinfo")
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    found = re.search(r"model name\s*: (.+)", text)
+    return found[1] if found else platform.processor() or platform.machine()
 
 
 def environment():
@@ -42,9 +41,9 @@ def environment():
     }
 
 
-def save(name, settings, runs, found_in=None):
+def save(name, settings, runs):
     """Write results, one run per line so that a diff shows which runs changed."""
-    head = {"environment": found_in or environment(), "settings": settings}
+    head = {"environment": environment(), "settings": settings}
     lines = ",\n".join(f"  {json.dumps(run)}" for run in runs)
     text = f'{json.dumps(head, indent=1)[:-2]},\n "runs": [\n{lines}\n ]\n}}\n'
     FOLDER.mkdir(exist_ok=True)

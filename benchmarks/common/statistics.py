@@ -1,32 +1,7 @@
-"""Summaries of runs over seeds and models."""
-
-from collections import defaultdict
-
-import numpy as np
-from scipy.stats import rankdata
+"""Values of runs relative to those of another run."""
 
 
-def groups(runs, *names):
-    """Runs by the values of some of their keys, in order of appearance."""
-    found = defaultdict(list)
-    for run in runs:
-        key = tuple(run[name] for name in names)
-        found[key if len(names) > 1 else key[0]].append(run)
-    return dict(found)
-
-
-def means(runs, value, *names, statistic=np.mean):
-    """Mean of a value over seeds, as ``found[table][model]`` or by other names."""
-    first, *others = names
-    return {
-        key: means(group, value, *others, statistic=statistic)
-        if others
-        else float(statistic([run[value] for run in group]))
-        for key, group in groups(runs, first).items()
-    }
-
-
-def ranks(scores, ties="average"):
-    """Rank of each model from 1, the largest score; `ties` as in `rankdata`."""
-    order = rankdata([-score for score in scores.values()], method=ties)
-    return dict(zip(scores, order.tolist(), strict=True))
+def reference(values, is_one, cases):
+    """For each line, the value of the one marked line among those of the same case."""
+    keys = [cases[name] for name in cases]
+    return values.where(is_one).groupby(keys).transform("first")

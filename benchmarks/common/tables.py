@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from scipy.linalg import qr
 from sklearn import datasets
 
@@ -22,21 +23,19 @@ def data_file(name):
     """Path of a file among the data sets."""
     if not DATA.is_dir():
         raise FileNotFoundError(
-            f"no data sets at {DATA}; set SKVAE_DATA to the folder that holds them"
+            f"no data sets at {DATA}; set SKVAE_DATA to their folder"
         )
     return DATA / name
 
 
 def _parquet(name):
-    import pandas as pd
-
     return pd.read_parquet(data_file(f"{name}.parquet"))
 
 
 def _numbers(name, columns="."):
     """Numeric columns without missing cells."""
     frame = _parquet(name).select_dtypes("number").filter(regex=columns)
-    return frame.loc[:, frame.notna().all()]
+    return frame.loc[:, frame.notna().all()].astype(float)
 
 
 def anomaly(name):
@@ -123,13 +122,9 @@ def bike_days():
 FRAMES = {
     "wine": lambda: datasets.load_wine(as_frame=True).data,
     "breast cancer": lambda: datasets.load_breast_cancer(as_frame=True).data,
-    "california housing": lambda: _numbers("california_housing").astype(float),
-    "bike sharing": lambda: (
-        _numbers("bike_sharing_hourly").astype(float).drop(columns="instant")
-    ),
-    "communities": lambda: (
-        _numbers("communities_crime").iloc[:, :N_CRIME_COLUMNS].astype(float)
-    ),
+    "california housing": lambda: _numbers("california_housing"),
+    "bike sharing": lambda: _numbers("bike_sharing_hourly").drop(columns="instant"),
+    "communities": lambda: _numbers("communities_crime").iloc[:, :N_CRIME_COLUMNS],
     "adult": _adult,
     "titanic": _titanic,
     "bike hours": _bike_hours,
@@ -141,12 +136,9 @@ def categories(frame):
     return list(frame.select_dtypes("category"))
 
 
-def parts(frame, seed, *sizes):
-    """Disjoint random parts of the rows, of at most these fractions and numbers."""
-    frame = frame.sample(frac=1, random_state=seed).reset_index(drop=True)
-    found, start = [], 0
-    for fraction, most in sizes:
-        stop = start + round(fraction * len(frame))
-        found.append(frame.iloc[start : min(stop, start + most)].reset_index(drop=True))
-        start = stop
-    return found
+def parts(frame, seed, max_fitted, max_scored):
+    """Rows to fit on, of a random 70 %, and rows to score, at most so many of each."""
+    frame = frame.sample(frac=1, random_state=seed)
+    n_fitted = round(0.7 * len(frame))
+    fitted, scored = frame[:n_fitted][:max_fitted], frame[n_fitted:][:max_scored]
+    return fitted.reset_index(drop=True), scored.reset_index(drop=True)
