@@ -1,8 +1,5 @@
 """Everything that the benchmarks use of skvae beside its public interface."""
 
-import math
-
-import numpy as np
 import torch
 
 from skvae import training
@@ -63,38 +60,3 @@ def calibration(fitted, held_out, prior):
     scopes = "shared", "feature"
     both = [Calibration.of(scope, floor, prior, rows, others) for scope in scopes]
     return lambda error, new: [each(error[None], new[None])[0] for each in both]
-
-
-@torch.no_grad()
-def posterior_draws(vae, rows, noise):
-    """One latent for each row, from standard normal noise."""
-    model = vae._fitted.on("cpu", rows.dtype)
-    x = model.tensor(model.view.to_model(rows))
-    posterior = model.module.encode(model.weights, x)
-    return posterior.sample(model.tensor(noise))[0].cpu().numpy()
-
-
-@torch.no_grad()
-def log_likelihood(vae, rows, log_prior, n_draws):
-    """As `vae.log_likelihood`, with the same draws and another prior.
-
-    `log_prior` takes latents of shape (n, n_components).
-    """
-    model = vae._fitted.on("cpu", rows.dtype)
-    module, weights = model.module, model.weights
-    draws = np.random.RandomState(0).standard_normal((n_draws, module.n_components))
-    noise = model.tensor(draws)[:, None]
-    nats = []
-    for part in np.array_split(rows, math.ceil(len(rows) / 100)):
-        x = model.tensor(model.view.to_model(part))
-        sample = module.sample(weights, x, x.new_ones(len(x)), noise)
-        prior = model.tensor(log_prior(sample.z.flatten(end_dim=-2).cpu().numpy()))
-        log_weight = (
-            module.log_likelihood(sample, model.scored_variance)
-            + prior.reshape(sample.z.shape[:-1])
-            - sample.posterior.log_prob(noise)
-        )
-        nats.append(log_weight[0].logsumexp(dim=0).cpu().numpy())
-    return (
-        np.concatenate(nats) - math.log(n_draws) - model.view.scaling.log_jacobian.sum()
-    )

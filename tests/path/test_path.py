@@ -127,11 +127,12 @@ def test_models_of_folds_are_those_of_separate_fits():
             assert model.elbo_ == pytest.approx(alone.elbo_, rel=1e-9)
 
 
-def test_processes_change_nothing(folds):
+def test_threads_change_nothing_but_rounding(folds):
     with joblib.parallel_config("threading"):
-        spread = beta_path(X, betas=BETAS, cv=FOLDS, n_jobs=2, **SMALL)
+        found = beta_path(X, betas=BETAS, cv=FOLDS, n_jobs=2, **SMALL)
     for name in ARRAYS[:-1]:
-        assert_array_equal(getattr(spread, name), getattr(folds, name), name)
+        # A thread of joblib may get fewer threads for its products.
+        assert_allclose(getattr(found, name), getattr(folds, name), 1e-9, err_msg=name)
 
 
 def test_one_fold_of_a_path_is_a_path(folds):
