@@ -24,9 +24,9 @@ CRIME = "ViolentCrimesPerPop"
 
 def numbers(name, target, drop=()):
     """Numeric columns without missing cells, and the target."""
-    frame = pd.read_parquet(data_file(f"{name}.parquet")).select_dtypes("number")
+    frame = pd.read_parquet(data_file(f"{name}.parquet"))
     frame = frame[frame[target].notna()]
-    X = frame.drop(columns=[target, *drop])
+    X = frame.drop(columns=[target, *drop]).select_dtypes("number")
     return X.loc[:, X.notna().all()].to_numpy(float), frame[target].to_numpy()
 
 
