@@ -70,8 +70,9 @@ bench: .venv/.bench ## time steps, fits and scores, against peers too (80 minute
 	$(BIN)/python -m benchmarks.claims.quality
 	$(BIN)/python -m benchmarks.claims.scaling
 
-bench-tables: .venv/.bench ## anomalies, counts, missing cells, synthetic rows (25 minutes)
+bench-tables: .venv/.bench ## anomalies, codes, counts, gaps, synthetic rows (45 minutes)
 	$(PYTEST_ENV) $(BIN)/python -m benchmarks.claims.anomaly
+	$(PYTEST_ENV) $(BIN)/python -m benchmarks.claims.codes
 	$(PYTEST_ENV) $(BIN)/python -m benchmarks.claims.counts
 	$(PYTEST_ENV) $(BIN)/python -m benchmarks.claims.imputation
 	$(PYTEST_ENV) $(BIN)/python -m benchmarks.claims.synthetic

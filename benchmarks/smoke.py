@@ -19,10 +19,11 @@ from benchmarks.common.peers import PRODUCTS, REPLICAS
 
 N_TURNS, N_ROWS = 7, 8192
 # Hidden layers, batch size, what is compared and the largest ratio allowed. Batches of
-# 1024 at 256-256 have the least work beside the products.
+# 1024 at 256-256 have the least work beside the products. In smaller ones the ratio to
+# the products depends on the processor, 1.8 to 3.5 for the same code at 128-128: there
+# the measure is a loop that has as much work beside them.
 STEPS = [
-    # 1.8 to 2.6 with processors of several kinds, for the same code.
-    ("128-128", 256, PRODUCTS, "skvae", 3.0),
+    ("128-128", 256, "DataLoader loop", "skvae", 0.75),
     ("256-256", 1024, PRODUCTS, "skvae", 2.5),
     (REPLICAS_HIDDEN, 64, "skvae", REPLICAS, 0.75),
 ]

@@ -20,7 +20,8 @@ from skvae.displays import LatentDisplay, ReconstructionDisplay
 X_train, X_test = train_test_split(load_digits().data, random_state=0)
 vae = BalancedVAE(
     8,
-    balance="optimal_variance",
+    balance="learned_variance",
+    likelihood="gaussian",
     hidden_layer_sizes=(64,),
     learning_rate_init=0.01,
     max_iter=30,
