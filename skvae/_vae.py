@@ -96,9 +96,9 @@ class BalancedVAE(
         instance from `skvae.likelihoods`; or a list of ``(likelihood, columns)``, with
         columns as in scikit-learn's `ColumnTransformer`. "auto" chooses by the contents
         of each column: Categorical for strings and categories, Bernoulli for booleans
-        and for zeros and ones (also for integers that are all zero), and Gaussian
-        otherwise. If "auto" finds no column with a variance, a constant beta replaces a
-        variance policy; schedules around it are kept.
+        and for zeros and ones (of a frame also for integers that are all zero), and
+        Gaussian otherwise. If "auto" finds no column with a variance, a constant beta
+        replaces a variance policy; schedules around it are kept.
 
     handle_unknown : {"missing", "error"}, default="missing"
         Treatment of values that the table of fit did not hold, in columns of categories

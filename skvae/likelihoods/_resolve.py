@@ -185,11 +185,12 @@ def _groups_by_content(
         is_binary &= (is_zero | is_one | np.isnan(x)).all(axis=0)
         holds |= is_zero.any(axis=0), is_one.any(axis=0)
     is_category = columns.is_category
-    two_valued = is_binary & holds.all(axis=0)
+    # The codes of categories may be 0 and 1 too.
+    two_valued = is_binary & holds.all(axis=0) & ~is_category
     if (is_binary | is_category).all() and two_valued.any():
         # Among columns of zeros and ones, one that never varies is another of them.
-        two_valued = is_binary
-    two_valued = (two_valued | columns.is_boolean) & ~is_category
+        two_valued = is_binary & ~is_category
+    two_valued |= columns.is_boolean
     is_flag = is_binary & holds.any(axis=0) & columns.is_integer & ~two_valued
     kinds: list[tuple[str | Likelihood, NDArray[np.bool_]]] = [
         ("gaussian", ~is_category & ~two_valued & ~is_flag),

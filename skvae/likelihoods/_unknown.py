@@ -141,13 +141,14 @@ def _example(
     """A new value of a column."""
     if columns.levels(d) is not None:
         return repr(columns.unknown(X, d))
-    return f"{numbers[is_new[:, d], d][0]:g}"
+    # All digits: 1.0000001 is new where 1 is known.
+    return str(numbers[is_new[:, d], d][0]).removesuffix(".0")
 
 
 def _known(columns: Columns, d: int) -> str:
     """Some of the levels that are known."""
     levels = columns.levels(d)
     if levels is None:
-        return "those of fit are others"
+        return "known are other numbers"
     shown = ", ".join(map(repr, levels[:_LISTED]))
     return f"known are {shown}{', ...' if len(levels) > _LISTED else ''}"

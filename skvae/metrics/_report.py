@@ -84,7 +84,8 @@ class LatentReport:
 
     latent_mismatch : ndarray of shape (n_components,)
         KL(q(z_j), p(z_j)) of the aggregate posterior, a mixture over rows, from the
-        prior: the distance of encoded rows from the latents that `sample` draws.
+        standard normal: the distance of encoded rows from the latents that `sample`
+        draws, unless the `prior` of the model is another.
 
     latent_variance : ndarray of shape (n_components,)
         Variance of the aggregate posterior: activity plus the mean posterior

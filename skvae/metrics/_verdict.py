@@ -105,16 +105,20 @@ def _on_variance(vae: Any, found: dict[str, Any]) -> str:
 
 
 def _on_mismatch(vae: Any, found: dict[str, Any]) -> str:
-    """Sentence on latents that do not match the prior; empty if all do."""
+    """Sentence on latents that are not standard normal; empty if all are.
+
+    Another prior than that, which `sample` draws from, follows the latents.
+    """
     # The mismatch of all latents together is mostly a limit of the finite mixture.
     mismatch = found["latent_mismatch"]
     rate = mismatch + found["latent_mutual_information"]
     is_large = mismatch > np.maximum(_MAX_MISMATCH * rate, _MIN_MISMATCH)
-    if not is_large.any():
+    if not is_large.any() or vae.prior != "normal":
         return ""
     names = ", ".join(found["names"][is_large])
     return (
         f"Most nats of {names} are a mismatch between the latents of these rows and "
-        "the prior, so that sample draws other ones: transform skewed columns, or "
-        f"raise max_iter (now {vae.max_iter}) or beta (now {vae.beta:.4g})."
+        "the prior, so that sample draws other ones: set prior='mixture', transform "
+        f"skewed columns, or raise max_iter (now {vae.max_iter}) or beta (now "
+        f"{vae.beta:.4g})."
     )

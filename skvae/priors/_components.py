@@ -58,13 +58,16 @@ class Components(NamedTuple):
         )
 
     def beside(self, other: Components, weight: float) -> Components:
-        """Mixture of these components and others, which get a weight together."""
+        """Mixture of these components and others, which get a weight together.
+
+        Without those of weight 0: their logarithm is none, and they have no part.
+        """
         weights = (1.0 - weight) * self.weights, weight * other.weights
-        return Components(
-            np.concatenate(weights),
-            np.concatenate([self.means, other.means]),
-            np.concatenate([self.covariances, other.covariances]),
-        )
+        has_weight = np.concatenate(weights) > 0.0
+        means = self.means, other.means
+        covariances = self.covariances, other.covariances
+        found = (np.concatenate(each) for each in (weights, means, covariances))
+        return Components(*(each[has_weight] for each in found))
 
     def log_prob(self, z: Tensor) -> Tensor:
         """Log-density of latents of shape (..., n_latents)."""
@@ -73,9 +76,7 @@ class Components(NamedTuple):
         n_latents = self.means.shape[1]
         factor = np.linalg.cholesky(self.covariances)
         log_scale = np.log(np.diagonal(factor, axis1=1, axis2=2)).sum(axis=1)
-        # A component of no weight has no part in the density.
-        weights = np.maximum(self.weights, np.finfo(np.float64).tiny)
-        log_height = np.log(weights) - log_scale - 0.5 * n_latents * LOG_2_PI
+        log_height = np.log(self.weights) - log_scale - 0.5 * n_latents * LOG_2_PI
         beside_z = (
             torch.tensor(values, dtype=z.dtype, device=z.device)
             for values in (log_height, self.means, np.linalg.inv(factor))
@@ -92,9 +93,12 @@ class Components(NamedTuple):
         ends = np.cumsum(self.weights)
         uniform = random_state.uniform(size=n_samples) * ends[-1]
         chosen = np.searchsorted(ends, uniform, side="right")
-        noise = random_state.standard_normal((n_samples, self.means.shape[1]))
-        factor = np.linalg.cholesky(self.covariances)
-        return self.means[chosen] + np.einsum("nij,nj->ni", factor[chosen], noise)
+        z = random_state.standard_normal((n_samples, self.means.shape[1]))
+        factors = np.linalg.cholesky(self.covariances)
+        # One by one: a factor for each sample would need as many times the memory.
+        for k, (mean, factor) in enumerate(zip(self.means, factors, strict=True)):
+            z[chosen == k] = mean + z[chosen == k] @ factor.T
+        return z
 
     def bic_penalty(self, n_rows: float) -> float:
         """Nats per row that the numbers of the mixture cost, by BIC [1]_.

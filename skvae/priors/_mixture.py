@@ -65,11 +65,11 @@ class Mixture(Prior):
 
     gain_ : float
         Nats per row by which the density of the latents is above that of the standard
-        normal, on the rows that decided, with BIC's penalty where there is one. The
-        rate is lower by so much.
+        normal, on the rows that decided. The rate is lower by so much, or where no rows
+        were held out by BIC's penalty more.
 
     weights_ : ndarray of shape (n_normals,)
-        Weights of all normals, the standard normal last, if it has a weight.
+        Weights of all normals, the standard normal last. A weight of 0 is left out.
 
     means_ : ndarray of shape (n_normals, n_latents)
         Their means.

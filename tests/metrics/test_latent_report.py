@@ -1,6 +1,7 @@
 """The report on a fitted model, against closed forms and the model itself."""
 
 import re
+from copy import deepcopy
 
 import numpy as np
 import pytest
@@ -467,8 +468,9 @@ def test_verdict_on_pca_allows_for_its_fit_to_the_rows(vae, report):
         ({"variance_deviation": -0.3}, r"The variance of the latents is 0\.70"),
         (
             {"latent_mismatch": np.array([0.0, 9.0, 9.0])},
-            r"Most nats of balancedvae1, balancedvae2 are a mismatch .* transform "
-            r"skewed columns, or raise max_iter \(now 8\) or beta \(now 1\)\.",
+            r"Most nats of balancedvae1, balancedvae2 are a mismatch .* set "
+            r"prior='mixture', transform skewed columns, or raise max_iter \(now 8\) "
+            r"or beta \(now 1\)\.",
         ),
         (
             {"active_units": np.array([True, False, True])},
@@ -478,6 +480,12 @@ def test_verdict_on_pca_allows_for_its_fit_to_the_rows(vae, report):
 )
 def test_verdict_in_words(vae, report, change, says):
     assert re.match(says, verdict_on(vae, numbers(report, **change), 178.0))
+
+
+def test_another_prior_follows_the_latents(vae, report):
+    mixed = deepcopy(vae).set_params(prior="mixture")
+    found = numbers(report, latent_mismatch=np.array([0.0, 9.0, 9.0]))
+    assert verdict_on(mixed, found, 178.0).startswith("Healthy")
 
 
 def test_verdict_on_a_single_latent():

@@ -1,5 +1,7 @@
 """Components of a mixture, against scipy and scikit-learn."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
@@ -70,9 +72,21 @@ def test_latents_without_width_get_the_floor():
 
 
 def test_component_of_no_weight_has_no_part_in_the_density():
-    z = torch.tensor([[0.0, 0.0, 0.0], [100.0, 0.0, 0.0]], dtype=torch.float64)
+    # The last is where all normals are small, but the standard normal the least.
+    z = torch.tensor([[0.0, 0.0, 0.0], [100.0, 0.0, 0.0], [0.0, 300.0, 0.0]])
+    z = z.double()
     standard = Components.standard(3)
     found = MIXTURE.beside(standard, 0.0).log_prob(z)
     torch.testing.assert_close(found, MIXTURE.log_prob(z))
     found = MIXTURE.beside(standard, 1.0).log_prob(z)
     torch.testing.assert_close(found, standard.log_prob(z))
+
+
+def test_samples_need_no_factor_each():
+    n_latents, n_samples = 30, 20_000
+    random = np.random.RandomState(0)
+    tracemalloc.start()
+    Components.standard(n_latents).sample(n_samples, random)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 6 * 8 * n_samples * n_latents

@@ -128,3 +128,14 @@ def test_real_zeros_are_no_flag():
     vae = BalancedVAE(1, **SMALL).fit(X)
     assert np.shape(vae.variance_) in {(), (3,)}
     assert_array_equal(vae.inverse_transform(vae.transform(X))[:, 1], 0.0)
+
+
+@pytest.mark.parametrize("n_categories", [2, 3])
+def test_real_zeros_beside_categories_are_no_flag(n_categories):
+    """Codes of two categories are no column of zeros and ones."""
+    codes = np.arange(60) % n_categories
+    table = pl.DataFrame({"a": np.array(["u", "v", "w"])[codes], "real": [0.0] * 60})
+    vae = BalancedVAE(1, **SMALL).fit(table)
+    new = pl.DataFrame({"a": ["u", "u"], "real": [1.0, 3.0]})
+    # Neither ones nor missing.
+    assert (vae.score_cells(new)[:, 1] > 1e3).all()

@@ -76,7 +76,13 @@ def test_values_other_than_zero_and_one_are_missing_in_a_flag(frame, container):
         Z = vae.transform(container(other))
     other.loc[:1, "flag"] = np.nan
     assert_array_equal(Z, vae.transform(container(other)))
-    message = r"None of the 120 cells of column ('flag'|1) holds a value .* hold 5, and"
+    nearly = numbers.assign(flag=np.r_[1.0 + 1e-9, numbers["flag"][1:]])
+    with pytest.warns(ColumnWarning, match=r"\(such as 1\.000000001\)"):
+        vae.transform(container(nearly))
+    message = (
+        "None of the 120 cells of column ('flag'|1) holds a value .*: they hold 5, and "
+        "known are other numbers. Bring"
+    )
     with pytest.raises(ValueError, match=message):
         vae.transform(container(numbers.assign(flag=5.0)))
     strict = BalancedVAE(1, handle_unknown="error", **SMALL).fit(container(numbers))
