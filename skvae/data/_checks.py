@@ -55,7 +55,7 @@ def checked_numbers(
             )
     else:
         if container_of(X) == "array":
-            # It is no table of numbers, but a table.
+            # Of objects: scikit-learn checks its shape.
             check_array(
                 X,
                 dtype=object,

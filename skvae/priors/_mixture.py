@@ -184,7 +184,7 @@ class Mixture(Prior):
     def _sizes(self, latents: Latents) -> list[int]:
         """Numbers of components to try."""
         if not isinstance(self.n_components, str):
-            return [self.n_components]
+            return [int(self.n_components)]
         most = latents.n_rows / (_ROWS_PER_LATENT * latents.n_latents)
         return [size for size in _SIZES if size <= most]
 
