@@ -75,6 +75,7 @@ bench-tables: .venv/.bench ## anomalies, codes, counts, gaps, synthetic rows (45
 	$(PYTEST_ENV) $(BIN)/python -m benchmarks.claims.codes
 	$(PYTEST_ENV) $(BIN)/python -m benchmarks.claims.counts
 	$(PYTEST_ENV) $(BIN)/python -m benchmarks.claims.imputation
+	$(PYTEST_ENV) $(BIN)/python -m benchmarks.claims.pitfalls
 	$(PYTEST_ENV) $(BIN)/python -m benchmarks.claims.synthetic
 
 bench-smoke: .venv/.installed ## check the main speed ratios with generous bounds

@@ -10,7 +10,16 @@ PAGES = sorted(path.stem for path in benchmark.PAGES.glob("*.md"))
 
 
 def test_every_page_has_a_template():
-    assert PAGES == ["anomaly", "counts", "imputation", "regret", "speed", "synthetic"]
+    assert PAGES == [
+        "anomaly",
+        "codes",
+        "counts",
+        "imputation",
+        "pitfalls",
+        "regret",
+        "speed",
+        "synthetic",
+    ]
 
 
 @pytest.mark.parametrize("page", PAGES)
