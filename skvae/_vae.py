@@ -433,8 +433,7 @@ class BalancedVAE(
         `beta`, `likelihood` and the network; later calls do not read these. No rows
         are held out, and the learning rate is constant. The decoder variance is
         calibrated on the rows of the latest call, and the prior fitted to their
-        latents. Schedules of `balance` are fractions
-        of `max_iter` calls.
+        latents. Schedules of `balance` are fractions of `max_iter` calls.
 
         Parameters
         ----------

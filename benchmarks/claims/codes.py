@@ -194,7 +194,7 @@ def slots(results):
     goals = [
         goal(
             f"`{best}`, {text}: mean rank {lines[f'{name} rank'][best]:.2f}, best of "
-            f"the other packages {others[f'{name} rank'].min():.2f} "
+            f"the others {others[f'{name} rank'].min():.2f} "
             f"({others[f'{name} rank'].idxmin()}); goal: the best",
             lines[f"{name} rank"][best] <= others[f"{name} rank"].min(),
         )

@@ -10,6 +10,7 @@ from benchmarks.common.benchmark import Benchmark, product
 from benchmarks.common.markdown import table
 from benchmarks.common.tables import data_file
 from skvae import BalancedVAE
+from skvae.likelihoods import Categorical, Ordinal
 
 SETTINGS = {"n_seeds": 3, "n_splits": 4, "n_drawn": 10_000, "max_iter": 100}
 QUICK = {"n_seeds": 1, "n_splits": 1, "n_drawn": 500, "max_iter": 3}
@@ -148,8 +149,6 @@ def levels(vae, settings, seed, model):
 
 def likelihood_of(model):
     """Likelihood of grey levels: those of levels know all 17 of them."""
-    from skvae.likelihoods import Categorical, Ordinal
-
     return {"ordinal": Ordinal(17), "categorical": Categorical(17)}.get(model, model)
 
 

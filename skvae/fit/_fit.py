@@ -39,7 +39,7 @@ from skvae.fitted._attributes import attributes_of, number
 from skvae.fitted._fitted import Fitted
 from skvae.model._calibration import Calibration
 from skvae.model._device import torch_device
-from skvae.model._evaluate import evaluate, mean_rate, quadrature
+from skvae.model._evaluate import evaluate, quadrature
 from skvae.model._module import Module
 from skvae.model._settings import Settings
 from skvae.model._spec import ModelSpec
@@ -291,13 +291,12 @@ class Fit:
         n_nodes = int(np.clip(_REPORTED_ROWS // len(data.rows.x), 2, 32))
         nodes = quadrature(data.spec.n_components, n_nodes)
         noise = torch.tensor(nodes).to(data.rows.x)[:, None]
-        trained = scored = evaluate(self.module, weights, data.rows, noise)
-        if data.held_out is not None:
-            scored = evaluate(self.module, weights, data.held_out, noise)
         encoded = EncodedRows(self.module, weights, data.rows, data.held_out)
         prior = clone(data.spec.prior).learn(encoded)
-        scored_rows = data.rows if data.held_out is None else data.held_out
-        rate = mean_rate(self.module, weights, scored_rows, noise, prior)
+        rows = data.rows if data.held_out is None else data.held_out
+        trained = scored = evaluate(self.module, weights, rows, noise, prior)
+        if data.held_out is not None:
+            trained = evaluate(self.module, weights, data.rows, noise)
         variance = self.state.balance.variance[r : r + 1]
         if self.calibration is not None:
             assert trained.error is not None
@@ -318,7 +317,7 @@ class Fit:
         return attributes_of(
             fitted,
             activity=trained.activity[0].cpu().numpy(),
-            rate=float(rate[0]),
+            rate=float(scored.rate[0]),
             distortion=float(scored.distortion(self.module, variance)[0])
             + data.jacobian.validation,
         )

@@ -11,7 +11,10 @@ from torch import Tensor
 from skvae.data._rows import Rows, chunks
 from skvae.model._module import Module
 from skvae.networks._base import Weights
-from skvae.priors._base import Prior
+from skvae.priors import Normal, Prior
+
+# Training is towards it.
+_STANDARD = Normal()
 
 
 class Evaluation(NamedTuple):
@@ -61,7 +64,13 @@ def quadrature(n_components: int, n_nodes: int = 32) -> np.ndarray:
 
 
 @torch.no_grad()
-def evaluate(module: Module, weights: Weights, rows: Rows, noise: Tensor) -> Evaluation:
+def evaluate(
+    module: Module,
+    weights: Weights,
+    rows: Rows,
+    noise: Tensor,
+    prior: Prior = _STANDARD,
+) -> Evaluation:
     """Means over rows under a posterior sampled at `noise`.
 
     Parameters
@@ -74,6 +83,8 @@ def evaluate(module: Module, weights: Weights, rows: Rows, noise: Tensor) -> Eva
         Rows to average over.
     noise : Tensor of shape (n_draws, n_rows or 1, n_components)
         Standard normal; one axis of rows of length 1 serves all rows.
+    prior : Prior, default=Normal()
+        The prior of the rate; one that has learned, if it is another.
 
     Returns
     -------
@@ -90,7 +101,7 @@ def evaluate(module: Module, weights: Weights, rows: Rows, noise: Tensor) -> Eva
         mean = sample.posterior.mean
         error = module.error(sample)
         parts = (
-            sample.posterior.kl().sum(dim=-1) @ weight,
+            prior.rate(sample.posterior, sample.z, noise_here) @ weight,
             weight @ mean,
             weight @ mean.square(),
             error,
@@ -110,24 +121,3 @@ def evaluate(module: Module, weights: Weights, rows: Rows, noise: Tensor) -> Eva
         error = error / fraction.clamp(min=torch.finfo(error.dtype).tiny)
     activity = second - first.square()
     return Evaluation(rate, error, activity, distortion, fraction, excess)
-
-
-@torch.no_grad()
-def mean_rate(
-    module: Module, weights: Weights, rows: Rows, noise: Tensor, prior: Prior
-) -> Tensor:
-    """Mean rate over rows from a prior that has been learned, (n_replicas,).
-
-    The parameters are those of `evaluate`.
-    """
-    n_replicas = len(next(iter(weights.values())))
-    width = n_replicas * len(noise) * module.cells_per_row
-    total = rows.x.new_zeros(n_replicas)
-    for rows_here in chunks(len(rows.x), width):
-        noise_here = noise if noise.shape[1] == 1 else noise[:, rows_here]
-        observed = None if rows.observed is None else rows.observed[rows_here]
-        posterior = module.encode(weights, rows.x[rows_here], observed)
-        z = module.draw(posterior, noise_here)
-        rate = prior.rate(posterior, z, noise_here)
-        total = total + rate @ rows.weight[rows_here]
-    return total

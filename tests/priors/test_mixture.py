@@ -369,9 +369,9 @@ def test_search_over_priors():
         {"prior": ["mixture"], "prior__n_components": [1, 2]},
     ]
     search = GridSearchCV(small(n_components=2, max_iter=3), grid, cv=2).fit(WINE)
-    kinds = [str(params["prior"]) for params in search.cv_results_["params"]]
-    assert len(kinds) == 3
-    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+    scores = search.cv_results_["mean_test_score"]
+    assert np.isfinite(scores).all()
+    assert len(set(scores)) == 3
     vae = small("mixture").set_params(prior__normal_weight=0.5)
     assert vae.get_params()["prior__normal_weight"] == 0.5
     with pytest.raises(ValueError, match=r"prior__floor is set, but prior='none'"):
