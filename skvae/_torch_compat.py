@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
     Size = _size
 
+# Added to the variance of a row, as in `torch.nn.LayerNorm`.
+_LAYER_NORM_EPS = 1e-5
+
 
 def add_each(totals: Sequence[Tensor], values: Sequence[Tensor]) -> None:
     """Add tensors to others in place, in one call."""
@@ -72,4 +75,40 @@ def gelu_backward(gradient: Tensor, x: Tensor) -> Tensor:
     return torch.ops.aten.gelu_backward(gradient, x)
 
 
-__all__ = ["adam_step", "add_each", "clamp_backward", "gelu_backward"]
+def layer_norm(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Standardize rows over their features; the mean and inverse scale of each row.
+
+    torch's public function keeps the last two to itself.
+    """
+    import torch
+
+    return torch.native_layer_norm(x, x.shape[-1:], None, None, _LAYER_NORM_EPS)
+
+
+def layer_norm_backward(
+    gradient: Tensor, x: Tensor, mean: Tensor, inverse_scale: Tensor
+) -> Tensor:
+    """Gradient of x from that of its standardized rows."""
+    import torch
+
+    found: Tensor = torch.ops.aten.native_layer_norm_backward(
+        gradient,
+        x,
+        x.shape[-1:],
+        mean,
+        inverse_scale,
+        None,
+        None,
+        [True, False, False],
+    )[0]
+    return found
+
+
+__all__ = [
+    "adam_step",
+    "add_each",
+    "clamp_backward",
+    "gelu_backward",
+    "layer_norm",
+    "layer_norm_backward",
+]

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 from skvae._sklearn_compat import StrOptions
 from skvae.networks._activations import ACTIVATIONS
 from skvae.networks._base import Function, Network, Pullback, Weights
-from skvae.networks._layers import Layers, float64, zeros
+from skvae.networks._blocks import HiddenLayers
+from skvae.networks._layers import Layers
+from skvae.networks._start_values import float64, zeros
 
 if TYPE_CHECKING:
     import torch
@@ -48,6 +50,18 @@ class MLP(Network):
         easier to tell apart. Without hidden layers the correlations are the same
         for all rows, as the variances are.
 
+    residual : bool, default=False
+        If True, a hidden layer adds its input to its output where both have the same
+        width: h + f(h) in place of f(h). The first hidden layer, and one whose width
+        differs from that of the layer before it, are plain. So (128, 64, 64) has one
+        such layer, and (128, 64) has none.
+
+    layer_norm : bool, default=False
+        If True, the input of each hidden layer but the first is standardized, each
+        row over its units, as in LayerNorm: f(norm(h)), or h + f(norm(h)) with
+        `residual`. Rows themselves, latents and the input of the last layer are not.
+        A single hidden layer is plain.
+
     See Also
     --------
     skvae.balance.RunningAverage : Its `scope` decides which linear model the start is.
@@ -59,6 +73,10 @@ class MLP(Network):
     where each has its own, and of the optimum at beta times the variance where that is
     fixed. With held-out rows, the start is one of the candidates for the best weights.
 
+    Residual layers follow [3]_, with the activation inside of what is added; the
+    normalization is that of [4]_ without its scale and shift, which the weights of the
+    next layer stand for.
+
     References
     ----------
     .. [1] M. E. Tipping and C. M. Bishop, "Probabilistic principal component
@@ -66,6 +84,10 @@ class MLP(Network):
     .. [2] J. Lucas, G. Tucker, R. Grosse and M. Norouzi, "Don't blame the ELBO! A
        linear VAE perspective on posterior collapse", NeurIPS 2019.
        https://arxiv.org/abs/1911.02469
+    .. [3] K. He, X. Zhang, S. Ren and J. Sun, "Identity mappings in deep residual
+       networks", ECCV 2016. https://arxiv.org/abs/1603.05027
+    .. [4] J. L. Ba, J. R. Kiros and G. E. Hinton, "Layer normalization", 2016.
+       https://arxiv.org/abs/1607.06450
 
     Examples
     --------
@@ -79,6 +101,8 @@ class MLP(Network):
         "activation": [StrOptions(set(ACTIVATIONS))],
         "linear_path": ["boolean"],
         "posterior": [StrOptions({"diagonal", "full"})],
+        "residual": ["boolean"],
+        "layer_norm": ["boolean"],
     }
 
     def __init__(
@@ -87,11 +111,15 @@ class MLP(Network):
         activation: str = "silu",
         linear_path: bool = True,
         posterior: str = "diagonal",
+        residual: bool = False,
+        layer_norm: bool = False,
     ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
         self.linear_path = linear_path
         self.posterior = posterior
+        self.residual = residual
+        self.layer_norm = layer_norm
 
     @property
     def starts_linear(self) -> bool:
@@ -117,7 +145,7 @@ class MLP(Network):
             n_inputs,
             self.widths(),
             n_components,
-            self.activation,
+            self._hidden(),
             self.linear_path,
             n_below,
         )
@@ -126,7 +154,10 @@ class MLP(Network):
         """Build the decoder."""
         widths = (n_components, *reversed(self.widths()), n_outputs)
         n_linear = n_outputs if self.linear_path else 0
-        return _Decoder("decoder", widths, self.activation, n_linear)
+        return _Decoder("decoder", widths, self._hidden(), n_linear)
+
+    def _hidden(self) -> HiddenLayers:
+        return HiddenLayers(self.activation, self.residual, self.layer_norm)
 
 
 class _Decoder(Layers):
@@ -152,7 +183,7 @@ class _Encoder(Function):
         n_inputs: int,
         hidden: tuple[int, ...],
         n_components: int,
-        activation: str,
+        layers: HiddenLayers,
         linear_path: bool,
         n_below: int,
     ) -> None:
@@ -165,7 +196,7 @@ class _Encoder(Function):
         self.layers = Layers(
             "encoder",
             (n_inputs, *hidden, n_outputs),
-            activation,
+            layers,
             # A log-variance that is linear in the row could only extrapolate.
             n_components if linear_path else 0,
         )
@@ -184,15 +215,15 @@ class _Encoder(Function):
 
         If drawn, the posterior covariance starts at that of the prior.
         """
-        weights, last = self.layers.draw(generator), self.layers.names[-1]
+        weights, last = self.layers.draw(generator), self.layers.last
         for name, shape in self.constants.items():
             weights[name] = zeros(shape)
         if self.is_linear:
             log_variance = weights["encoder.log_variance"]
         else:
-            weights[f"{last}.weight"][:, self.n_components :] = 0.0
+            weights[last.weight][:, self.n_components :] = 0.0
             heads = slice(self.n_components, 2 * self.n_components)
-            log_variance = weights[f"{last}.bias"][heads]
+            log_variance = weights[last.bias][heads]
         if start is not None:
             self.layers.start_at(weights, start.encoder, -start.center @ start.encoder)
             log_variance.copy_(float64(start.log_variance))

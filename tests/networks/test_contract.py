@@ -7,11 +7,21 @@ import torch
 from sklearn.base import clone
 
 from skvae import networks
-from skvae.networks import NETWORKS
+from skvae.networks import MLP, NETWORKS, Function
 
 N_REPLICAS, N_ROWS, N_FEATURES, N_COMPONENTS, N_OUTPUTS = 3, 6, 5, 2, 7
 
-every_network = pytest.mark.parametrize("name", NETWORKS)
+#: Each network, and settings that change what its functions compute.
+SETTINGS = {
+    **{name: network() for name, network in NETWORKS.items()},
+    "residual": MLP((8, 8, 4, 4), residual=True),
+    "layer_norm": MLP((8, 6, 6), "tanh", layer_norm=True),
+    "residual layer_norm": MLP((6, 8, 8, 8), residual=True, layer_norm=True),
+    "residual gelu": MLP((8, 8), "gelu", linear_path=False, residual=True),
+}
+
+every_class = pytest.mark.parametrize("name", NETWORKS)
+every_network = pytest.mark.parametrize("network", SETTINGS.values(), ids=SETTINGS)
 both_sides = pytest.mark.parametrize("side", ["encoder", "decoder"])
 
 
@@ -45,7 +55,7 @@ def trained(function):
     }
 
 
-@every_network
+@every_class
 def test_name_and_class_agree(name):
     cls = NETWORKS[name]
     assert cls.__name__.lower() == name.replace("_", "")
@@ -53,15 +63,14 @@ def test_name_and_class_agree(name):
     assert cls.__name__ in networks.__all__
 
 
-@every_network
+@every_class
 def test_settings_have_constraints(name):
     network = NETWORKS[name]()
     assert set(network._parameter_constraints) == set(network.get_params())
 
 
 @every_network
-def test_copies_are_the_same(name):
-    network = NETWORKS[name]()
+def test_copies_are_the_same(network):
     for again in (
         clone(network),
         pickle.loads(pickle.dumps(network)),
@@ -75,16 +84,15 @@ def test_copies_are_the_same(name):
 
 @every_network
 @both_sides
-def test_built_functions_can_be_pickled(name, side):
-    function, n_inputs, _ = build(NETWORKS[name](), side)
+def test_built_functions_can_be_pickled(network, side):
+    function, n_inputs, _ = build(network, side)
     again = pickle.loads(pickle.dumps(function))
     x, weights = draw(1, N_ROWS, n_inputs), start(function)
     assert torch.equal(again(weights, x), function(weights, x))
 
 
 @every_network
-def test_building_leaves_the_settings(name):
-    network = NETWORKS[name]()
+def test_building_leaves_the_settings(network):
     before = pickle.dumps(network)
     for side in ("encoder", "decoder"):
         function, n_inputs, _ = build(network, side)
@@ -93,8 +101,7 @@ def test_building_leaves_the_settings(name):
 
 
 @every_network
-def test_names_of_weights_do_not_collide(name):
-    network = NETWORKS[name]()
+def test_names_of_weights_do_not_collide(network):
     encoder, decoder = (
         build(network, side)[0].shapes for side in ("encoder", "decoder")
     )
@@ -103,8 +110,8 @@ def test_names_of_weights_do_not_collide(name):
 
 @every_network
 @both_sides
-def test_start_values(name, side):
-    function, *_ = build(NETWORKS[name](), side)
+def test_start_values(network, side):
+    function, *_ = build(network, side)
     weights = function.init(torch.Generator().manual_seed(0))
     assert list(weights) == list(function.shapes)
     for key, weight in weights.items():
@@ -116,8 +123,8 @@ def test_start_values(name, side):
 
 @every_network
 @both_sides
-def test_start_values_come_from_the_private_generator_alone(name, side):
-    function, *_ = build(NETWORKS[name](), side)
+def test_start_values_come_from_the_private_generator_alone(network, side):
+    function, *_ = build(network, side)
     before = torch.get_rng_state()
     first = start(function, seed=3)
     assert torch.equal(torch.get_rng_state(), before)
@@ -131,9 +138,9 @@ def test_start_values_come_from_the_private_generator_alone(name, side):
 
 @every_network
 @both_sides
-def test_layers_do_not_share_draws(name, side):
+def test_layers_do_not_share_draws(network, side):
     generator = torch.Generator().manual_seed(0)
-    function, *_ = build(NETWORKS[name](), side)
+    function, *_ = build(network, side)
     first, second = (function.init(generator) for _ in range(2))
     assert any(not torch.equal(first[key], second[key]) for key in first)
 
@@ -141,8 +148,8 @@ def test_layers_do_not_share_draws(name, side):
 @every_network
 @both_sides
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
-def test_output(name, side, dtype):
-    function, n_inputs, n_outputs = build(NETWORKS[name](), side)
+def test_output(network, side, dtype):
+    function, n_inputs, n_outputs = build(network, side)
     weights = {key: value.to(dtype) for key, value in trained(function).items()}
     x = draw(N_REPLICAS, N_ROWS, n_inputs).to(dtype)
     output = function(weights, x)
@@ -153,8 +160,8 @@ def test_output(name, side, dtype):
 
 @every_network
 @both_sides
-def test_rows_without_replicas_are_the_same_for_all(name, side):
-    function, n_inputs, _ = build(NETWORKS[name](), side)
+def test_rows_without_replicas_are_the_same_for_all(network, side):
+    function, n_inputs, _ = build(network, side)
     weights, x = trained(function), draw(N_ROWS, n_inputs)
     torch.testing.assert_close(
         function(weights, x),
@@ -166,8 +173,8 @@ def test_rows_without_replicas_are_the_same_for_all(name, side):
 
 @every_network
 @both_sides
-def test_rows_do_not_see_each_other(name, side):
-    function, n_inputs, _ = build(NETWORKS[name](), side)
+def test_rows_do_not_see_each_other(network, side):
+    function, n_inputs, _ = build(network, side)
     weights, x = trained(function), draw(N_REPLICAS, N_ROWS, n_inputs)
     alone = torch.cat([function(weights, row) for row in x.split(1, dim=1)], dim=1)
     torch.testing.assert_close(function(weights, x), alone, rtol=1e-12, atol=1e-13)
@@ -175,8 +182,8 @@ def test_rows_do_not_see_each_other(name, side):
 
 @every_network
 @both_sides
-def test_replicas_together_equal_each_alone(name, side):
-    function, n_inputs, n_outputs = build(NETWORKS[name](), side)
+def test_replicas_together_equal_each_alone(network, side):
+    function, n_inputs, n_outputs = build(network, side)
     x, slope = draw(N_REPLICAS, N_ROWS, n_inputs), draw(N_ROWS, n_outputs, seed=1)
 
     def value_and_gradient(weights, x):
@@ -199,8 +206,30 @@ def test_replicas_together_equal_each_alone(name, side):
 
 @every_network
 @both_sides
-def test_gradient_reaches_every_weight(name, side):
-    function, n_inputs, n_outputs = build(NETWORKS[name](), side)
+@pytest.mark.parametrize("to_rows", [False, True])
+def test_derivatives_are_those_of_autograd(network, side, to_rows):
+    function, n_inputs, n_outputs = build(network, side)
+    assert not function.uses_autograd
+    weights = trained(function)
+    x, to_output = (draw(N_REPLICAS, N_ROWS, n, seed=n) for n in (n_inputs, n_outputs))
+    found = []
+    for vjp in (function.vjp, lambda *args, **kw: Function.vjp(function, *args, **kw)):
+        gradients = {key: torch.full_like(w, torch.nan) for key, w in weights.items()}
+        with torch.no_grad():
+            output, pullback = vjp(weights, x.clone(), to_rows=to_rows)
+            to_x = pullback(to_output.clone(), gradients)
+        assert (to_x is not None) == to_rows
+        found.append(
+            {"output": output, **gradients, **({"x": to_x} if to_rows else {})}
+        )
+    for key, value in found[1].items():
+        torch.testing.assert_close(found[0][key], value, rtol=1e-9, atol=1e-12, msg=key)
+
+
+@every_network
+@both_sides
+def test_gradient_reaches_every_weight(network, side):
+    function, n_inputs, n_outputs = build(network, side)
     weights = {key: w.requires_grad_() for key, w in trained(function).items()}
     output = function(weights, draw(N_REPLICAS, N_ROWS, n_inputs))
     (output * draw(N_ROWS, n_outputs, seed=1)).sum().backward()
@@ -210,9 +239,9 @@ def test_gradient_reaches_every_weight(name, side):
 
 
 @every_network
-def test_gradient_leaves_the_start(name):
+def test_gradient_leaves_the_start(network):
     # Weights that start at zero must not stay there.
-    function, n_inputs, n_outputs = build(NETWORKS[name](), "encoder")
+    function, n_inputs, n_outputs = build(network, "encoder")
     weights = {key: w.requires_grad_() for key, w in start(function).items()}
     output = function(weights, draw(1, N_ROWS, n_inputs))
     (output * draw(N_ROWS, n_outputs, seed=1)).sum().backward()
@@ -225,8 +254,8 @@ def test_gradient_leaves_the_start(name):
 
 
 @every_network
-def test_posterior_starts_at_variance_one(name):
-    function, n_inputs, _ = build(NETWORKS[name](), "encoder")
+def test_posterior_starts_at_variance_one(network):
+    function, n_inputs, _ = build(network, "encoder")
     output = function(start(function), 10.0 * draw(1, N_ROWS, n_inputs))
     mean, log_variance = output.chunk(2, dim=-1)
     assert (log_variance == 0.0).all()
@@ -235,8 +264,8 @@ def test_posterior_starts_at_variance_one(name):
 
 @every_network
 @both_sides
-def test_start_keeps_the_order_of_magnitude(name, side):
-    function, n_inputs, _ = build(NETWORKS[name](), side)
+def test_start_keeps_the_order_of_magnitude(network, side):
+    function, n_inputs, _ = build(network, side)
     x = draw(1, 200, n_inputs)
     outputs = [function(start(function, seed), x) for seed in range(20)]
     output = torch.cat(outputs)
@@ -247,8 +276,8 @@ def test_start_keeps_the_order_of_magnitude(name, side):
 
 @every_network
 @both_sides
-def test_nothing_waits_for_a_number(name, side):
-    function, n_inputs, n_outputs = build(NETWORKS[name](), side)
+def test_nothing_waits_for_a_number(network, side):
+    function, n_inputs, n_outputs = build(network, side)
     weights = {key: value.to("meta") for key, value in trained(function).items()}
     output = function(weights, draw(N_ROWS, n_inputs).to("meta"))
     assert output.shape == (N_REPLICAS, N_ROWS, n_outputs)

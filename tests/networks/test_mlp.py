@@ -63,6 +63,54 @@ def test_agrees_with_layers_of_torch(activation, linear_path):
             torch.testing.assert_close(output[r], expected, rtol=1e-12, atol=1e-13)
 
 
+@pytest.mark.parametrize("layer_norm", [False, True])
+@pytest.mark.parametrize("residual", [False, True])
+def test_hidden_layers_agree_with_torch(residual, layer_norm):
+    widths = (5, 6, 6, 4, 4)
+    network = MLP(
+        widths[1:], linear_path=False, residual=residual, layer_norm=layer_norm
+    )
+    function = network.encoder(widths[0], 2)
+    weights = {
+        name: 0.5 * draw(2, *shape, seed=i)
+        for i, (name, shape) in enumerate(function.shapes.items())
+    }
+    x = draw(2, 8, widths[0], seed=99)
+    output = function(weights, x)
+    for r in range(2):
+        own = {name: weight[r] for name, weight in weights.items()}
+        hidden = x[r]
+        for i, n_in in enumerate(widths[:-1]):
+            before = hidden
+            if layer_norm and i > 0:
+                hidden = nn.LayerNorm(n_in, dtype=torch.float64)(hidden)
+            hidden = hidden @ own[f"encoder.{i}.weight"] + own[f"encoder.{i}.bias"]
+            hidden = nn.functional.silu(hidden)
+            # The first layer takes rows, the third one another width.
+            if residual and i in {1, 3}:
+                hidden = before + hidden
+        expected = hidden @ own["encoder.4.weight"] + own["encoder.4.bias"]
+        torch.testing.assert_close(output[r], expected.detach(), rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("setting", ["residual", "layer_norm"])
+@pytest.mark.parametrize("widths", [(), (8,)])
+def test_a_single_hidden_layer_is_plain(widths, setting):
+    for side in ("encoder", "decoder"):
+        plain = getattr(MLP(widths), side)(5, 5)
+        other = getattr(MLP(widths, **{setting: True}), side)(5, 5)
+        weights, x = start(plain), draw(1, 9, 5)
+        assert torch.equal(plain(weights, x), other(weights, x))
+
+
+def test_residual_layers_of_different_widths_are_plain():
+    plain, other = (
+        MLP((8, 6, 8), residual=residual).encoder(5, 2) for residual in (False, True)
+    )
+    weights, x = start(plain), draw(1, 9, 5)
+    assert torch.equal(plain(weights, x), other(weights, x))
+
+
 def test_decoder_mirrors_the_encoder():
     network = MLP((30, 20, 10))
     encoder, decoder = network.encoder(7, 3), network.decoder(3, 9)
@@ -232,18 +280,21 @@ def begin(function, linear_weights):
 
 
 @pytest.mark.parametrize(
-    ("widths", "posterior", "activation"),
+    ("widths", "posterior", "settings"),
     [
-        ((), "diagonal", "silu"),
-        ((), "full", "silu"),
-        ((6,), "diagonal", "relu"),
-        ((6,), "full", "gelu"),
-        ((6, 4), "diagonal", "tanh"),
-        ((6, 4), "full", "silu"),
+        ((), "diagonal", {}),
+        ((), "full", {}),
+        ((6,), "diagonal", {"activation": "relu"}),
+        ((6,), "full", {"activation": "gelu"}),
+        ((6, 4), "diagonal", {"activation": "tanh"}),
+        ((6, 4), "full", {}),
+        ((6, 6), "diagonal", {"residual": True}),
+        ((6, 6), "full", {"layer_norm": True}),
+        ((6, 6, 4), "diagonal", {"residual": True, "layer_norm": True}),
     ],
 )
-def test_start_is_the_linear_model(widths, posterior, activation, linear_weights):
-    network = MLP(widths, activation, posterior=posterior)
+def test_start_is_the_linear_model(widths, posterior, settings, linear_weights):
+    network = MLP(widths, posterior=posterior, **settings)
     assert network.starts_linear
     encoder, decoder = network.encoder(5, 2), network.decoder(2, 5)
     x, z = 3.0 * draw(1, 9, 5), 3.0 * draw(1, 9, 2)

@@ -438,6 +438,10 @@ VARIANCE = "variance of Gaussian must be a number above 0 or one for each of the
             {"network": MLP((4,), posterior="banded")},
             "The 'posterior' parameter of MLP must be a str among",
         ),
+        *[
+            ({"network": MLP((4,), **{name: "yes"})}, f"The '{name}' parameter of MLP")
+            for name in ("linear_path", "residual", "layer_norm")
+        ],
         (
             {"divergence": DIP(kind="III")},
             "The 'kind' parameter of DIP must be a str among",
