@@ -117,8 +117,9 @@ class BalancedVAE(
         Widths of the encoder's hidden layers; the decoder mirrors them. The empty
         tuple gives a linear model. Not used with `network`.
 
-    activation : {"silu", "relu", "gelu", "tanh"}, default="silu"
-        Activation function after each hidden layer. Not used with `network`.
+    activation : str, default="silu"
+        Activation after each hidden layer: "silu", "relu", "leaky_relu", "elu", "gelu",
+        "tanh" or "softplus". Not used with `network`.
 
     network : Network or None, default=None
         Encoder and decoder, from `skvae.networks`. None is an `MLP` of the two

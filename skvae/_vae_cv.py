@@ -71,8 +71,9 @@ class BalancedVAECV(CVRouting, BalancedVAE):
     hidden_layer_sizes : tuple of int, default=(128, 128)
         Widths of the encoder's hidden layers; the decoder mirrors them.
 
-    activation : {"silu", "relu", "gelu", "tanh"}, default="silu"
-        What follows each hidden layer.
+    activation : str, default="silu"
+        Activation after each hidden layer: "silu", "relu", "leaky_relu", "elu", "gelu",
+        "tanh" or "softplus".
 
     network : Network or None, default=None
         Encoder and decoder, from `skvae.networks`; None is an `MLP`.

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+# Slope of the leaky ReLU below zero, as in torch.
+_LEAK = 0.01
+
+
 class Activation(NamedTuple):
     """An activation function and its derivative.
 
@@ -71,9 +75,48 @@ def _tanh_with_slope(x: Tensor) -> tuple[Tensor, Tensor]:
     return y, x.fill_(1.0).addcmul_(y, y, value=-1.0)
 
 
+def _leaky_relu(x: Tensor) -> Tensor:
+    from torch.nn.functional import leaky_relu_
+
+    return leaky_relu_(x, _LEAK)
+
+
+def _leaky_relu_with_slope(x: Tensor) -> tuple[Tensor, Tensor]:
+    y = _leaky_relu(x)
+    return y, y.sign().clamp_(min=_LEAK)
+
+
+def _elu(x: Tensor) -> Tensor:
+    from torch.nn.functional import elu_
+
+    return elu_(x)
+
+
+def _elu_with_slope(x: Tensor) -> tuple[Tensor, Tensor]:
+    # Below zero the function is exp(x) - 1.
+    y = _elu(x)
+    return y, y.clamp(max=0.0).add_(1.0)
+
+
+def _softplus(x: Tensor) -> Tensor:
+    from torch.nn.functional import softplus
+
+    return softplus(x)
+
+
+def _softplus_with_slope(x: Tensor) -> tuple[Tensor, Tensor]:
+    return _softplus(x), x.sigmoid_()
+
+
 ACTIVATIONS = {
     "silu": Activation(math.sqrt(2.0), _silu, _silu_with_slope),
     "relu": Activation(math.sqrt(2.0), _relu, _relu_with_slope),
     "gelu": Activation(math.sqrt(2.0), _gelu, _gelu_with_slope),
     "tanh": Activation(1.0, _tanh, _tanh_with_slope),
+    "leaky_relu": Activation(
+        math.sqrt(2.0 / (1.0 + _LEAK**2)), _leaky_relu, _leaky_relu_with_slope
+    ),
+    # These keep a mean square of about 1.
+    "elu": Activation(1.25, _elu, _elu_with_slope),
+    "softplus": Activation(1.0, _softplus, _softplus_with_slope),
 }

@@ -21,17 +21,18 @@ if TYPE_CHECKING:
 
 
 class MLP(Network):
-    """Dense layers; the decoder mirrors the encoder.
+    """Dense layers, of which each after the first may be a residual layer.
 
     Parameters
     ----------
     hidden_layer_sizes : tuple of int, default=(128, 128)
-        Widths of the encoder's hidden layers, in order; the decoder has them in
-        reverse. The empty tuple gives a linear encoder and decoder, with a posterior
-        variance that is one number for each latent, as in probabilistic PCA.
+        Widths of the encoder's hidden layers, in order. The empty tuple gives a
+        linear encoder, with a posterior variance that is one number for each latent,
+        as in probabilistic PCA.
 
-    activation : {"silu", "relu", "gelu", "tanh"}, default="silu"
-        Activation function after each hidden layer.
+    activation : str, default="silu"
+        Activation after each hidden layer: "silu", "relu", "leaky_relu", "elu", "gelu",
+        "tanh" or "softplus".
 
     linear_path : bool, default=True
         If True, a linear map is added to the layers, from the row to the posterior
@@ -61,6 +62,11 @@ class MLP(Network):
         row over its units, as in LayerNorm: f(norm(h)), or h + f(norm(h)) with
         `residual`. Rows themselves, latents and the input of the last layer are not.
         A single hidden layer is plain.
+
+    decoder_layer_sizes : tuple of int or None, default=None
+        Widths of the decoder's hidden layers, in order from the latents to the row.
+        If None, it mirrors the encoder: its widths in reverse. The empty tuple gives
+        a linear decoder.
 
     See Also
     --------
@@ -103,6 +109,7 @@ class MLP(Network):
         "posterior": [StrOptions({"diagonal", "full"})],
         "residual": ["boolean"],
         "layer_norm": ["boolean"],
+        "decoder_layer_sizes": ["array-like", None],
     }
 
     def __init__(
@@ -113,6 +120,7 @@ class MLP(Network):
         posterior: str = "diagonal",
         residual: bool = False,
         layer_norm: bool = False,
+        decoder_layer_sizes: Sequence[int] | None = None,
     ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
@@ -120,21 +128,12 @@ class MLP(Network):
         self.posterior = posterior
         self.residual = residual
         self.layer_norm = layer_norm
+        self.decoder_layer_sizes = decoder_layer_sizes
 
     @property
     def starts_linear(self) -> bool:
         """True if training starts at the linear model of the likelihood, if any."""
         return self.linear_path
-
-    def widths(self) -> tuple[int, ...]:
-        """Validated widths of the hidden layers."""
-        widths: tuple[Any, ...] = tuple(self.hidden_layer_sizes)
-        if not all(isinstance(width, Integral) and int(width) > 0 for width in widths):
-            raise ValueError(
-                "hidden_layer_sizes must hold positive integers, the width of each "
-                f"hidden layer, got {widths}."
-            )
-        return widths
 
     def encoder(self, n_inputs: int, n_components: int) -> Function:
         """Build the encoder."""
@@ -143,7 +142,7 @@ class MLP(Network):
             n_below = n_components * (n_components - 1) // 2
         return _Encoder(
             n_inputs,
-            self.widths(),
+            _widths("hidden_layer_sizes", self.hidden_layer_sizes),
             n_components,
             self._hidden(),
             self.linear_path,
@@ -152,12 +151,27 @@ class MLP(Network):
 
     def decoder(self, n_components: int, n_outputs: int) -> Function:
         """Build the decoder."""
-        widths = (n_components, *reversed(self.widths()), n_outputs)
+        if self.decoder_layer_sizes is None:
+            hidden = _widths("hidden_layer_sizes", self.hidden_layer_sizes)[::-1]
+        else:
+            hidden = _widths("decoder_layer_sizes", self.decoder_layer_sizes)
+        widths = (n_components, *hidden, n_outputs)
         n_linear = n_outputs if self.linear_path else 0
         return _Decoder("decoder", widths, self._hidden(), n_linear)
 
     def _hidden(self) -> HiddenLayers:
         return HiddenLayers(self.activation, self.residual, self.layer_norm)
+
+
+def _widths(name: str, sizes: Sequence[int]) -> tuple[int, ...]:
+    """Validated widths of hidden layers."""
+    widths: tuple[Any, ...] = tuple(sizes)
+    if not all(isinstance(width, Integral) and int(width) > 0 for width in widths):
+        raise ValueError(
+            f"{name} must hold positive integers, the width of each hidden layer, "
+            f"got {widths}."
+        )
+    return widths
 
 
 class _Decoder(Layers):

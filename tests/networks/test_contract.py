@@ -18,6 +18,8 @@ SETTINGS = {
     "layer_norm": MLP((8, 6, 6), "tanh", layer_norm=True),
     "residual layer_norm": MLP((6, 8, 8, 8), residual=True, layer_norm=True),
     "residual gelu": MLP((8, 8), "gelu", linear_path=False, residual=True),
+    "own decoder": MLP((8,), "elu", decoder_layer_sizes=(6, 4)),
+    "linear decoder": MLP((8,), "softplus", decoder_layer_sizes=()),
 }
 
 every_class = pytest.mark.parametrize("name", NETWORKS)

@@ -10,8 +10,24 @@ from torch import nn
 from skvae.linear._model import LinearWeights
 from skvae.networks import ACTIVATIONS, MLP
 
-MODULES = {"silu": nn.SiLU(), "relu": nn.ReLU(), "gelu": nn.GELU(), "tanh": nn.Tanh()}
-GAINS = {"silu": math.sqrt(2), "relu": math.sqrt(2), "gelu": math.sqrt(2), "tanh": 1.0}
+MODULES = {
+    "silu": nn.SiLU(),
+    "relu": nn.ReLU(),
+    "gelu": nn.GELU(),
+    "tanh": nn.Tanh(),
+    "leaky_relu": nn.LeakyReLU(),
+    "elu": nn.ELU(),
+    "softplus": nn.Softplus(),
+}
+GAINS = {
+    "silu": math.sqrt(2),
+    "relu": math.sqrt(2),
+    "gelu": math.sqrt(2),
+    "tanh": 1.0,
+    "leaky_relu": math.sqrt(2 / 1.0001),
+    "elu": 1.25,
+    "softplus": 1.0,
+}
 
 every_activation = pytest.mark.parametrize("activation", ACTIVATIONS)
 
@@ -28,6 +44,26 @@ def draw(*shape, seed=1):
 
 def test_every_activation_is_tested():
     assert set(MODULES) == set(ACTIVATIONS)
+
+
+@every_activation
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_slope_of_an_activation(activation, dtype):
+    x = torch.tensor([0.0, 1e-3, -1e-3, 19.0, -19.0, 60.0, -60.0], dtype=dtype)
+    x = torch.cat([x, 3.0 * draw(50).to(dtype)])
+    leaf = x.clone().requires_grad_()
+    expected = MODULES[activation](leaf)
+    expected.sum().backward()
+    function, with_slope = ACTIVATIONS[activation][1:]
+    value, slope = with_slope(x.clone())
+    assert value.dtype == slope.dtype == dtype
+    kw = {"rtol": 1e-12, "atol": 1e-13} if dtype == torch.float64 else {}
+    torch.testing.assert_close(value, expected.detach(), **kw)
+    torch.testing.assert_close(function(x.clone()), expected.detach(), **kw)
+    # Torch takes the derivative of softplus to be 1 above 20.
+    if activation == "softplus" and dtype == torch.float64:
+        kw = {"rtol": 1e-8, "atol": 1e-8}
+    torch.testing.assert_close(slope, leaf.grad, **kw)
 
 
 @every_activation
@@ -212,6 +248,23 @@ def test_impossible_widths(widths):
         MLP(widths).decoder(2, 3)
 
 
+@pytest.mark.parametrize("widths", [(0,), (8, -1), (8.0,), ("8",), (None,)])
+def test_impossible_widths_of_the_decoder(widths):
+    message = r"decoder_layer_sizes must hold positive integers.*got \("
+    network = MLP((8,), decoder_layer_sizes=widths)
+    assert network.encoder(3, 2).shapes == MLP((8,)).encoder(3, 2).shapes
+    with pytest.raises(ValueError, match=message):
+        network.decoder(2, 3)
+
+
+@pytest.mark.parametrize("widths", [(), (6,), (6, 4), (7, 7)])
+def test_decoder_may_have_widths_of_its_own(widths):
+    network = MLP((30, 20), decoder_layer_sizes=widths)
+    assert network.encoder(7, 3).shapes == MLP((30, 20)).encoder(7, 3).shapes
+    expected = MLP(widths[::-1]).decoder(3, 9).shapes
+    assert network.decoder(3, 9).shapes == expected
+
+
 def test_widths_may_come_as_an_array():
     expected = MLP((8, 4)).encoder(3, 2).shapes
     for widths in ([8, 4], np.array([8, 4])):
@@ -289,6 +342,8 @@ def begin(function, linear_weights):
         ((6, 4), "diagonal", {"activation": "tanh"}),
         ((6, 4), "full", {}),
         ((6, 6), "diagonal", {"residual": True}),
+        ((6,), "diagonal", {"decoder_layer_sizes": ()}),
+        ((), "full", {"decoder_layer_sizes": (4, 3)}),
         ((6, 6), "full", {"layer_norm": True}),
         ((6, 6, 4), "diagonal", {"residual": True, "layer_norm": True}),
     ],

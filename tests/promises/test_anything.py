@@ -16,7 +16,7 @@ from skvae import BalancedVAE
 from skvae.balance import POLICIES, FreeBits, LearnedVariance, Linear, RunningAverage
 from skvae.divergences import DIVERGENCES
 from skvae.likelihoods import LIKELIHOODS, Categorical, Gaussian
-from skvae.networks import MLP
+from skvae.networks import ACTIVATIONS, MLP
 from skvae.priors import Mixture
 
 # --- tables ---------------------------------------------------------------------------
@@ -142,12 +142,17 @@ PARTS = {
     "precision": ["float32", "float64"],
     "batch_size": ["auto", 1, 7],
     "hidden_layer_sizes": [(), (3,), (4, 3)],
-    "activation": ["silu", "relu", "gelu", "tanh"],
+    "activation": [*ACTIVATIONS],
     "learning_rate": ["one_cycle", "constant", "cyclical"],
     "learning_rate_init": [1e-6, 0.003, 1.0],
     "alpha": [0.0, 0.1],
     "n_components": ["auto", 1, 3],
-    "network": [None, None, MLP((3,), posterior="full")],
+    "network": [
+        None,
+        None,
+        MLP((3,), posterior="full"),
+        MLP((3, 3), residual=True, layer_norm=True, decoder_layer_sizes=(4,)),
+    ],
     "handle_unknown": ["missing", "error"],
 }
 ESTIMATORS = st.fixed_dictionaries(

@@ -427,6 +427,14 @@ VARIANCE = "variance of Gaussian must be a number above 0 or one for each of the
         ),
         ({"network": MLP((0,))}, rf"{WIDTHS}.* got \(0,\)"),
         (
+            {"network": MLP((4,), decoder_layer_sizes=(4, 0))},
+            r"decoder_layer_sizes must hold positive integers.* got \(4, 0\)",
+        ),
+        (
+            {"network": MLP((4,), decoder_layer_sizes=4)},
+            "The 'decoder_layer_sizes' parameter of MLP must be an array-like",
+        ),
+        (
             {"network": MLP("abc")},
             "The 'hidden_layer_sizes' parameter of MLP must be an array-like",
         ),
