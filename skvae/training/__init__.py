@@ -1,7 +1,7 @@
 """Training on tensors; holds the only epoch loop of the package."""
 
 from skvae.training._outcome import Outcome, best_of
-from skvae.training._plan import Plan
+from skvae.training._plan import Plan, Rung
 from skvae.training._schedules import SCHEDULES
 from skvae.training._state import StartValues, TrainingState, init
 from skvae.training._step import Batch, Differentiator, Step
@@ -15,6 +15,7 @@ __all__ = [
     "Interrupted",
     "Outcome",
     "Plan",
+    "Rung",
     "StartValues",
     "Step",
     "Task",

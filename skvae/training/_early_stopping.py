@@ -47,7 +47,7 @@ class Patience(NamedTuple):
     n_waited: Tensor
     """Epochs without a clear improvement."""
     stopped_at: Tensor
-    """Epochs run when patience ended; while it has not, more than are planned."""
+    """Epochs run when it stopped; while it has not, as many as are planned."""
 
 
 class EarlyStopping:
@@ -222,6 +222,26 @@ class EarlyStopping:
             n_waited=n_waited,
             stopped_at=torch.where(ends, epoch + 1, last.stopped_at),
         )
+
+    def stop(self, epoch: int, replicas: Tensor) -> Tensor:
+        """Stop replicas after an epoch, whatever their patience.
+
+        Parameters
+        ----------
+        epoch : int
+            Number of the epoch.
+        replicas : Tensor of shape (n_replicas,), dtype=bool
+
+        Returns
+        -------
+        is_stopped : Tensor of shape (n_replicas,), dtype=bool
+            Those of them that had not stopped before.
+        """
+        stopped_at = self.patience.stopped_at
+        ends = replicas & (stopped_at == self.never)
+        stopped_at = torch.where(ends, epoch + 1, stopped_at)
+        self.patience = self.patience._replace(stopped_at=stopped_at)
+        return ends
 
     def reached(self, last: Reached) -> Reached:
         """Best weights of each replica; of one that never was finite, its latest.

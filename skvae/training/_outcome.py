@@ -30,6 +30,8 @@ class Outcome:
     before that."""
     is_finite: np.ndarray
     """False for a replica that has diverged, of shape (n_replicas,)."""
+    has_left: np.ndarray
+    """True for a replica that left for better ones before the end, (n_replicas,)."""
     history: dict[str, np.ndarray] = field(default_factory=dict)
     """An array of shape (n_epochs, n_replicas) for each quantity."""
 
@@ -44,6 +46,7 @@ class Outcome:
             self.elbo[one],
             self.n_epochs[one],
             self.is_finite[one],
+            self.has_left[one],
             {name: part[:n_epochs, one] for name, part in self.history.items()},
         )
 

@@ -13,6 +13,17 @@ from torch import Tensor
 _NOISE_CELLS = 2**18
 
 
+class Rung(NamedTuple):
+    """Where the best groups of replicas go on, and the others leave."""
+
+    fraction: float
+    """Fraction of the planned epochs, of those that follow the policy's schedule."""
+    group_size: int
+    """Number of replicas of a group, which follow each other."""
+    n_kept: int
+    """Number of groups that go on."""
+
+
 class Plan(NamedTuple):
     """Number of epochs and draws of a training, and its patience."""
 
@@ -32,6 +43,8 @@ class Plan(NamedTuple):
     tolerance: float
     is_paired: bool = True
     """True for several draws of a row in pairs of opposite sign."""
+    rungs: tuple[Rung, ...] = ()
+    """Where replicas leave; with held-out rows only, which compare them."""
 
     def progress(self, epoch: int, n_steps: int) -> float:
         """Fraction of the planned steps that is done, some steps into an epoch."""

@@ -13,6 +13,7 @@ from skvae.model._module import Module
 from skvae.training._captured import CapturedStepper
 from skvae.training._early_stopping import EarlyStopping
 from skvae.training._finite import LastFinite
+from skvae.training._halving import Halving
 from skvae.training._means import Means, Totals
 from skvae.training._outcome import Outcome, best_of
 from skvae.training._plan import Plan, steps_of
@@ -33,6 +34,8 @@ class Completed(NamedTuple):
     """Weights to keep of all replicas, and their figures."""
     elbo: Tensor
     """The best on held-out rows, or minus the epoch's objective, (n_replicas,)."""
+    has_left: Tensor
+    """True for a replica that left for better ones, of shape (n_replicas,)."""
     n_records: int
     """Number of epochs in the history."""
 
@@ -63,7 +66,9 @@ class Run:
         steps = CapturedStepper if self.is_captured else Stepper
         self.stepper = steps(module, policy, state, rows, plan)
         self.early_stopping = self._early_stopping()
+        self.halving = Halving(plan, policy.settled_at)
         self.replicas = Replicas(len(state.values))
+        self.has_left = torch.zeros(len(state.values), dtype=torch.bool)
         self.last_finite = LastFinite()
         self.n_epochs = state.n_epochs
         self.means: Means | None = None
@@ -109,6 +114,7 @@ class Run:
                 self.stepper.pull(validated.excess)
             record |= validated.record
         self.last_finite.update(self._now(record))
+        self._halve(epoch)
         last = self.records[-1] if self.records else record
         self.records.append(self.replicas.record(record, last))
         # One assignment, last of all: an interruption finds a whole epoch or the one
@@ -139,6 +145,17 @@ class Run:
         floor = pool(self.task.state.floor, mover.scope)
         ratio = validated.variance / pool(error, mover.scope).maximum(floor)
         self.stepper.balance = mover.after_validation(self.stepper.balance, ratio)
+
+    def _halve(self, epoch: int) -> None:
+        """Stop the replicas of groups that others are better than."""
+        rungs = self.halving.rungs(epoch)
+        if self.early_stopping is None or not rungs:
+            return
+        leaves = self.halving.leaving(rungs, self.replicas.all(self._reached()))
+        running = self.replicas.running
+        stopped = self.early_stopping.stop(epoch, leaves[running])
+        has_left = self.has_left[running] | stopped.cpu()
+        self.has_left = self.has_left.index_copy(0, running, has_left)
 
     def goes_on(self) -> bool:
         """Let the replicas leave that have stopped; False where all have."""
@@ -204,7 +221,7 @@ class Run:
             generator=self.generator.get_state(),
             n_epochs=self.n_epochs,
         )
-        return Completed(state, end, elbo, len(self.records))
+        return Completed(state, end, elbo, self.has_left, len(self.records))
 
     def best(self) -> tuple[int, Outcome]:
         """The replica with the best elbo, and its result so far."""
@@ -215,7 +232,7 @@ class Run:
     def outcome(self) -> Outcome:
         """The result of the whole epochs so far, replicas that have left included."""
         assert self.completed is not None
-        state, end, elbo, n_records = self.completed
+        state, end, elbo, has_left, n_records = self.completed
         records = self.records[:n_records]
         return Outcome(
             state=state,
@@ -225,6 +242,7 @@ class Run:
             elbo=elbo,
             n_epochs=end.n_epochs.cpu().numpy(),
             is_finite=end.is_finite.cpu().numpy(),
+            has_left=has_left.numpy(),
             history={
                 name: torch.stack([record[name] for record in records]).cpu().numpy()
                 for name in records[0]
