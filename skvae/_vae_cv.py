@@ -51,6 +51,10 @@ class BalancedVAECV(CVRouting, BalancedVAE):
         Processes to spread the folds over, as in `beta_path`. None is 1 unless in a
         `joblib.parallel_config`.
 
+    halving : bool, default=False
+        Whether each fold trains only its best betas to the end, as in `beta_path`. The
+        choice is among those that some fold has trained to the end.
+
     n_components : int or "auto", default="auto"
         Number of latents. This and all that follow are settings of `BalancedVAE`,
         where more is said of them.
@@ -142,7 +146,8 @@ class BalancedVAECV(CVRouting, BalancedVAE):
         also "score": "mean_test_elbo", "std_test_elbo" and "rank_test_elbo" of shape
         (n_betas,), "split0_test_elbo" and so on; "param_beta" and "params"; and
         "mean_fit_time" and "mean_score_time", the seconds of a fold divided by the
-        number of betas.
+        number of betas. With `halving` also "split0_n_iter" and "mean_n_iter", epochs
+        of training, and "n_complete", folds that trained a beta to the end.
 
     best_index_ : int
         Of the beta that was chosen, in all of these.
@@ -185,6 +190,10 @@ class BalancedVAECV(CVRouting, BalancedVAE):
     the same splits, as models that are trained side by side are independent;
     only a `random_state` of None draws another seed for each model there, and one for
     each fold here.
+
+    With ``halving=True`` a beta that left a fold is scored there with the weights that
+    it had by then. Betas that no fold trained to the end rank last, and a callable
+    `refit` gets the `cv_results_` of the others alone: `knee` needs the full path.
 
     Callbacks of scikit-learn, from 1.9 on, are called in each run of the path, as in
     `beta_path`, and then in the training on all rows. Those of an enclosing search are
@@ -237,6 +246,7 @@ class BalancedVAECV(CVRouting, BalancedVAE):
         "scoring": [None, str, callable],
         "refit": [StrOptions({"best"}), callable],
         "n_jobs": [None, Integral],
+        "halving": ["boolean"],
     }
 
     path = staticmethod(beta_path)
@@ -249,6 +259,7 @@ class BalancedVAECV(CVRouting, BalancedVAE):
         scoring=None,
         refit="best",
         n_jobs=None,
+        halving=False,
         n_components="auto",
         balance="auto",
         likelihood="auto",
@@ -279,6 +290,7 @@ class BalancedVAECV(CVRouting, BalancedVAE):
         self.scoring = scoring
         self.refit = refit
         self.n_jobs = n_jobs
+        self.halving = halving
         self.n_components = n_components
         self.balance = balance
         self.likelihood = likelihood
@@ -353,11 +365,8 @@ class BalancedVAECV(CVRouting, BalancedVAE):
             The fitted estimator.
         """
         _raise_for_params(params, self, "fit")
-        settings = {
-            name: getattr(self, name)
-            for name in BalancedVAE._get_param_names()
-            if name != "beta"
-        }
+        shared = [name for name in BalancedVAE._get_param_names() if name != "beta"]
+        settings = {name: getattr(self, name) for name in shared}
         checked_numbers(self, X)
         X, y = indexable(X, y)
         if sample_weight is not None:
@@ -370,23 +379,16 @@ class BalancedVAECV(CVRouting, BalancedVAE):
             cv=splits,
             sample_weight=sample_weight,
             n_jobs=self.n_jobs,
+            halving=self.halving,
             callbacks=own_callbacks(self),
             **settings,
         )
-        metrics = {
-            "elbo": path.elbo,
-            "neg_rate": -path.rate,
-            "neg_distortion": -path.distortion,
-            "active_units": path.active_units,
-        }
-        metric = "elbo"
+        metric, scores = "elbo", None
         if self.scoring is not None:
-            metric = "score"
-            tests = [test for _, test in splits]
-            metrics["score"] = self._scores(path.models, X, y, tests, routed.scorer)
+            metric, tests = "score", [test for _, test in splits]
+            scores = self._scores(path.models, X, y, tests, routed.scorer)
         self.betas_, self.n_splits_ = path.betas, len(splits)
-        seconds = {"fit_time": path.fit_time, "score_time": path.score_time}
-        self.cv_results_ = results_of(path.betas, seconds, metrics)
+        self.cv_results_ = results_of(path, scores, halving=self.halving)
         self.best_index_ = chosen(self.refit, self.cv_results_, metric)
         means = self.cv_results_[f"mean_test_{metric}"]
         self.best_score_ = float(means[self.best_index_])

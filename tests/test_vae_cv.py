@@ -175,6 +175,79 @@ def test_scoring_of_several_numbers_is_refused():
         BalancedVAECV(**SMALL, scoring=rate_distortion_scoring()).fit(X)
 
 
+# Halving.
+
+HALVED = {
+    **SMALL,
+    "betas": [8.0, 4.0, 2.0, 1.0, 0.5, 0.2, 0.1],
+    "max_iter": 10,
+    "halving": True,
+}
+
+
+@pytest.fixture(scope="module")
+def halved():
+    return BalancedVAECV(**HALVED).fit(X)
+
+
+def test_results_tell_how_long_each_beta_was_trained(halved):
+    results = halved.cv_results_
+    settings = {**SETTINGS, "max_iter": 10}
+    path = beta_path(X, betas=HALVED["betas"], cv=FOLDS, halving=True, **settings)
+    for fold in range(3):
+        n_iter = results[f"split{fold}_n_iter"]
+        assert_array_equal(n_iter, path.n_iter[:, fold])
+        # Of seven betas, three go on after one epoch, and one after two.
+        assert sorted(n_iter) == [1, 1, 1, 1, 2, 2, 10]
+    assert_array_equal(results["mean_n_iter"], path.n_iter.mean(axis=1))
+    assert_array_equal(results["n_complete"], (path.n_iter == 10).sum(axis=1))
+    assert_array_equal(results["mean_test_elbo"], path.elbo.mean(axis=1))
+
+
+def test_betas_that_no_fold_trained_to_the_end_rank_last(halved):
+    results = halved.cv_results_
+    is_candidate = results["n_complete"] > 0
+    assert 0 < is_candidate.sum() < 7
+    for metric in ("elbo", "neg_rate"):
+        ranks = results[f"rank_test_{metric}"]
+        assert ranks.min() == 1
+        assert ranks[is_candidate].max() < ranks[~is_candidate].min()
+    # A collapsed model has the least rate, and is no candidate.
+    assert results["mean_test_neg_rate"].argmax() not in np.flatnonzero(is_candidate)
+    assert is_candidate[halved.best_index_]
+    scores = results["mean_test_elbo"]
+    assert halved.best_score_ == scores[is_candidate].max()
+    assert halved.n_iter_ == 10
+
+
+def test_rules_choose_among_betas_that_were_trained_to_the_end(halved):
+    seen = []
+
+    def last(results):
+        seen.append(results)
+        return len(results["params"]) - 1
+
+    vae = BalancedVAECV(**HALVED, refit=last).fit(X)
+    candidates = np.flatnonzero(halved.cv_results_["n_complete"])
+    assert vae.best_index_ == candidates[-1]
+    assert vae.beta_ == HALVED["betas"][candidates[-1]]
+    (given,) = seen
+    assert given.keys() == vae.cv_results_.keys()
+    for name, values in given.items():
+        assert_array_equal(values, np.take(vae.cv_results_[name], candidates), name)
+    n = len(candidates)
+    with pytest.raises(ValueError, match=f"of the {n} betas, from 0 to {n - 1}, got 6"):
+        BalancedVAECV(**HALVED, refit=lambda results: 6).fit(X)
+
+
+def test_halving_needs_held_out_rows():
+    message = "but none are, with early_stopping=False and 133 distinct rows. Use"
+    with pytest.raises(ValueError, match=message):
+        BalancedVAECV(**HALVED, early_stopping=False).fit(X)
+    with pytest.raises(ValueError, match="early_stopping='auto' and 20 distinct rows"):
+        BalancedVAECV(**HALVED).fit(X[:30])
+
+
 # Weights and metadata.
 
 
@@ -225,7 +298,7 @@ def test_groups_are_routed():
 
 
 def test_settings_are_those_of_balanced_vae():
-    own = {"betas", "cv", "scoring", "refit", "n_jobs"}
+    own = {"betas", "cv", "scoring", "refit", "n_jobs", "halving"}
     ours = BalancedVAECV().get_params()
     theirs = BalancedVAE().get_params()
     assert ours.keys() - own == theirs.keys() - {"beta"}
@@ -241,6 +314,7 @@ def test_settings_are_those_of_balanced_vae():
         ({"refit": "elbo"}, "'refit' parameter of BalancedVAECV must be"),
         ({"betas": 0}, "'betas' parameter of BalancedVAECV must be"),
         ({"betas": [-1.0]}, "must not be negative, got -1"),
+        ({"halving": "yes"}, "'halving' parameter of BalancedVAECV must be"),
         ({"scoring": 3}, "'scoring' parameter of BalancedVAECV must be"),
         ({"max_iter": 0}, "'max_iter' parameter of BalancedVAECV must be"),
     ],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from skvae.balance._base import Sizes
 from skvae.exceptions import TrainingDivergedError
 from skvae.fit._diverged import remedies
 from skvae.fit._encoded_rows import EncodedRows
+from skvae.fit._halving import rungs_of_betas
 from skvae.fit._history import in_units_of_x, joined
 from skvae.fit._plan import ONE_PASS, WHOLE, Course
 from skvae.fit._prepared import (
@@ -174,6 +175,20 @@ class Fit:
             sizes=sizes,
         )
 
+    def halved(self) -> Fit:
+        """Fit in which only the best of several betas are trained to the end."""
+        n_rows, is_held_out = len(self.prepared.rows.x), self.vae.early_stopping
+        if self.prepared.held_out is None:
+            raise ValueError(
+                "halving=True compares betas by the elbo of rows that are held out of "
+                "training, but none are, with "
+                f"early_stopping={is_held_out!r} and {n_rows} distinct rows. Use "
+                "early_stopping=True, or halving=False."
+            )
+        n_betas = len(self.replicas) // self.n_candidates
+        rungs = rungs_of_betas(n_betas, self.n_candidates)
+        return replace(self, plan=self.plan._replace(rungs=rungs))
+
     @property
     def spec(self) -> ModelSpec:
         """Specification of the model."""
@@ -181,15 +196,18 @@ class Fit:
 
     def train(self, on_epoch: Callable[..., bool] | None) -> list[dict[str, Any]]:
         """Train, and return the attributes of the best candidate for each beta."""
+        return self._attributes_kept(self.outcome(on_epoch))
+
+    def outcome(self, on_epoch: Callable[..., bool] | None) -> training.Outcome:
+        """Train all replicas, and return their results."""
         data = self.prepared
-        outcome = training.train(
+        return training.train(
             self.module,
             data.spec.policy,
             training.Task(self.state, data.rows, data.held_out, self.calibration),
             self.plan,
             on_epoch,
         )
-        return self._kept(outcome)
 
     def train_until_interrupted(
         self, on_epoch: Callable[..., bool] | None
@@ -202,7 +220,7 @@ class Fit:
         try:
             return self.train(on_epoch)
         except training.Interrupted as interrupted:
-            kept = self._kept(interrupted.outcome)
+            kept = self._attributes_kept(interrupted.outcome)
         warnings.warn(
             f"Training was interrupted by the user after {kept[0]['n_iter_']} of "
             f"max_iter={self.vae.max_iter} epochs. The model has the best weights so "
@@ -212,14 +230,17 @@ class Fit:
         )
         return kept
 
-    def _kept(self, outcome: training.Outcome) -> list[dict[str, Any]]:
-        """Attributes of the best candidate for each beta."""
+    def kept(self, outcome: training.Outcome) -> list[int]:
+        """Number of the best candidate for each beta among all replicas."""
         candidates = outcome.elbo.split(self.n_candidates)
-        kept = [
+        return [
             i * self.n_candidates + training.best_of(elbo)
             for i, elbo in enumerate(candidates)
         ]
-        return [self.trained(r, outcome.take(r)) for r in kept]
+
+    def _attributes_kept(self, outcome: training.Outcome) -> list[dict[str, Any]]:
+        """Attributes of the best candidate for each beta."""
+        return [self.trained(r, outcome.take(r)) for r in self.kept(outcome)]
 
     def trained(self, r: int, outcome: training.Outcome) -> dict[str, Any]:
         """Attributes of a replica, from its result.

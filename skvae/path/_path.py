@@ -23,7 +23,7 @@ from skvae._sklearn_compat import (
 from skvae._vae import BalancedVAE
 from skvae.fitted._measures import Seen, measures_of
 from skvae.path._beta_grid import beta_grid
-from skvae.path._runs import fit_betas
+from skvae.path._runs import BetaModels, fit_betas
 
 Floats = NDArray[np.float64]
 
@@ -52,6 +52,10 @@ class BetaPath:
     """Number of latents whose posterior mean has a variance over rows above 0.01."""
     models: NDArray[np.object_]
     """The fitted `BalancedVAE`."""
+    n_iter: NDArray[np.int_]
+    """Number of epochs that each was trained for."""
+    is_complete: NDArray[np.bool_]
+    """False for a model that left the training because other betas were better."""
     fit_time: Floats
     """Seconds of training: those of a run, divided by the number of its models."""
     score_time: Floats
@@ -71,7 +75,9 @@ class BetaPath:
 
         models = np.empty((len(betas), len(folds)), dtype=object)
         for i, fold in enumerate(folds):
-            models[:, i] = fold.models
+            models[:, i] = fold.trained.models
+        is_complete = np.transpose([fold.trained.is_complete for fold in folds])
+        n_iter = [model.n_iter_ for model in models.flat]
         return cls(
             betas=betas,
             # Not the negative: a rate of zero would have a sign.
@@ -80,6 +86,8 @@ class BetaPath:
             elbo=scores("elbo"),
             active_units=scores("active_units"),
             models=models,
+            n_iter=np.reshape(n_iter, models.shape),
+            is_complete=is_complete,
             fit_time=per_beta([fold.fit_seconds for fold in folds]),
             score_time=per_beta([fold.score_seconds for fold in folds]),
         )
@@ -100,6 +108,7 @@ _CONSTRAINTS = {
     "betas": [Interval(Integral, 1, None, closed="left"), "array-like"],
     "cv": ["cv_object"],
     "n_jobs": [None, Integral],
+    "halving": ["boolean"],
 }
 
 
@@ -110,6 +119,7 @@ def beta_path(
     cv: Any = None,
     sample_weight: ArrayLike | None = None,
     n_jobs: int | None = None,
+    halving: bool = False,
     callbacks: Sequence[Any] | None = None,
     **params: Any,
 ) -> BetaPath:
@@ -138,6 +148,12 @@ def beta_path(
         Number of processes that the folds run in. None is 1 unless in a
         `joblib.parallel_config`.
 
+    halving : bool, default=False
+        Whether only the best betas are trained to the end, by successive halving [2]_:
+        a third goes on after 5 % of the epochs and a ninth after 15 %, both rounded up.
+        They are compared by the elbo of the rows that a run holds out, and there must
+        be some. Models at the other betas have their best weights so far.
+
     callbacks : list of callbacks or None, default=None
         Callbacks of scikit-learn, from 1.9 on. They are called after each epoch of a
         run, as in `fit` of a single model on its rows, and stop all models of the run,
@@ -150,7 +166,7 @@ def beta_path(
     -------
     path : BetaPath
         With the arrays `betas`, `rate`, `distortion`, `elbo`, `active_units`,
-        `models`, `fit_time` and `score_time`.
+        `models`, `n_iter`, `is_complete`, `fit_time` and `score_time`.
 
     See Also
     --------
@@ -184,6 +200,8 @@ def beta_path(
     .. [1] J. Lucas, G. Tucker, R. Grosse and M. Norouzi, "Don't blame the ELBO! A
        linear VAE perspective on posterior collapse", NeurIPS 2019.
        https://arxiv.org/abs/1911.02469
+    .. [2] K. Jamieson and A. Talwalkar, "Non-stochastic best arm identification and
+       hyperparameter optimization", AISTATS 2016. https://arxiv.org/abs/1502.07943
 
     Examples
     --------
@@ -207,7 +225,7 @@ def beta_path(
         raise TypeError(
             "beta_path takes the weights of the rate as betas, not as beta."
         )
-    given = {"betas": betas, "cv": cv, "n_jobs": n_jobs}
+    given = {"betas": betas, "cv": cv, "n_jobs": n_jobs, "halving": halving}
     validate_parameter_constraints(_CONSTRAINTS, given, "beta_path")
     vae = BalancedVAE(**params)
     validate_params(vae)
@@ -221,10 +239,10 @@ def beta_path(
     found = beta_grid(vae, X, sample_weight, betas)
     if cv is None:
         start = time.perf_counter()
-        models = fit_betas(vae, X, found, sample_weight)
+        trained = fit_betas(vae, X, found, sample_weight, halving=halving)
         seconds = time.perf_counter() - start
-        scores = [_own_scores(model) for model in models]
-        return BetaPath.of(found, [_Fold(models, scores, seconds, 0.0)]).fold(0)
+        scores = [_own_scores(model) for model in trained.models]
+        return BetaPath.of(found, [_Fold(trained, scores, seconds, 0.0)]).fold(0)
     # Folds import all of scikit-learn's metrics, which `import skvae` does without.
     from sklearn.model_selection import check_cv
 
@@ -234,14 +252,16 @@ def beta_path(
     (X,) = indexable(X)
     run = Parallel(n_jobs=n_jobs, verbose=vae.verbose)
     splits = check_cv(cv).split(X)
-    folds = run(delayed(_fold)(vae, X, weight, found, *split) for split in splits)
+    folds = run(
+        delayed(_fold)(vae, X, weight, found, halving, *split) for split in splits
+    )
     return BetaPath.of(found, folds)
 
 
 class _Fold(NamedTuple):
     """Models of one training set, and their scores."""
 
-    models: list[Any]
+    trained: BetaModels
     scores: list[dict[str, float]]
     fit_seconds: float
     score_seconds: float
@@ -252,17 +272,18 @@ def _fold(
     X: Any,
     weight: Floats | None,
     betas: Floats,
+    halving: bool,
     train: NDArray[np.intp],
     test: NDArray[np.intp],
 ) -> _Fold:
     """Train on some rows and score on others."""
     weights = [None if weight is None else weight[part] for part in (train, test)]
     start = time.perf_counter()
-    models = fit_betas(vae, rows_of(X, train), betas, weights[0])
-    trained = time.perf_counter()
+    trained = fit_betas(vae, rows_of(X, train), betas, weights[0], halving=halving)
+    end = time.perf_counter()
     rows = rows_of(X, test)
-    scores = [measures_of(Seen(model, rows), weights[1]) for model in models]
-    return _Fold(models, scores, trained - start, time.perf_counter() - trained)
+    scores = [measures_of(Seen(model, rows), weights[1]) for model in trained.models]
+    return _Fold(trained, scores, end - start, time.perf_counter() - end)
 
 
 def _own_scores(model: BalancedVAE) -> dict[str, float]:

@@ -35,7 +35,7 @@ def models(frame):
 
     settings = {"balance": "constant", "hidden_layer_sizes": (), "max_iter": 10}
     base = BalancedVAE(13, early_stopping=False, random_state=0, tol=1e3, **settings)
-    return fit_betas(base, frame, [0.2, 0.5, 1.0, 8.0])
+    return fit_betas(base, frame, [0.2, 0.5, 1.0, 8.0]).models
 
 
 def _boxes(ax):

@@ -37,7 +37,15 @@ SMALL = {
     "random_state": 0,
 }
 BETAS = [0.1, 1.0, 4.0]
-ARRAYS = ("rate", "distortion", "elbo", "active_units", "models")
+ARRAYS = (
+    "rate",
+    "distortion",
+    "elbo",
+    "active_units",
+    "n_iter",
+    "is_complete",
+    "models",
+)
 
 
 @pytest.fixture(scope="module")
@@ -179,6 +187,33 @@ def test_frames_stay_frames():
     for model in path.models.flat:
         assert list(model.feature_names_in_) == list(frame)
         assert isinstance(model.sample(2, random_state=0), pd.DataFrame)
+
+
+@pytest.mark.parametrize("balance", ["constant", "running_average"])
+def test_models_of_a_halved_path_are_those_of_the_full_one(balance):
+    params = SMALL | {"balance": balance, "max_iter": 10, "n_iter_no_change": 10}
+    betas = [8.0, 4.0, 2.0, 1.0, 0.5, 0.2, 0.1]
+    full = beta_path(X, betas=betas, **params)
+    halved = beta_path(X, betas=betas, halving=True, **params)
+    assert full.is_complete.all()
+    assert full.n_iter.tolist() == [10] * 7
+    assert_array_equal(halved.n_iter == 10, halved.is_complete)
+    assert set(halved.n_iter[~halved.is_complete]) == {1, 2}
+    assert halved.elbo.argmax() in np.flatnonzero(halved.is_complete)
+    for one, other, n_iter in zip(
+        halved.models, full.models, halved.n_iter, strict=True
+    ):
+        assert one.n_iter_ == n_iter
+        assert one.history_["elbo"].shape == (n_iter,)
+        if n_iter == 10:
+            codes = other.transform(X)
+            assert_allclose(one.transform(X), codes, rtol=1e-9, atol=1e-9)
+        assert np.isfinite(one.partial_fit(X).elbo_)
+
+
+def test_halving_needs_held_out_rows():
+    with pytest.raises(ValueError, match="halving=True compares betas by the elbo of"):
+        beta_path(X, betas=BETAS, halving=True, **SMALL, early_stopping=False)
 
 
 def test_display_draws_a_path(folds):
@@ -336,6 +371,7 @@ def test_latents_switch_off_at_their_eigenvalue():
         ({"beta": 1.0}, TypeError, "takes the weights of the rate as betas, not as"),
         ({"max_iter": -1}, ValueError, "'max_iter' parameter of BalancedVAE must be"),
         ({"cv": "five"}, ValueError, "'cv' parameter of beta_path must be"),
+        ({"halving": 1.5}, ValueError, "'halving' parameter of beta_path must be"),
         ({"n_jobs": 1.5}, ValueError, "'n_jobs' parameter of beta_path must be"),
         ({"hidden": (3,)}, TypeError, "unexpected keyword argument 'hidden'"),
         (
@@ -359,7 +395,7 @@ def test_grid_of_a_bound_by_several_draws_ends_at_one():
 
 def test_betas_of_an_unfitted_estimator():
     vae = BalancedVAE(**SMALL)
-    models = fit_betas(vae, X, BETAS)
+    models = fit_betas(vae, X, BETAS).models
     assert [model.beta for model in models] == BETAS
     assert vae.beta == 1.0
     assert not hasattr(vae, "n_iter_")

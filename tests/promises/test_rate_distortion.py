@@ -52,7 +52,7 @@ def test_sweep_of_beta_lies_on_the_rate_distortion_function(spectrum):
     eigenvalues, betas = SPECTRA[spectrum]
     X, n_features = rows_of(eigenvalues), len(eigenvalues)
     closed = LinearModel.from_rows(X, np.ones(N_ROWS), n_features)
-    for model in fit_betas(linear(n_features), X, betas):
+    for model in fit_betas(linear(n_features), X, betas).models:
         rate, distortion = (part.mean() for part in model.rate_distortion(X))
         error = 2.0 * distortion - n_features * math.log(2.0 * math.pi)
         on_curve = closed.rate(closed.theta_at_squared_error(error))
@@ -75,7 +75,7 @@ def test_betas_side_by_side_are_each_alone():
         random_state=0,
     )
     betas = [0.1, 1.0, 3.0]
-    for beta, together in zip(betas, fit_betas(vae, X, betas), strict=True):
+    for beta, together in zip(betas, fit_betas(vae, X, betas).models, strict=True):
         alone = vae.set_params(beta=beta).fit(X)
         assert together.get_params()["beta"] == beta
         assert_allclose(together.transform(X), alone.transform(X), rtol=1e-9, atol=1e-9)
