@@ -11,6 +11,7 @@ from skvae.model._calibration import Calibration
 from skvae.model._evaluate import quadrature
 from skvae.model._module import Module
 from skvae.networks import MLP
+from skvae.path._beta_grid import beta_grid
 
 # The least decoder variance.
 FLOOR = 1e-6
@@ -47,6 +48,11 @@ def _rows(x):
 def quadrature_nodes(n_components, *n_nodes):
     """Points at which a row is decoded, by default those of `score_samples`."""
     return torch.tensor(quadrature(n_components, *n_nodes)).float()
+
+
+def betas_of(vae, X, n_betas):
+    """The betas that a path takes by default."""
+    return beta_grid(vae, X, None, n_betas)
 
 
 def calibration(fitted, held_out, prior):
