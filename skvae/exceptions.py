@@ -16,6 +16,20 @@ class ColumnWarning(UserWarning):
     """
 
 
+class EffectiveSampleSizeWarning(UserWarning):
+    """Warning that rows drawn given some of their cells are few in effect.
+
+    Issued by ``sample(given=...)`` where the cells are so improbable under the model
+    that a handful of latents stands for all.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> from skvae.exceptions import EffectiveSampleSizeWarning
+    >>> warnings.simplefilter("error", EffectiveSampleSizeWarning)
+    """
+
+
 class PosteriorCollapseWarning(UserWarning):
     """Warning that the latents of a model have collapsed to the prior, or will.
 
@@ -56,4 +70,9 @@ class TrainingDivergedError(ValueError, RuntimeError):
     """
 
 
-__all__ = ["ColumnWarning", "PosteriorCollapseWarning", "TrainingDivergedError"]
+__all__ = [
+    "ColumnWarning",
+    "EffectiveSampleSizeWarning",
+    "PosteriorCollapseWarning",
+    "TrainingDivergedError",
+]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from skvae.data._given import given_row
 from skvae.data._view import TableView
 from skvae.model._spec import ModelSpec
 
@@ -96,6 +98,20 @@ class Fitted:
             weights=views(tensor_beside(like, self.values), self.shapes),
             scored_variance=tensor_beside(like, self.variance),
         )
+
+    def given(self, cells: Mapping[Any, Any]) -> Floats:
+        """Row of a few cells, by column, as admitted numbers; NaN for the others."""
+        columns = self.view.columns
+        row = given_row(columns, cells)
+        admitted = self.spec.likelihood.admit(row, columns.names)
+        is_new = np.isnan(admitted) & ~np.isnan(row)
+        if is_new.any():
+            d = int(np.flatnonzero(is_new[0])[0])
+            raise ValueError(
+                f"given: {columns.name(d)} does not have the value {row[0, d]:g} in "
+                "the table of fit. Choose one that it has, or leave the column out."
+            )
+        return admitted
 
     def resumable(self, state: Any) -> Fitted:
         """Copy with the state of a training to go on from, as arrays."""

@@ -106,9 +106,14 @@ class Model:
         """Rows from p(z) p(x given z), of shape (n_samples, n_features)."""
         seed = random_state.randint(np.iinfo(np.int32).max)
         Z = self.prior.sample(n_samples, random_state)
-        X = np.empty((n_samples, self.module.n_features))
-        for rows in self.chunks(n_samples):
-            parameters = self.module.decode(self.weights, self.tensor(Z[rows])[None])
+        return self.draw_at(self.tensor(Z), seed)
+
+    @torch.no_grad()
+    def draw_at(self, z: Tensor, seed: int) -> Floats:
+        """Rows from p(x given z), one for each row of latents, in the units of X."""
+        X = np.empty((len(z), self.module.n_features))
+        for rows in self.chunks(len(z)):
+            parameters = self.module.decode(self.weights, z[rows][None])
             x = self.module.likelihood.sample(
                 parameters, self.scored_variance, seed + rows.start
             )
@@ -227,6 +232,21 @@ class Model:
         """Encode rows, draw latents and decode them."""
         ones = x.new_ones(len(x))
         return self.module.sample(self.weights, x, ones, noise, observed)
+
+    def log_likelihood_at(
+        self,
+        z: Tensor,
+        posterior: Posterior | FullPosterior,
+        x: Tensor,
+        observed: Tensor | None,
+    ) -> Tensor:
+        """Log p(observed cells given z) of one row, at latents (1, n_draws, 1, M)."""
+        parameters = self.module.decode(self.weights, z.flatten(1, 2))
+        # Nothing of the noise is needed but the number of draws.
+        sample = self.module.sampled(
+            posterior, z, z[0], x, parameters, x.new_ones(1), observed
+        )
+        return self.module.log_likelihood(sample, self.scored_variance)[0, :, 0]
 
     def to_user(self, x: Tensor) -> Floats:
         """Drawn cells in the units of X."""
