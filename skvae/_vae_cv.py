@@ -76,8 +76,7 @@ class BalancedVAECV(CVRouting, BalancedVAE):
         Widths of the encoder's hidden layers; the decoder mirrors them.
 
     activation : str, default="silu"
-        Activation after each hidden layer: "silu", "relu", "leaky_relu", "elu", "gelu",
-        "tanh" or "softplus".
+        Activation after each hidden layer: a name, as in `skvae.networks.MLP`.
 
     network : Network or None, default=None
         Encoder and decoder, from `skvae.networks`; None is an `MLP`.

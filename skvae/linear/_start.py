@@ -9,27 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skvae.linear._columns import LinearColumns
-from skvae.linear._model import LinearModel, LinearWeights, factor_analysis
+from skvae.linear._cross_validation import Unseen, unseen
+from skvae.linear._factors import FLOORS, OF_LEVELS, factor_noises, log_density
+from skvae.linear._model import LinearModel, LinearWeights
 
 Floats = NDArray[np.floating]
 
 # Wider tables start at probabilistic PCA: factor analysis decomposes a matrix of this
 # size some tens of times.
 _MAX_FACTOR_ANALYSIS = 500
-
-# Smallest noise variances of the factor analyses to choose from, relative to the
-# column's. One that is almost zero says that a column is known exactly from others.
-_FLOORS = (1e-5, 1e-3, 1e-2, 1e-1)
-
-# Weight of the rate at which the noise of columns beside levels is sought. At 1 the
-# likelihood is flat where a latent copies a column: it says as many nats as it costs.
-# A little above, a latent is for what columns share.
-_PRICE = 1.1
-
-# Noise variance of the indicators of levels beside numbers, in units of their own. At
-# 1, which their likelihood has near its start, they take latents from the numbers that
-# are better spent on those once the layers have learned what levels say.
-_OF_LEVELS = 4.0
 
 
 def linear_start(
@@ -41,6 +29,7 @@ def linear_start(
     scope: str,
     floor: Floats,
     is_free: NDArray[np.bool_] | None = None,
+    least: float | None = None,
 ) -> tuple[LinearWeights, Floats]:
     """Linear model for a decoder variance that will be moved.
 
@@ -64,6 +53,9 @@ def linear_start(
     is_free : ndarray of shape (n_features,), dtype=bool, or None, default=None
         Features whose noise variance is sought; that of the others, indicators of
         levels, is 4, or 1 where there is nothing else. None says all.
+    least : float or None, default=None
+        Smallest noise variance of the factor analysis relative to the feature's, where
+        it is known; None finds it on the held-out rows.
 
     Returns
     -------
@@ -76,20 +68,16 @@ def linear_start(
         is_free = np.ones(n_features, dtype=bool)
     center = weight @ x
     if not is_free.any():
-        noises = [np.ones(n_features)]
+        noises: list[Floats] = [np.ones(n_features)]
     elif scope == "shared" or n_features > _MAX_FACTOR_ANALYSIS:
         own = x if is_free.all() else x[:, is_free]
         shared = LinearModel.from_rows(own, weight, n_components).variance_at(beta)
-        noises = [np.where(is_free, shared, _OF_LEVELS)]
+        noises = [np.where(is_free, shared, OF_LEVELS)]
     else:
-        covariance = _covariance(x - center, weight)
-        least = _FLOORS if held_out is not None else _FLOORS[:1]
-        fixed = np.where(is_free, np.nan, _OF_LEVELS)
-        price = 1.0 if is_free.all() else _PRICE
-        noises = [
-            factor_analysis(covariance, n_components, floor, fixed, price)
-            for floor in least
-        ]
+        choice = FLOORS if held_out is not None else FLOORS[:1]
+        noises = factor_noises(
+            x, weight, n_components, is_free, choice if least is None else (least,)
+        )
     models = []
     for noise in noises:
         noise = np.maximum(noise, floor)
@@ -100,27 +88,7 @@ def linear_start(
         return models[0]
     assert held_out is not None
     rows, row_weight = held_out
-    return max(models, key=lambda model: row_weight @ _log_density(rows, *model))
-
-
-def _covariance(x: Floats, weight: Floats) -> Floats:
-    """Weighted covariance of centred rows; 1 for a column that does not vary."""
-    covariance = (x * weight[:, None]).T @ x
-    variance = np.diag(covariance)
-    covariance[np.diag_indices_from(covariance)] = np.where(variance > 0, variance, 1.0)
-    return covariance
-
-
-def _log_density(x: Floats, weights: LinearWeights, noise: Floats) -> Floats:
-    """Log-density of rows under a linear Gaussian model, without its constant."""
-    white = (x - weights.center) / np.sqrt(noise)
-    loading = weights.decoder / np.sqrt(noise)
-    precision = np.eye(len(loading)) + loading @ loading.T
-    projected = white @ loading.T
-    distance = np.square(white).sum(axis=1)
-    distance -= (np.linalg.solve(precision, projected.T).T * projected).sum(axis=1)
-    log_determinant = np.linalg.slogdet(precision)[1] + np.log(noise).sum()
-    return -0.5 * (distance + log_determinant)
+    return max(models, key=lambda model: row_weight @ log_density(rows, *model))
 
 
 class LinearStart(NamedTuple):
@@ -130,7 +98,8 @@ class LinearStart(NamedTuple):
     noise: Floats
     """Noise variance of each feature that has one; elsewhere its dispersion."""
     left: Floats
-    """Variance that the model leaves of each feature; elsewhere its dispersion."""
+    """Variance that the model leaves of each feature, on rows that it was not fitted to
+    where these are few; elsewhere its dispersion."""
 
 
 class LinearStarts:
@@ -187,9 +156,23 @@ class LinearStarts:
             x / np.sqrt(self.variance), weight, self.n_components
         )
 
+    @functools.cache  # noqa: B019
+    def unseen(self) -> Unseen | None:
+        """Factor analysis on rows out of fold, where few are held out."""
+        if self.held_out is None:
+            return None
+        return unseen(
+            self.rows,
+            self.held_out,
+            self.n_components,
+            self.floor,
+            self.columns.has_noise,
+        )
+
     def of(self, beta: float, scope: str | None) -> LinearStart:
         """Linear model at a beta; no scope for a fixed variance."""
         x, weight = self.rows
+        found = self.unseen() if scope == "feature" else None
         if scope is None:
             scale, variance = np.sqrt(self.variance), self.variance
             weights = self.model().weights(beta, weight @ x, scale)
@@ -197,9 +180,12 @@ class LinearStarts:
             weights, variance = linear_start(
                 *(x, weight, self.held_out, self.n_components, beta, scope),
                 *(self.floor, self.columns.has_noise),
+                None if found is None else found.least,
             )
         noise, left = self.dispersion.copy(), self.dispersion.copy()
         has_noise = self.columns.has_noise
         noise[self._places] = variance[has_noise]
         left[self._places] -= np.square(weights.decoder[:, has_noise]).sum(axis=0)
+        if found is not None:
+            left[self._places] = left[self._places].clip(min=found.error[has_noise])
         return LinearStart(weights, noise, left)

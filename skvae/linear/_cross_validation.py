@@ -1,0 +1,89 @@
+"""Factor analysis on rows that it was not fitted to, where few are held out.
+
+A dozen held-out rows choose the floor of the noise by chance, and where columns nearly
+follow from others in all but a few rows, the maximum of the likelihood has almost no
+noise. Out of fold, all rows take part in the choice, and show what is left of them.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skvae.linear._factors import FLOORS, factor_noises, log_density
+from skvae.linear._model import LinearModel, LinearWeights
+
+Floats = NDArray[np.floating]
+
+# Held-out rows that are enough by themselves.
+_ENOUGH = 100
+
+# Wider tables take too long: there are as many analyses as folds and floors.
+_MAX_FEATURES = 50
+
+_N_FOLDS = 5
+
+
+class Unseen(NamedTuple):
+    """Factor analysis out of fold."""
+
+    least: float
+    """Floor of the noise, relative to a feature's variance, with the best density."""
+    error: Floats
+    """Mean squared error of each feature under the posterior at that floor."""
+
+
+def unseen(
+    rows: tuple[Floats, Floats],
+    held_out: tuple[Floats, Floats],
+    n_components: int,
+    floor: Floats,
+    is_free: NDArray[np.bool_],
+) -> Unseen | None:
+    """Factor analysis of all rows out of fold; None where enough are held out.
+
+    Parameters
+    ----------
+    rows, held_out : pair of ndarray
+        Rows, and weights of theirs that sum to 1.
+    n_components : int
+        Number of factors.
+    floor : ndarray of shape (n_features,)
+        Smallest noise variance of each feature.
+    is_free : ndarray of shape (n_features,), dtype=bool
+        Features whose noise is sought.
+    """
+    n_held_out, n_features = held_out[0].shape
+    if n_held_out >= _ENOUGH or n_features > _MAX_FEATURES or not is_free.any():
+        return None
+    x = np.concatenate([rows[0], held_out[0]])
+    weight = np.concatenate([len(part) * weight for part, weight in (rows, held_out)])
+    weight = weight / len(x)
+    fold = np.random.RandomState(0).permutation(len(x)) % _N_FOLDS
+    density, error = np.zeros(len(FLOORS)), np.zeros((len(FLOORS), n_features))
+    for out in (fold == i for i in range(_N_FOLDS)):
+        own = weight[~out] / weight[~out].sum()
+        noises = factor_noises(x[~out], own, n_components, is_free, FLOORS)
+        for i, noise in enumerate(np.maximum(noises, floor)):
+            model = _at(x[~out], own, noise, n_components)
+            density[i] += weight[out] @ log_density(x[out], model, noise)
+            error[i] += weight[out] @ _squared_error(x[out], model)
+    best = int(density.argmax())
+    return Unseen(FLOORS[best], error[best])
+
+
+def _at(x: Floats, weight: Floats, noise: Floats, n_components: int) -> LinearWeights:
+    """The linear model of rows at given noise variances."""
+    scale = np.sqrt(noise)
+    model = LinearModel.from_rows(x / scale, weight, n_components)
+    return model.weights(1.0, weight @ x, scale)
+
+
+def _squared_error(x: Floats, weights: LinearWeights) -> Floats:
+    """Expected squared error of each cell under the posterior."""
+    centred = x - weights.center
+    mean = centred @ weights.encoder @ weights.decoder
+    variance = np.exp(weights.log_variance) @ np.square(weights.decoder)
+    return np.square(centred - mean) + variance
