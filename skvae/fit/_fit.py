@@ -361,7 +361,7 @@ def _split(vae: Settings, table: Scaled, course: Course, seed: int) -> Prepared:
     """Rows to train on and to score on, on the device of an estimator."""
     like = scalar_like(torch_device(vae.device), vae.precision)
     is_held_out = course.held_out(vae, len(table.admitted.rows), seed)
-    return prepared(table, is_held_out, like)
+    return prepared(table, is_held_out, like, seed)
 
 
 def _seed(vae: Settings) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -80,8 +81,7 @@ def scaled(spec: ModelSpec, table: CheckedTable, *, standardize: bool | str) -> 
 def scaled_as(last: Fitted, spec: ModelSpec, table: CheckedTable) -> Scaled:
     """Let a specification learn from a table with the scaling of the last fit."""
     X, index, weight, _ = admitted = _learned(spec, table)
-    scaling = last.view.scaling.after(spec.likelihood.to_model(X))
-    view = TableView(table.columns, spec.likelihood, scaling)
+    view = replace(last.view, columns=table.columns, units=spec.likelihood).after(X)
     null_model = NullModel.from_rows(X, index, weight, spec.likelihood, view)
     spec = spec._replace(indicator_columns=last.spec.indicator_columns)
     return Scaled(spec, view, null_model, admitted)
@@ -93,7 +93,9 @@ def scaled_for(last: Fitted, table: CheckedTable) -> Scaled:
     return Scaled(last.spec, last.view.after(admitted.X), last.null_model, admitted)
 
 
-def prepared(table: Scaled, is_held_out: NDArray[np.bool_], like: Tensor) -> Prepared:
+def prepared(
+    table: Scaled, is_held_out: NDArray[np.bool_], like: Tensor, seed: int
+) -> Prepared:
     """Split the distinct rows of a table, and put them on the device.
 
     Parameters
@@ -103,12 +105,20 @@ def prepared(table: Scaled, is_held_out: NDArray[np.bool_], like: Tensor) -> Pre
         Distinct rows to hold out.
     like : Tensor
         A tensor on the device and in the precision of the training.
+    seed : int
+        Of the draws that stand for cells on atoms.
     """
     X, index, weight, gaps = table.admitted
+    random = np.random.RandomState(seed)
 
     def rows_at(mask: NDArray[np.bool_]) -> tuple[Rows, float]:
         return table.view.rows(
-            X, index[mask], weight[mask], has_gaps=bool(gaps), like=like
+            X,
+            index[mask],
+            weight[mask],
+            has_gaps=bool(gaps),
+            like=like,
+            random=random,
         )
 
     rows, train = rows_at(~is_held_out)

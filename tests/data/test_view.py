@@ -147,7 +147,9 @@ def test_rows_are_those_of_the_index_as_tensors(data):
     index = np.array(data.draw(st.permutations(range(len(X)))))[: data.draw(n_rows)]
     weight, has_gaps = 1.0 + np.arange(len(index)), bool(np.isnan(X).any())
     like = torch.zeros((), dtype=torch.float64)
-    rows, jacobian = view.rows(X, index, weight, has_gaps=has_gaps, like=like)
+    rows, jacobian = view.rows(
+        X, index, weight, has_gaps=has_gaps, like=like, random=np.random.RandomState(0)
+    )
     x, there = view.to_model(X)[index], ~np.isnan(X[index])
     assert_array_equal(rows.x, np.where(there, x, 0.0))
     assert_allclose(rows.weight, weight / weight.sum())

@@ -36,7 +36,7 @@ def scaled_table(X, weight=None, **params):
 
 def split(table, n_held_out=0, like=LIKE):
     is_held_out = np.arange(len(table.admitted.rows)) < n_held_out
-    return prepared(table, is_held_out, like)
+    return prepared(table, is_held_out, like, seed=0)
 
 
 def fitted(X, **params):
