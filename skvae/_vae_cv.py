@@ -84,8 +84,8 @@ class BalancedVAECV(CVRouting, BalancedVAE):
     prior : str or Prior, default="normal"
         Distribution of the latents: a name or an instance from `skvae.priors`.
 
-    standardize : bool or "robust", default=True
-        Whether to centre and scale continuous columns inside the model.
+    standardize : bool, "robust" or "quantile", default=True
+        Whether to centre and scale continuous columns inside the model, and how.
 
     batch_size : int or "auto", default="auto"
         Rows in a batch.

@@ -93,6 +93,11 @@ class NormalScores:
         return [(d, c) for d, c in enumerate(self.columns) if c is not None]
 
     @property
+    def has_atoms(self) -> bool:
+        """True where any column has atoms."""
+        return any(column.is_atom.any() for _, column in self._mapped)
+
+    @property
     def atoms(self) -> tuple[Floats, Floats]:
         """Ends of the atoms, ascending, of shape (n_features, n_atoms or more).
 
@@ -164,16 +169,26 @@ class NormalScores:
         return copies.astype(np.intp)
 
     def drawn(
-        self, X: Floats, random: np.random.RandomState
+        self, X: Floats, uniform: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Scores of cells on atoms, drawn within them, and the logarithms of densities.
 
-        Both are NaN for all other cells.
+        Parameters
+        ----------
+        X : ndarray of shape (n_rows, n_features)
+        uniform : ndarray of shape (..., n_rows or 1, n_features)
+            Between 0 and 1.
+
+        Returns
+        -------
+        u, log_density : ndarray of shape (..., n_rows, n_features)
+            NaN for all cells that are not on atoms.
         """
-        u, nats = np.full((2, *X.shape), np.nan)
-        uniform = random.uniform(size=X.shape)
+        shape = np.broadcast_shapes(X.shape, uniform.shape)
+        u, nats = np.full((2, *shape), np.nan)
         for d, column in self._mapped:
             knot = column.knots_of(X[:, d])
             rows = np.flatnonzero((knot >= 0) & column.is_atom[knot])
-            u[rows, d], nats[rows, d] = column.drawn(knot[rows], uniform[rows, d])
+            own = np.broadcast_to(uniform[..., d], shape[:-1])[..., rows]
+            u[..., rows, d], nats[..., rows, d] = column.drawn(knot[rows], own)
         return u, nats

@@ -47,16 +47,10 @@ class TableView:
 
     With normal scores, a value that many rows have is an atom: an interval of scores
     that has the value's probability. Training rows are drawn within it by rank, with
-    the density of a standard normal number between its ends: the distortion of a draw u
-    plus its log-density is in the mean at least minus the log-probability of the atom,
-    and equal to it where the decoder has found nothing [1]_. In all else a cell on an
-    atom is the middle of the interval, and its probability is that of the whole.
-
-    References
-    ----------
-    .. [1] J. Ho, X. Chen, A. Srinivas, Y. Duan and P. Abbeel, "Flow++: improving
-       flow-based generative models with variational dequantization and architecture
-       design", ICML 2019, Eq. 12. https://arxiv.org/abs/1902.00275
+    the density of a standard normal number between its ends: minus the log-density of a
+    draw under the decoder, plus its own, is in the mean at least minus the
+    log-probability of the atom. In all else a cell on an atom is the middle of its
+    interval, and has the probability of the whole.
 
     Attributes
     ----------
@@ -230,7 +224,8 @@ class TableView:
             seen, is_observed = self.seen(numbers)
             nats = self.log_jacobian(numbers)
             if self.scores is not None:
-                u, log_density = self.scores.drawn(numbers, random)
+                uniform = random.uniform(size=numbers.shape)
+                u, log_density = self.scores.drawn(numbers, uniform)
                 is_drawn = ~np.isnan(u)
                 seen = np.where(is_drawn, u, seen)
                 nats = np.where(is_drawn, log_density, nats)

@@ -241,8 +241,8 @@ class RateDistortionDisplay:
         linear : bool, default=True
             Whether to draw linear models of the rows too: PCA with as many latents as
             the largest of the estimators has, and the bound. They are left out where an
-            estimator has a likelihood without a variance, whose distortion is not
-            that of a density.
+            estimator has a likelihood without a variance, or
+            ``standardize="quantile"``: then the distortion is not that of a density.
 
         Returns
         -------
@@ -262,7 +262,10 @@ class RateDistortionDisplay:
         rate = np.array([rate.mean(dtype=float) for rate, _ in terms])
         vaes = [vae for vae, *_ in seen]
         models: dict[str, Any] = {}
-        if linear and all(vae.variance_ is not None for vae in vaes):
+        is_density = all(
+            vae.variance_ is not None and vae.standardize != "quantile" for vae in vaes
+        )
+        if linear and is_density:
             models = linear_models(
                 rate,
                 seen[0].rows,

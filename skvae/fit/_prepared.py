@@ -15,6 +15,7 @@ from skvae.data._view import TableView
 from skvae.fit._table import Admitted, CheckedTable
 from skvae.fitted._fitted import Fitted
 from skvae.fitted._null_model import NullModel
+from skvae.likelihoods._gaussian_scores import check_gaussian
 from skvae.likelihoods._groups import continuous
 from skvae.likelihoods._open_levels import report_open_columns
 from skvae.model._spec import ModelSpec
@@ -63,6 +64,8 @@ def _learned(spec: ModelSpec, table: CheckedTable) -> Admitted:
 
 def scaled(spec: ModelSpec, table: CheckedTable, *, standardize: bool | str) -> Scaled:
     """Let a specification learn levels, statistics and scaling from a table."""
+    if standardize == "quantile":
+        check_gaussian(spec.likelihood, spec.n_features, table.columns.name)
     X, index, weight, gaps = admitted = _learned(spec, table)
     view = TableView.from_rows(
         table.columns,
@@ -80,6 +83,8 @@ def scaled(spec: ModelSpec, table: CheckedTable, *, standardize: bool | str) -> 
 
 def scaled_as(last: Fitted, spec: ModelSpec, table: CheckedTable) -> Scaled:
     """Let a specification learn from a table with the scaling of the last fit."""
+    if last.view.scores is not None:
+        check_gaussian(spec.likelihood, spec.n_features, table.columns.name)
     X, index, weight, _ = admitted = _learned(spec, table)
     view = replace(last.view, columns=table.columns, units=spec.likelihood).after(X)
     null_model = NullModel.from_rows(X, index, weight, spec.likelihood, view)

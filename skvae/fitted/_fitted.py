@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from skvae.data._given import given_row
 from skvae.data._view import TableView
+from skvae.likelihoods._gaussian_scores import of_scores
 from skvae.model._spec import ModelSpec
 
 if TYPE_CHECKING:
@@ -91,8 +92,12 @@ class Fitted:
         like = torch.zeros(
             (), dtype=getattr(torch, dtype), device=torch_device(device, or_cpu=True)
         )
+        spec = self.spec
+        if self.view.scores is not None:
+            likelihood = of_scores(spec.likelihood, self.view.scores)
+            spec = spec._replace(likelihood=likelihood)
         return Model(
-            module=self.spec.module(),
+            module=spec.module(),
             view=self.view,
             prior=self.prior,
             weights=views(tensor_beside(like, self.values), self.shapes),

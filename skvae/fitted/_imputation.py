@@ -81,5 +81,4 @@ def _incomplete(
     noise = model.tensor(random.standard_normal((n_draws, model.module.n_components)))
     for part in chunks(len(index), n_draws * model.module.cells_per_row):
         rows = index[part]
-        x, observed = model.seen(X[rows])
-        yield rows, model.sample(x, observed, noise[:, None])
+        yield rows, model.sample(X[rows], noise[:, None])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -15,12 +15,16 @@ from torch import Tensor
 from skvae.data._rows import chunks
 from skvae.data._view import TableView
 from skvae.divergences._posterior import FullPosterior, Posterior
+from skvae.fitted._drawn_posterior import DrawnPosterior
 from skvae.model._evaluate import quadrature
 from skvae.model._module import Module, Sample
 from skvae.networks._base import Weights
 from skvae.priors._base import Prior
 
 Floats = NDArray[np.floating]
+
+# Draws of rows that are decoded at a time, if memory is to hold them.
+_PER_PASS = 100
 
 
 class Scored(NamedTuple):
@@ -147,13 +151,12 @@ class Model:
         """Chunks of rows: their slice, their sample, and the distortion of cells."""
         noise = self.tensor(quadrature(self.module.n_components))[:, None]
         for rows in self.chunks(len(X), len(noise)):
-            x, observed = self.seen(X[rows])
-            sample = self.sample(x, observed, noise)
+            sample = self.sample(X[rows], noise)
             log_prob = self.module.likelihood.log_prob(
                 sample.x, sample.parameters, self.scored_variance
             )
-            nats = -log_prob[0].unflatten(0, (len(noise), len(x))).mean(dim=0)
-            yield rows, sample, self.in_units_of_x(nats, observed, X[rows])
+            nats = -log_prob[0].unflatten(0, sample.z.shape[1:3]).mean(dim=0)
+            yield rows, sample, self.in_units_of_x(nats, X[rows])
 
     @torch.no_grad()
     def explained(self, X: Floats, *, by_each: bool = True) -> Floats:
@@ -175,12 +178,12 @@ class Model:
         kept[-1] = 0.0
         nats = np.empty((len(X), n_kept), X.dtype)
         for rows in self.chunks(len(X), len(noise)):
-            x, observed = self.seen(X[rows])
-            sample = self.sample(x, observed, noise)
+            sample = self.sample(X[rows], noise)
             whole = self.module.log_likelihood(sample, self.scored_variance)[0]
             # Without latents all draws of a row are the same.
-            draws = [sample] * (n_kept - 1) + [self.sample(x, observed, noise[:1])]
-            for column, (mask, drawn) in enumerate(zip(kept.to(x), draws, strict=True)):
+            draws = [sample] * (n_kept - 1) + [self.sample(X[rows], noise[:1])]
+            masks = kept.to(sample.z)
+            for column, (mask, drawn) in enumerate(zip(masks, draws, strict=True)):
                 z = drawn.z * mask
                 parameters = self.module.decode(self.weights, z.flatten(1, 2))
                 less = replace(drawn, z=z, parameters=parameters)
@@ -201,18 +204,19 @@ class Model:
         )
         noise = self.tensor(draws)[:, None]
         bound = np.empty(len(X), X.dtype)
-        for rows in self.chunks(len(X), min(n_importance_samples, 100)):
-            x, observed = self.seen(X[rows])
-            per_pass = max(1, self.chunks(1)[0].stop // len(x))
+        for rows in self.chunks(len(X), min(n_importance_samples, _PER_PASS)):
+            n_rows = len(X[rows])
+            per_pass = max(1, self.chunks(1)[0].stop // n_rows)
+            if self.view.scores is not None:
+                # The posterior is a mixture over the draws of a pass.
+                per_pass = _PER_PASS
             nats = torch.stack(
                 [
-                    self.log_weights(self.sample(x, observed, part)).logsumexp(dim=0)
+                    self.log_weights(self.sample(X[rows], part)).logsumexp(dim=0)
                     for part in noise.split(per_pass)
                 ]
             )
-            jacobian = self.view.log_jacobian(X[rows])
-            if observed is not None:
-                jacobian = np.where(observed.cpu().numpy(), jacobian, 0.0)
+            jacobian = self.in_units_of_x(nats.new_zeros((n_rows, 1)), X[rows])
             bound[rows] = (
                 nats.logsumexp(dim=0).cpu().numpy()
                 - math.log(n_importance_samples)
@@ -228,10 +232,39 @@ class Model:
         device = self.scored_variance.device
         return self.tensor(x), torch.from_numpy(observed).to(device)
 
-    def sample(self, x: Tensor, observed: Tensor | None, noise: Tensor) -> Sample:
-        """Encode rows, draw latents and decode them."""
-        ones = x.new_ones(len(x))
-        return self.module.sample(self.weights, x, ones, noise, observed)
+    def sample(self, X: Floats, noise: Tensor) -> Sample:
+        """Encode rows, draw latents and decode them.
+
+        With atoms, each draw of latents has its own draw within these.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n_rows, n_features)
+        noise : Tensor of shape (n_draws, 1, n_components)
+            Standard normal, the same for all rows.
+        """
+        x, observed = self.seen(X)
+        n_draws = len(noise)
+        scores = self.view.scores
+        if scores is None or not scores.has_atoms:
+            ones = x.new_ones(len(x))
+            return self.module.sample(self.weights, x, ones, noise, observed)
+        # RandomState: the streams of newer generators may change with numpy.
+        random = np.random.RandomState(0)
+        order = np.argsort(random.uniform(size=(n_draws, X.shape[1])), axis=0)
+        drawn, _ = scores.drawn(X, (order[:, None] + 0.5) / n_draws)
+        u = self.tensor(drawn).flatten(0, 1)
+        x, _, observed = self.module.repeated(x, x.new_ones(len(x)), observed, n_draws)
+        noise_of_rows = noise.expand(-1, len(X), -1).reshape(1, len(x), -1)
+        sample = self.module.sample(
+            self.weights,
+            torch.where(u.isnan(), x, u),
+            x.new_ones(len(x)),
+            noise_of_rows,
+            observed,
+        )
+        posterior: Any = DrawnPosterior.of(sample.posterior, sample.z, n_draws)
+        return replace(sample, posterior=posterior, z=posterior.z, noise=noise, x=x)
 
     def log_likelihood_at(
         self,
@@ -253,13 +286,11 @@ class Model:
         # In float64, as X may be beyond the range of the model's own precision.
         return self.view.in_range(self.view.to_user(x.cpu().double().numpy()))
 
-    def in_units_of_x(self, nats: Tensor, observed: Tensor | None, X: Floats) -> Floats:
+    def in_units_of_x(self, nats: Tensor, X: Floats) -> Floats:
         """Distortion of cells in the units of X, from that in the model's units."""
         cells = nats.cpu().numpy() + self.view.log_jacobian(X)
-        if observed is None:
-            return cells
         # Missing cells contribute no distortion.
-        return np.where(observed.cpu().numpy(), cells, 0.0)
+        return np.where(np.isnan(X), 0.0, cells)
 
     def _reconstructed(self, parameters: dict[str, Tensor]) -> Floats:
         """Reconstruction of each cell in the units of X, replica axis first."""

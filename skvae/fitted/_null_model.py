@@ -89,6 +89,9 @@ class NullModel:
             error += found[0].numpy()
             total += cells[:, dispersed].sum(axis=0)
         variance = error / np.where(total > 0.0, total, 1.0)
+        if view.scores is not None:
+            # By construction, once they are drawn within atoms.
+            variance[view.scores.is_mapped[dispersed]] = 1.0
         is_constant = variance <= dispersion.least(scaling.variance)
         return cls(output, shared, np.where(is_constant, np.nan, variance)[None])
 
@@ -118,8 +121,8 @@ class NullModel:
         variance = torch.where(variance.isnan(), model.scored_variance, variance)
         nats = np.empty(X.shape, X.dtype)
         for rows in model.chunks(len(X)):
-            x, observed = model.seen(X[rows])
+            x, _ = model.seen(X[rows])
             parameters = self._parameters(likelihood, x)
             log_prob = likelihood.log_prob(x[None], parameters, variance)[0]
-            nats[rows] = model.in_units_of_x(-log_prob, observed, X[rows])
+            nats[rows] = model.in_units_of_x(-log_prob, X[rows])
         return nats

@@ -156,6 +156,9 @@ def _pca(fitted: Fitted, rows: Floats, weight: Floats) -> PCABaseline | None:
     is_exact = is_gaussian(likelihood, fitted.spec.n_features)
     if dispersion is None or not is_exact or np.isnan(rows).any():
         return None
+    if view.scores is not None and view.scores.is_atom(rows).any():
+        # The density of a linear model is not to be compared with probabilities.
+        return None
     x, _ = view.seen(rows)
     model = LinearModel.from_rows(x, weight, fitted.spec.n_components)
     # No variance below the one that the model itself may have at most.

@@ -224,11 +224,10 @@ def test_more_importance_samples_are_a_tighter_bound(vae):
 def log_weights(vae, X, n_samples):
     """Log importance weight of each draw, of shape (n_samples, n_rows)."""
     model = vae._fitted.on("cpu")
-    x = model.tensor(model.view.to_model(X))
     draws = np.random.RandomState(0).standard_normal((n_samples, vae.n_components_))
     nats = torch.stack(
         [
-            model.log_weights(model.sample(x, None, model.tensor(z[None, None])))[0]
+            model.log_weights(model.sample(X, model.tensor(z[None, None])))[0]
             for z in draws
         ]
     )

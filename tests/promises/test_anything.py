@@ -137,7 +137,7 @@ PARTS = {
     "divergence": ["kl", "kl", *DIVERGENCES],
     "prior": [*["normal"] * 4, "mixture", Mixture(3)],
     "beta": [0.0, 1e-8, 1.0, 4.0, 1e6],
-    "standardize": [True, False, "robust"],
+    "standardize": [True, False, "robust", "quantile"],
     "early_stopping": ["auto", True, False],
     "precision": ["float32", "float64"],
     "batch_size": ["auto", 1, 7],

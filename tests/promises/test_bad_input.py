@@ -301,7 +301,7 @@ PARAMETERS = [
     ("hidden_layer_sizes", 4, "an array-like. Got 4"),
     ("network", "mlp", "None or an instance of 'skvae.networks"),
     ("handle_unknown", "ignore", r"a str among {.*'missing'"),
-    ("standardize", "yes", r"'bool'.* or a str among {'robust'}"),
+    ("standardize", "yes", r"'bool'.* or a str among {.*'quantile'"),
     ("batch_size", 0, r"an int in the range \[1, inf\) or a str among {'auto'}"),
     ("max_iter", 0, r"an int in the range \[1, inf\)\. Got 0"),
     ("max_iter", 2.5, r"an int in the range \[1, inf\)\. Got 2.5"),

@@ -78,6 +78,17 @@ def test_columns_of_all_scales_in_one_table(likelihood, standardize, precision):
     assert vae.score(X) == pytest.approx(alike.score(X / scales) - nats, abs=1e-3)
 
 
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+def test_normal_scores_of_columns_of_all_scales(precision):
+    scales = np.array(SCALES)
+    X = np.concatenate([NORMAL, np.round(NORMAL**3)], axis=1) * scales
+    params = {"standardize": "quantile", "precision": precision}
+    vae = fit(X, likelihood="gaussian", **params)
+    assert_finite(vae, X)
+    alike = fit(X / scales, likelihood="gaussian", **params)
+    assert_allclose(vae.transform(X), alike.transform(X / scales), atol=1e-5)
+
+
 @pytest.mark.parametrize("standardize", [True, "robust"])
 @pytest.mark.parametrize("likelihood", REAL)
 def test_the_ends_of_all_numbers(likelihood, standardize):
