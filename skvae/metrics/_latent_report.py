@@ -38,7 +38,9 @@ def latent_report(
 
     The report also attributes it to the columns: how many nats the model explains of
     each beyond the column's own distribution, in one unit across types. Rates are those
-    of training, from the standard normal, whatever the `prior` of the model.
+    of training, from the standard normal, whatever the `prior` of the model. With
+    ``standardize="quantile"`` they are those of a posterior at the middle of each atom,
+    which are mostly larger than those that scores have.
 
     Parameters
     ----------

@@ -37,6 +37,7 @@ BESIDE = {
 INSTANCES = [
     BalancedVAE(**SMALL),
     BalancedVAE(**SMALL, **BESIDE["optimal_variance"]),
+    BalancedVAE(standardize="quantile", **SMALL),
     BalancedVAE(likelihood=Bernoulli(threshold=0.0), balance="constant", **SMALL),
     BalancedVAECV(2, cv=2, **SMALL),
 ]
