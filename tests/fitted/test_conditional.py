@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import clone
 
 from skvae import BalancedVAE
 from skvae.exceptions import EffectiveSampleSizeWarning
@@ -83,6 +84,19 @@ def test_rows_are_those_that_happen_to_agree(mixed, given):
         counts = expected[other].value_counts(normalize=True)
         own = found[other].value_counts(normalize=True).reindex(counts.index)
         assert own.to_numpy() == pytest.approx(counts.to_numpy(), abs=0.03)
+
+
+def test_an_atom_may_be_given(mixed):
+    """With quantile scaling a value of several rows has a probability."""
+    vae, frame = mixed
+    vae = clone(vae).set_params(standardize="quantile").fit(frame)
+    value = frame["size"].mode()[0]
+    found = vae.sample(20_000, random_state=0, given={"size": value})
+    free = vae.sample(300_000, random_state=1)
+    expected = free[free["size"] == value]
+    assert len(expected) > 3000
+    assert (found["size"] == value).all()
+    assert found["heavy"].mean() == pytest.approx(expected["heavy"].mean(), abs=0.04)
 
 
 def test_a_seed_repeats_the_rows_and_the_global_stream_is_untouched(mixed):
