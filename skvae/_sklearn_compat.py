@@ -60,6 +60,9 @@ def rows_of(X, rows):
     pyarrow = sys.modules.get("pyarrow")
     if pyarrow is not None and isinstance(X, pyarrow.Table):
         return X.take(np.arange(len(X))[rows])
+    if not hasattr(X, "__getitem__"):
+        # An object that can be turned into an array, and no more.
+        X = np.asarray(X)
     return _safe_indexing(X, rows)
 
 

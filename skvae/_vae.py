@@ -34,7 +34,7 @@ from skvae.fitted._collapse import warn_after_fit
 from skvae.fitted._file_format import opened, sealed
 from skvae.fitted._predicted_collapse import warn_before_fit
 from skvae.fitted._row_index import index_of_latents, keep_index
-from skvae.likelihoods import LIKELIHOODS, Likelihood
+from skvae.likelihoods import BY_CONTENT, LIKELIHOODS, Likelihood
 from skvae.networks import ACTIVATIONS, Network
 from skvae.priors import PRIORS, Prior
 
@@ -98,15 +98,17 @@ class BalancedVAE(
         of each column: Categorical for strings and categories, Bernoulli for booleans
         and for zeros and ones (of a frame also for integers that are all zero), and
         Gaussian otherwise. If "auto" finds no column with a variance, a constant beta
-        replaces a variance policy; schedules around it are kept.
+        replaces a variance policy; schedules around it are kept. "robust" chooses in
+        the same way, but StudentT in place of Gaussian: outliers move neither the
+        model nor its scales by much. It has no variance for a policy to move.
 
     handle_unknown : {"missing", "error"}, default="missing"
         Treatment of values that the table of fit did not hold, in columns of categories
-        whose likelihood is chosen by "auto" or given by its name, and in columns of
-        zeros and ones that "auto" found: a missing cell, with one `ColumnWarning` that
-        counts them by column, or an error. The categories of a pandas `Categorical` and
-        a polars `Enum` are known whether rows hold them or not. A `Likelihood` that is
-        an instance has a `handle_unknown` of its own.
+        whose likelihood is chosen by "auto" or "robust" or given by its name, and in
+        columns of zeros and ones that these found: a missing cell, with one
+        `ColumnWarning` that counts them by column, or an error. The categories of a
+        pandas `Categorical` and a polars `Enum` are known whether rows hold them or
+        not. A `Likelihood` that is an instance has a `handle_unknown` of its own.
 
     divergence : str or Divergence, default="kl"
         Term that beta weighs: "kl", "monte_carlo_kl", "total_correlation", "dip",
@@ -312,7 +314,7 @@ class BalancedVAE(
         ],
         "beta": [Interval(Real, 0, None, closed="left")],
         "balance": [StrOptions({"auto", *POLICIES}), BalancePolicy],
-        "likelihood": [StrOptions({"auto", *LIKELIHOODS}), Likelihood, list],
+        "likelihood": [StrOptions({*BY_CONTENT, *LIKELIHOODS}), Likelihood, list],
         "handle_unknown": [StrOptions({"missing", "error"})],
         "divergence": [StrOptions(set(DIVERGENCES)), Divergence],
         "hidden_layer_sizes": ["array-like"],

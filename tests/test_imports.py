@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[1] / "skvae"
 FAMILIES = ("balance", "divergences", "likelihoods", "networks", "priors")
 # Files of a family that its base class, and whoever is given one of its members, reads.
 BASES = ("_base", "_posterior", "_group", "_dispersion", "_dispersed", "_drawing")
-MAX_LINES, MAX_ROOT_FILES = 400, 7
+MAX_LINES, MAX_ROOT_FILES = 400, 8
 # Most of it are docstrings.
 LONGER_FILES = {"skvae._vae"}
 
@@ -35,13 +35,14 @@ MAY_IMPORT = {
     "_vae": (*FORMULA, "model", "fitted", "fit"),
     "path": (*FORMULA, "model", "fitted", "fit", "_vae", "path"),
     "_vae_cv": ("ground", "data", "path", "_vae"),
+    "_outliers": ("ground", "data", "fitted", "fit", "_vae", "path"),
     "model_selection": ("ground", "model_selection"),
     "metrics": (*FORMULA, "model", "fitted", "path", "metrics"),
     "displays": (
         *("ground", "data", "linear", "fitted", "_vae", "path"),
         *("model_selection", "metrics", "displays"),
     ),
-    "package": ("_vae", "_vae_cv", "path"),
+    "package": ("_vae", "_vae_cv", "_outliers", "path"),
 }
 
 

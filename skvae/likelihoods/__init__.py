@@ -14,13 +14,14 @@ from skvae.likelihoods._negative_binomial import NegativeBinomial
 from skvae.likelihoods._ordinal import Ordinal
 from skvae.likelihoods._poisson import Poisson
 from skvae.likelihoods._refuse import refuse
-from skvae.likelihoods._resolve import LIKELIHOODS
+from skvae.likelihoods._resolve import BY_CONTENT, LIKELIHOODS
 from skvae.likelihoods._student_t import StudentT
 from skvae.likelihoods._zero_inflated_negative_binomial import (
     ZeroInflatedNegativeBinomial,
 )
 
 __all__ = [
+    "BY_CONTENT",
     "LIKELIHOODS",
     "Bernoulli",
     "Beta",

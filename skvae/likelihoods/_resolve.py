@@ -46,6 +46,9 @@ LIKELIHOODS: dict[str, type[Likelihood]] = {
     "zero_inflated_negative_binomial": ZeroInflatedNegativeBinomial,
 }
 
+#: Names that choose by the contents of each column, and their choice for real numbers.
+BY_CONTENT = {"auto": "gaussian", "robust": "student_t"}
+
 
 def located(likelihood: Any, X: Any) -> Any:
     """Likelihood as requested, with positions in place of column selections.
@@ -117,8 +120,9 @@ def likelihood_of(
     """
     n_features = X.shape[1]
     groups: Sequence[tuple[Any, NDArray[np.intp]]]
-    if isinstance(asked_for, str) and asked_for == "auto":
-        groups = _groups_by_content(X, columns, handle_unknown)
+    if isinstance(asked_for, str) and asked_for in BY_CONTENT:
+        numbers = BY_CONTENT[asked_for]
+        groups = _groups_by_content(X, columns, handle_unknown, numbers)
     elif isinstance(asked_for, (str, Likelihood)):
         every: NDArray[np.intp] = np.arange(n_features)
         groups = [(asked_for, every)]
@@ -169,9 +173,9 @@ def _named(name: str, handle_unknown: str) -> Likelihood:
 
 
 def _groups_by_content(
-    X: NDArray[np.floating], columns: Columns, handle_unknown: str
+    X: NDArray[np.floating], columns: Columns, handle_unknown: str, numbers: str
 ) -> Sequence[tuple[str | Likelihood, NDArray[np.intp]]]:
-    """Categorical for categories, Bernoulli for what is 0 or 1, else Gaussian.
+    """Categorical for categories, Bernoulli for what is 0 or 1, else that of numbers.
 
     A column of integers that holds nothing but zeros, or ones, is a flag that is never
     set in these rows, or always: what it is must not depend on the rows of a fold. In
@@ -193,7 +197,7 @@ def _groups_by_content(
     two_valued |= columns.is_boolean
     is_flag = is_binary & holds.any(axis=0) & columns.is_integer & ~two_valued
     kinds: list[tuple[str | Likelihood, NDArray[np.bool_]]] = [
-        ("gaussian", ~is_category & ~two_valued & ~is_flag),
+        (numbers, ~is_category & ~two_valued & ~is_flag),
         (Bernoulli(handle_unknown=handle_unknown), two_valued),
         (Bernoulli(threshold=0.5), is_flag),
         ("categorical", is_category),

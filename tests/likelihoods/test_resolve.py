@@ -6,7 +6,14 @@ import pytest
 
 from skvae import BalancedVAE
 from skvae.data._columns import Columns
-from skvae.likelihoods import Bernoulli, ByColumns, Categorical, Gaussian, Poisson
+from skvae.likelihoods import (
+    Bernoulli,
+    ByColumns,
+    Categorical,
+    Gaussian,
+    Poisson,
+    StudentT,
+)
 from skvae.likelihoods._groups import member_at
 from skvae.likelihoods._resolve import likelihood_of, located
 
@@ -27,9 +34,18 @@ def built(likelihood, frame=FRAME):
     return likelihood_of(located(likelihood, frame), numbers, columns, "error")
 
 
-def test_auto_goes_by_content():
-    kinds = [type(member_at(built("auto"), 5, d)) for d in range(5)]
-    assert kinds == [Gaussian, Bernoulli, Bernoulli, Categorical, Gaussian]
+@pytest.mark.parametrize(("name", "real"), [("auto", Gaussian), ("robust", StudentT)])
+def test_auto_and_robust_go_by_content(name, real):
+    kinds = [type(member_at(built(name), 5, d)) for d in range(5)]
+    assert kinds == [real, Bernoulli, Bernoulli, Categorical, real]
+
+
+def test_robust_has_no_variance_to_move():
+    message = "likelihood='robust' has none that is free to move"
+    with pytest.raises(ValueError, match=message):
+        BalancedVAE(likelihood="robust", balance="running_average").fit(FRAME)
+    fitted = BalancedVAE(likelihood="robust", max_iter=2, tol=1e3).fit(FRAME)
+    assert fitted.variance_ is None
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from sklearn.utils.estimator_checks import (
     parametrize_with_checks,
 )
 
-from skvae import BalancedVAE, BalancedVAECV
+from skvae import BalancedVAE, BalancedVAECV, OutlierVAE
 from skvae.balance import POLICIES, LearnedVariance, OptimalVariance
 from skvae.likelihoods import Bernoulli
 
@@ -40,6 +40,8 @@ INSTANCES = [
     BalancedVAE(standardize="quantile", **SMALL),
     BalancedVAE(likelihood=Bernoulli(threshold=0.0), balance="constant", **SMALL),
     BalancedVAECV(2, cv=2, **SMALL),
+    OutlierVAE(n_folds=2, **SMALL),
+    OutlierVAE(0.1, **SMALL),
 ]
 
 # A policy changes no validation, no shape and no tag.
@@ -50,6 +52,8 @@ OTHERS = [
         if name != "optimal_variance"
     ),
     BalancedVAECV([0.5, 2.0], cv=3, **{**SMALL, "balance": "constant"}),
+    OutlierVAE(**SMALL),
+    OutlierVAE(**SMALL, likelihood="auto", standardize=True),
 ]
 
 
