@@ -82,7 +82,7 @@ class OutlierVAE(OutlierMixin, BalancedVAE):
     prior : str or Prior, default="normal"
         Distribution of the latents: a name or an instance from `skvae.priors`.
 
-    standardize : bool or "robust", default="robust"
+    standardize : bool, "robust" or "quantile", default="robust"
         Whether to centre and scale continuous columns inside the model: "robust" by
         median and interquartile range, which wild cells do not move.
 

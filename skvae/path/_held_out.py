@@ -67,7 +67,8 @@ def _scores_of(
 ) -> NDArray[np.floating]:
     """Scores of the rows of a fold."""
     others = np.setdiff1d(np.arange(len(weight)), fold)
-    (model,) = fit_betas(vae, rows_of(rows, others), [vae.beta], weight[others])
+    own = rows_of(rows, others)
+    (model,) = fit_betas(vae, own, [vae.beta], weight[others]).models
     fitted = fitted_of(model)
     columns = fitted.view.columns
     numbers, _ = checked_numbers(model, rows_of(rows, fold), columns)
