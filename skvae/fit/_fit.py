@@ -158,6 +158,7 @@ class Fit:
         """Fit of a table that the model's parts have learned from."""
         seed = _seed(vae)
         data = _split(vae, table, course, seed)
+        data.spec.check_network(data.rows.x)
         plan = course.plan(vae, len(data.rows.x), data.spec.divergence)
         data, scopes = candidates(data)
         replicas = [Replica(beta, scope) for beta in betas for scope in scopes]

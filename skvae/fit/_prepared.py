@@ -78,7 +78,7 @@ def scaled(spec: ModelSpec, table: CheckedTable, *, standardize: bool | str) -> 
         has_gaps=bool(gaps),
     )
     null_model = NullModel.from_rows(X, index, weight, spec.likelihood, view)
-    return Scaled(spec._replace(indicator_columns=gaps), view, null_model, admitted)
+    return Scaled(spec.with_gaps(gaps), view, null_model, admitted)
 
 
 def scaled_as(last: Fitted, spec: ModelSpec, table: CheckedTable) -> Scaled:

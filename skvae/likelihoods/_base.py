@@ -270,7 +270,7 @@ class Likelihood(BaseEstimator):
         self, parameters: dict[str, Tensor], variance: Tensor, seed: int
     ) -> Tensor:
         """Draw every cell once, on the CPU, from a generator that no one else has."""
-        from skvae.likelihoods._drawing import PrivateDraws
+        from skvae._drawing import PrivateDraws
 
         parameters = {name: value.cpu() for name, value in parameters.items()}
         distribution = self.distribution(parameters, variance.cpu())

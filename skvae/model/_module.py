@@ -96,9 +96,9 @@ class Module:
     @property
     def cells_per_row(self) -> int:
         """Numbers that the widest layers hold for a row, to bound memory by."""
-        widths = (shape[-1] for shape in self.shapes.values())
+        of_layers = self.encoder.cells_per_row, self.decoder.cells_per_row
         # A layer's output and its activation are there at the same time.
-        return 2 * max(*widths, self.n_features)
+        return 2 * max(*of_layers, self.n_features)
 
     def init(
         self,

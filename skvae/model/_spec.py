@@ -24,9 +24,12 @@ from skvae.likelihoods._groups import groups_of
 from skvae.likelihoods._resolve import likelihood_of
 from skvae.model._settings import Settings
 from skvae.networks import MLP, NETWORKS, Network
+from skvae.networks._base import Widths
 from skvae.priors import PRIORS, Prior
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from skvae.model._module import Module
 
 
@@ -114,6 +117,30 @@ class ModelSpec(NamedTuple):
                 "variance that suits the data."
             )
         return remedy
+
+    def with_gaps(self, gaps: tuple[int, ...]) -> ModelSpec:
+        """Specification for a table with missing cells in some columns."""
+        if gaps and self.network.indicates_every_column:
+            gaps = tuple(range(self.n_features))
+        return self._replace(indicator_columns=gaps)
+
+    def check_network(self, like: Tensor) -> None:
+        """Raise an error where the network cannot work with this table.
+
+        Parameters
+        ----------
+        like : Tensor
+            A tensor on the device and in the precision of the training.
+        """
+        n_values = self.likelihood.n_inputs(self.n_features)
+        widths = Widths(
+            n_features=self.n_features,
+            n_values=n_values,
+            n_inputs=n_values + len(self.indicator_columns),
+            n_components=self.n_components,
+            n_outputs=self.likelihood.n_parameters(self.n_features),
+        )
+        self.network.check(widths, like)
 
     def module(self) -> Module:
         """Functions of the model."""

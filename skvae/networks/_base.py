@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from sklearn.base import BaseEstimator
 
@@ -27,6 +27,14 @@ class Function:
 
     #: Shape of each weight, without the replica axis.
     shapes: dict[str, tuple[int, ...]]
+
+    @property
+    def cells_per_row(self) -> int:
+        """Numbers that the widest layer holds for a row, to bound memory by.
+
+        By default, the largest last axis of a weight, as in matrix products.
+        """
+        return max(shape[-1] for shape in self.shapes.values())
 
     #: True where `vjp` uses automatic differentiation, as it does here. A step with a
     #: function that does not may run in torch's inference mode, whose tensors cannot
@@ -97,6 +105,21 @@ class Function:
         return output.detach(), pullback
 
 
+class Widths(NamedTuple):
+    """Widths of a table and of a model, for a network to check."""
+
+    n_features: int
+    """Number of columns."""
+    n_values: int
+    """Inputs of the encoder that stand for the cells of a row."""
+    n_inputs: int
+    """All inputs of the encoder: with an indicator for each column that has one."""
+    n_components: int
+    """Number of latents."""
+    n_outputs: int
+    """Outputs of the decoder."""
+
+
 class Network(BaseEstimator):
     """Base of the networks: settings of encoder and decoder, without weights."""
 
@@ -106,10 +129,35 @@ class Network(BaseEstimator):
     #: "full".
     posterior = "diagonal"
 
+    #: Where cells are missing, the encoder also gets indicators, 1 for a missing cell,
+    #: of the columns that have any. If True, of every column, in their order, so that
+    #: the indicators have the shape of the row.
+    indicates_every_column = False
+
     @property
     def starts_linear(self) -> bool:
         """True if training starts at the linear model of the likelihood, if any."""
         return False
+
+    def encoder_width(self, n_components: int) -> int:
+        """Numbers that the encoder returns for a row."""
+        n_below = 0
+        if self.posterior == "full":
+            n_below = n_components * (n_components - 1) // 2
+        return 2 * n_components + n_below
+
+    def check(self, widths: Widths, like: Tensor) -> None:
+        """Raise an error where the network cannot work; by default, do nothing.
+
+        Called by `fit` before the functions are built.
+
+        Parameters
+        ----------
+        widths : Widths
+            Of the table and of the model.
+        like : Tensor
+            A tensor on the device and in the precision of the training.
+        """
 
     def encoder(self, n_inputs: int, n_components: int) -> Function:
         """Build the encoder.

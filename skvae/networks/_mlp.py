@@ -137,9 +137,7 @@ class MLP(Network):
 
     def encoder(self, n_inputs: int, n_components: int) -> Function:
         """Build the encoder."""
-        n_below = 0
-        if self.posterior == "full":
-            n_below = n_components * (n_components - 1) // 2
+        n_below = self.encoder_width(n_components) - 2 * n_components
         return _Encoder(
             n_inputs,
             _widths("hidden_layer_sizes", self.hidden_layer_sizes),

@@ -2,17 +2,55 @@
 
 import pickle
 
+import numpy as np
 import pytest
 import torch
 from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
+from torch import nn
 
-from skvae import networks
-from skvae.networks import MLP, NETWORKS, Function
+from skvae import BalancedVAE, beta_path, networks
+from skvae.networks import MLP, NETWORKS, Function, TorchNetwork
 
 N_REPLICAS, N_ROWS, N_FEATURES, N_COMPONENTS, N_OUTPUTS = 3, 6, 5, 2, 7
 
+
+class Encoder(nn.Sequential):
+    """A hidden layer, normalized."""
+
+    def __init__(self, n_inputs, n_components):
+        super().__init__(
+            nn.Linear(n_inputs, 8),
+            nn.LayerNorm(8),
+            nn.Tanh(),
+            nn.Linear(8, 2 * n_components),
+        )
+
+
+class Decoder(nn.Module):
+    """Convolutions: a module and a weight with two names, and a constant."""
+
+    def __init__(self, n_components, n_outputs):
+        super().__init__()
+        self.first = nn.Linear(n_components, 2 * n_outputs)
+        self.convolution = nn.Conv1d(2, 2, 3, padding=1)
+        self.again = self.convolution
+        self.last = nn.Conv1d(2, 2, 3, padding=1)
+        self.last.weight = self.convolution.weight
+        self.register_buffer("position", torch.linspace(-1.0, 1.0, n_outputs))
+
+    def forward(self, z):
+        signal = self.first(z).tanh().unflatten(1, (2, -1)) * self.position
+        signal = self.last(self.again(self.convolution(signal).tanh()).tanh())
+        return signal.sum(dim=1) + self.position
+
+
+#: Networks whose start values are those of the modules of their users.
+OF_MODULES = {"torch": TorchNetwork(Encoder, Decoder)}
+
 #: Each network, and settings that change what its functions compute.
 SETTINGS = {
+    **OF_MODULES,
     **{name: network() for name, network in NETWORKS.items()},
     "residual": MLP((8, 8, 4, 4), residual=True),
     "layer_norm": MLP((8, 6, 6), "tanh", layer_norm=True),
@@ -24,6 +62,9 @@ SETTINGS = {
 
 every_class = pytest.mark.parametrize("name", NETWORKS)
 every_network = pytest.mark.parametrize("network", SETTINGS.values(), ids=SETTINGS)
+every_own_start = pytest.mark.parametrize(
+    "network", [n for n in SETTINGS.values() if n not in OF_MODULES.values()], ids=str
+)
 both_sides = pytest.mark.parametrize("side", ["encoder", "decoder"])
 
 
@@ -76,12 +117,18 @@ def test_copies_are_the_same(network):
     for again in (
         clone(network),
         pickle.loads(pickle.dumps(network)),
-        eval(repr(network), vars(networks).copy()),
     ):
         assert type(again) is type(network)
         assert again.get_params() == network.get_params()
         for side in ("encoder", "decoder"):
             assert build(again, side)[0].shapes == build(network, side)[0].shapes
+
+
+@every_own_start
+def test_representation_can_be_evaluated(network):
+    again = eval(repr(network), vars(networks).copy())
+    assert type(again) is type(network)
+    assert again.get_params() == network.get_params()
 
 
 @every_network
@@ -211,7 +258,8 @@ def test_replicas_together_equal_each_alone(network, side):
 @pytest.mark.parametrize("to_rows", [False, True])
 def test_derivatives_are_those_of_autograd(network, side, to_rows):
     function, n_inputs, n_outputs = build(network, side)
-    assert not function.uses_autograd
+    # Those of a user's module are not written down.
+    assert function.uses_autograd == (network in OF_MODULES.values())
     weights = trained(function)
     x, to_output = (draw(N_REPLICAS, N_ROWS, n, seed=n) for n in (n_inputs, n_outputs))
     found = []
@@ -255,7 +303,7 @@ def test_gradient_leaves_the_start(network):
     assert (weights[log_variance].grad != 0.0).all()
 
 
-@every_network
+@every_own_start
 def test_posterior_starts_at_variance_one(network):
     function, n_inputs, _ = build(network, "encoder")
     output = function(start(function), 10.0 * draw(1, N_ROWS, n_inputs))
@@ -264,7 +312,7 @@ def test_posterior_starts_at_variance_one(network):
     assert (mean != 0.0).all()
 
 
-@every_network
+@every_own_start
 @both_sides
 def test_start_keeps_the_order_of_magnitude(network, side):
     function, n_inputs, _ = build(network, side)
@@ -283,3 +331,60 @@ def test_nothing_waits_for_a_number(network, side):
     weights = {key: value.to("meta") for key, value in trained(function).items()}
     output = function(weights, draw(N_ROWS, n_inputs).to("meta"))
     assert output.shape == (N_REPLICAS, N_ROWS, n_outputs)
+
+
+SHORT = {"max_iter": 2, "tol": 1e3, "batch_size": 16, "precision": "float64"}
+
+
+def fitted(network, X):
+    return BalancedVAE(2, network=network, random_state=0, **SHORT).fit(X)
+
+
+def table():
+    """Rows of as many columns as the networks of this file take."""
+    generator = np.random.default_rng(0)
+    factors = generator.standard_normal((60, 2))
+    X = factors @ generator.standard_normal((2, N_FEATURES))
+    return X + 0.3 * generator.standard_normal(X.shape)
+
+
+@every_network
+def test_fit_does_all_five_jobs_and_can_be_stored(network):
+    X = table()
+    X[::4, 1] = np.nan
+    vae = fitted(network, X)
+    again = pickle.loads(pickle.dumps(vae))
+    for each in (vae, again, fitted(clone(network), X)):
+        np.testing.assert_allclose(each.transform(X), vae.transform(X), atol=1e-12)
+        assert each.score(X) == pytest.approx(vae.score(X), abs=1e-9)
+    assert vae.inverse_transform(vae.transform(X)).shape == X.shape
+    assert vae.sample(3, random_state=0).shape == (3, N_FEATURES)
+    assert np.isfinite(vae.impute(X)).all()
+    part = [5, 9, 20]
+    np.testing.assert_allclose(vae.transform(X[part]), vae.transform(X)[part])
+    np.testing.assert_allclose(vae.score_samples(X[part]), vae.score_samples(X)[part])
+    assert np.isfinite(vae.partial_fit(X).score(X))
+
+
+@every_network
+def test_path_is_each_beta_alone(network):
+    X = table()
+    settings = {"n_components": 2, "network": network, "random_state": 0, **SHORT}
+    path = beta_path(X, betas=[0.5, 2.0], **settings)
+    for beta, vae in zip(path.betas, path.models, strict=True):
+        alone = BalancedVAE(beta=beta, **settings).fit(X)
+        assert alone.elbo_ == pytest.approx(vae.elbo_, abs=1e-8)
+
+
+@every_class
+def test_settings_can_be_searched(name):
+    network = NETWORKS[name]()
+    parameter = next(iter(network._parameter_constraints))
+    value = getattr(network, parameter)
+    search = GridSearchCV(
+        BalancedVAE(2, network=network, random_state=0, **SHORT),
+        {f"network__{parameter}": [value, value]},
+        cv=2,
+    ).fit(table())
+    scores = search.cv_results_["mean_test_score"]
+    assert scores[0] == scores[1]

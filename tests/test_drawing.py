@@ -1,10 +1,10 @@
-"""Draws of torch's distributions from a private generator."""
+"""Draws of torch's distributions and start values from a private generator."""
 
 import pytest
 import torch
-from torch import distributions
+from torch import distributions, nn
 
-from skvae.likelihoods._drawing import PrivateDraws
+from skvae._drawing import PrivateDraws
 
 A = torch.linspace(0.1, 0.9, 200, dtype=torch.float64)
 MATRIX = torch.eye(2, dtype=torch.float64)
@@ -28,6 +28,14 @@ DISTRIBUTIONS = {
     "many at once": distributions.LowRankMultivariateNormal(A, A[:, None], A),
     "of matrices": distributions.LKJCholesky(3, 0.5),
 }
+# Each draws in a function of torch.nn.init of its own.
+INITIALISERS = {
+    name: lambda name=name: getattr(nn.init, name)(torch.empty(20, 20))
+    for name in (
+        *("kaiming_normal_", "kaiming_uniform_", "normal_", "orthogonal_"),
+        *("trunc_normal_", "uniform_", "xavier_normal_", "xavier_uniform_"),
+    )
+}
 OPERATIONS = {
     "rand_like": lambda: torch.rand_like(A),
     "rand_like by name": lambda: torch.rand_like(input=A, dtype=torch.float32),
@@ -39,6 +47,13 @@ OPERATIONS = {
     "geometric_": lambda: torch.empty(20).geometric_(0.3),
     "log_normal_": lambda: torch.empty(20).log_normal_(),
     "random_": lambda: torch.empty(20).random_(),
+    "sparse_": lambda: nn.init.sparse_(torch.empty(20, 20), 0.1),
+    "linear": lambda: nn.Linear(9, 9).weight.detach(),
+    "convolution": lambda: nn.Conv2d(3, 3, 3).bias.detach(),
+    "embedding": lambda: nn.Embedding(9, 9).weight.detach(),
+    "attention": lambda: nn.MultiheadAttention(4, 2).in_proj_weight.detach(),
+    "recurrent": lambda: nn.GRU(3, 3).weight_hh_l0.detach(),
+    **INITIALISERS,
     **{name: each.sample for name, each in DISTRIBUTIONS.items()},
 }
 

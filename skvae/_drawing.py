@@ -1,4 +1,4 @@
-"""Draws of torch's distributions from a private generator."""
+"""Draws of torch's distributions and start values from a private generator."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ _TAKES_A_GENERATOR = frozenset(
         *("_sample_dirichlet", "_standard_gamma"),
         *("bernoulli_", "cauchy_", "exponential_", "geometric_", "log_normal_"),
         *("normal_", "random_", "uniform_"),
+        # Those of `torch.nn.init`, inside of which the context is off.
+        *("kaiming_normal_", "kaiming_uniform_", "orthogonal_", "sparse_"),
+        *("trunc_normal_", "xavier_normal_", "xavier_uniform_"),
     }
 )
 # Those that take none, and what draws the same with one.
@@ -29,8 +32,9 @@ class PrivateDraws(TorchFunctionMode):
     """Context in which torch draws from a generator of its own, in this thread alone.
 
     `torch.distributions.Distribution.sample` has no argument for one, and draws from
-    the global generator, which all threads share. To seed that and restore it would
-    need a lock, which code outside of this package does not take.
+    the global generator, which all threads share, as modules do for their start values.
+    To seed that and restore it would need a lock, which code outside of this package
+    does not take.
 
     Parameters
     ----------
