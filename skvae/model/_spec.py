@@ -139,6 +139,7 @@ class ModelSpec(NamedTuple):
             n_inputs=n_values + len(self.indicator_columns),
             n_components=self.n_components,
             n_outputs=self.likelihood.n_parameters(self.n_features),
+            n_likelihoods=len(groups_of(self.likelihood, self.n_features)),
         )
         self.network.check(widths, like)
 

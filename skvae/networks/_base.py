@@ -118,6 +118,9 @@ class Widths(NamedTuple):
     """Number of latents."""
     n_outputs: int
     """Outputs of the decoder."""
+    n_likelihoods: int
+    """Likelihoods: if more than one, inputs and outputs have the order of the groups
+    of columns that they are for, not that of the table."""
 
 
 class Network(BaseEstimator):

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from numbers import Integral
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from skvae._sklearn_compat import StrOptions
 from skvae.networks._activations import ACTIVATIONS
 from skvae.networks._base import Function, Network, Pullback, Weights
 from skvae.networks._blocks import HiddenLayers
 from skvae.networks._layers import Layers
+from skvae.networks._sizes import positive_integers
 from skvae.networks._start_values import float64, zeros
 
 if TYPE_CHECKING:
@@ -163,13 +163,7 @@ class MLP(Network):
 
 def _widths(name: str, sizes: Sequence[int]) -> tuple[int, ...]:
     """Validated widths of hidden layers."""
-    widths: tuple[Any, ...] = tuple(sizes)
-    if not all(isinstance(width, Integral) and int(width) > 0 for width in widths):
-        raise ValueError(
-            f"{name} must hold positive integers, the width of each hidden layer, "
-            f"got {widths}."
-        )
-    return widths
+    return positive_integers(name, sizes, "the width of each hidden layer")
 
 
 class _Decoder(Layers):

@@ -1,5 +1,6 @@
 """What every network promises; a new one is tested by being in NETWORKS."""
 
+import math
 import pickle
 
 import numpy as np
@@ -10,7 +11,7 @@ from sklearn.model_selection import GridSearchCV
 from torch import nn
 
 from skvae import BalancedVAE, beta_path, networks
-from skvae.networks import MLP, NETWORKS, Function, TorchNetwork
+from skvae.networks import MLP, NETWORKS, ConvNet, Function, TorchNetwork
 
 N_REPLICAS, N_ROWS, N_FEATURES, N_COMPONENTS, N_OUTPUTS = 3, 6, 5, 2, 7
 
@@ -48,9 +49,17 @@ class Decoder(nn.Module):
 #: Networks whose start values are those of the modules of their users.
 OF_MODULES = {"torch": TorchNetwork(Encoder, Decoder)}
 
+#: Networks of pictures: sides that are odd, several channels and scales.
+OF_PICTURES = {
+    "pictures": ConvNet((1, 4, 5), channels=(2,), hidden_layer_sizes=(6,)),
+    "coloured": ConvNet((3, 5, 4), (3,), 2, hidden_layer_sizes=(), activation="tanh"),
+    "no blocks": ConvNet((2, 8, 9), (3, 4), n_blocks=0, activation="leaky_relu"),
+}
+
 #: Each network, and settings that change what its functions compute.
 SETTINGS = {
     **OF_MODULES,
+    **OF_PICTURES,
     **{name: network() for name, network in NETWORKS.items()},
     "residual": MLP((8, 8, 4, 4), residual=True),
     "layer_norm": MLP((8, 6, 6), "tanh", layer_norm=True),
@@ -62,18 +71,30 @@ SETTINGS = {
 
 every_class = pytest.mark.parametrize("name", NETWORKS)
 every_network = pytest.mark.parametrize("network", SETTINGS.values(), ids=SETTINGS)
+OF_OWN_START = {name: SETTINGS[name] for name in SETTINGS if name not in OF_MODULES}
 every_own_start = pytest.mark.parametrize(
-    "network", [n for n in SETTINGS.values() if n not in OF_MODULES.values()], ids=str
+    "network", OF_OWN_START.values(), ids=OF_OWN_START
 )
 both_sides = pytest.mark.parametrize("side", ["encoder", "decoder"])
 
 
+def n_features_of(network):
+    """Number of columns that a network takes."""
+    if isinstance(network, ConvNet):
+        return math.prod(network.image_shape)
+    return N_FEATURES
+
+
 def build(network, side):
     """Function, and the widths of its rows and of its output."""
+    n_features = n_features_of(network)
     if side == "encoder":
-        function = network.encoder(N_FEATURES, N_COMPONENTS)
-        return function, N_FEATURES, 2 * N_COMPONENTS
-    return network.decoder(N_COMPONENTS, N_OUTPUTS), N_COMPONENTS, N_OUTPUTS
+        function = network.encoder(n_features, N_COMPONENTS)
+        return function, n_features, 2 * N_COMPONENTS
+    n_outputs = N_OUTPUTS
+    if isinstance(network, ConvNet):
+        n_outputs = 2 * n_features
+    return network.decoder(N_COMPONENTS, n_outputs), N_COMPONENTS, n_outputs
 
 
 def draw(*shape, seed=0):
@@ -258,8 +279,8 @@ def test_replicas_together_equal_each_alone(network, side):
 @pytest.mark.parametrize("to_rows", [False, True])
 def test_derivatives_are_those_of_autograd(network, side, to_rows):
     function, n_inputs, n_outputs = build(network, side)
-    # Those of a user's module are not written down.
-    assert function.uses_autograd == (network in OF_MODULES.values())
+    # Those of a module of torch are not written down.
+    assert function.uses_autograd != isinstance(network, MLP)
     weights = trained(function)
     x, to_output = (draw(N_REPLICAS, N_ROWS, n, seed=n) for n in (n_inputs, n_outputs))
     found = []
@@ -340,17 +361,17 @@ def fitted(network, X):
     return BalancedVAE(2, network=network, random_state=0, **SHORT).fit(X)
 
 
-def table():
-    """Rows of as many columns as the networks of this file take."""
+def table(network):
+    """Rows of as many columns as a network takes."""
     generator = np.random.default_rng(0)
     factors = generator.standard_normal((60, 2))
-    X = factors @ generator.standard_normal((2, N_FEATURES))
+    X = factors @ generator.standard_normal((2, n_features_of(network)))
     return X + 0.3 * generator.standard_normal(X.shape)
 
 
 @every_network
 def test_fit_does_all_five_jobs_and_can_be_stored(network):
-    X = table()
+    X = table(network)
     X[::4, 1] = np.nan
     vae = fitted(network, X)
     again = pickle.loads(pickle.dumps(vae))
@@ -358,7 +379,7 @@ def test_fit_does_all_five_jobs_and_can_be_stored(network):
         np.testing.assert_allclose(each.transform(X), vae.transform(X), atol=1e-12)
         assert each.score(X) == pytest.approx(vae.score(X), abs=1e-9)
     assert vae.inverse_transform(vae.transform(X)).shape == X.shape
-    assert vae.sample(3, random_state=0).shape == (3, N_FEATURES)
+    assert vae.sample(3, random_state=0).shape == (3, X.shape[1])
     assert np.isfinite(vae.impute(X)).all()
     part = [5, 9, 20]
     np.testing.assert_allclose(vae.transform(X[part]), vae.transform(X)[part])
@@ -368,7 +389,7 @@ def test_fit_does_all_five_jobs_and_can_be_stored(network):
 
 @every_network
 def test_path_is_each_beta_alone(network):
-    X = table()
+    X = table(network)
     settings = {"n_components": 2, "network": network, "random_state": 0, **SHORT}
     path = beta_path(X, betas=[0.5, 2.0], **settings)
     for beta, vae in zip(path.betas, path.models, strict=True):
@@ -385,6 +406,6 @@ def test_settings_can_be_searched(name):
         BalancedVAE(2, network=network, random_state=0, **SHORT),
         {f"network__{parameter}": [value, value]},
         cv=2,
-    ).fit(table())
+    ).fit(table(network))
     scores = search.cv_results_["mean_test_score"]
     assert scores[0] == scores[1]
