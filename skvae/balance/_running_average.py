@@ -46,7 +46,8 @@ class RunningAverage(ClosedFormVariance):
         One variance for all features, one for each, or "auto": two models are trained
         side by side, and the better one on held-out rows is kept. One starts at factor
         analysis with a variance for each feature, the other at probabilistic PCA with a
-        variance that is shared at first. Without held-out rows "auto" is "shared".
+        variance that is shared at first. Without held-out rows "auto" is "shared", and
+        a network without a linear start trains the second model alone.
 
     source : {"auto", "train", "validation"}, default="auto"
         The rows whose error is the variance: the training rows, or the held-out

@@ -22,7 +22,11 @@ def candidates(data: Prepared) -> tuple[Prepared, tuple[str, ...]]:
         return data, (policy.scope,)
     # Which of the two is better is seen on held-out rows only.
     if data.held_out is not None:
-        return data, ("shared", "feature")
+        if data.spec.network.starts_linear:
+            return data, ("shared", "feature")
+        # From random weights they begin alike and end nearly so. A variance that is
+        # shared at first is the more robust.
+        return data, ("shared",)
     spec = data.spec._replace(policy=policy.with_shared_variance())
     return data._replace(spec=spec), ("shared",)
 

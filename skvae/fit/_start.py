@@ -86,7 +86,7 @@ def start_of(
         noise = tensor(np.stack([each.noise for each in found]))
         prior = tensor(np.maximum([each.left for each in found], levels.least))
     per_feature = None
-    if len({replica.scope for replica in replicas}) > 1:
+    if spec.scope == "auto" and prepared.held_out is not None:
         per_feature = tensor([float(r.scope == "feature") for r in replicas])
     sizes = Sizes(
         n_replicas=len(replicas),

@@ -11,6 +11,7 @@ from skvae.fit import _table
 from skvae.fit._fit import Fit, prepare
 from skvae.fit._table import CheckedTable
 from skvae.likelihoods import Gaussian
+from skvae.networks import MLP
 
 N_ROWS, N_FEATURES = 80, 4
 
@@ -73,6 +74,24 @@ def test_fresh_has_two_candidates_for_each_beta_where_rows_are_held_out(X):
     assert [tuple(replica) for replica in fit.replicas] == expected
     assert len(fit.state.values) == 4
     assert len(fit.train(None)) == 2
+
+
+def test_without_a_linear_start_there_is_one_candidate(X):
+    network = MLP((4,), linear_path=False)
+    fit = fresh(small(network=network), X, [0.5, 2.0])
+    assert fit.n_candidates == 1
+    assert [tuple(replica) for replica in fit.replicas] == [
+        *((0.5, "shared"), (2.0, "shared"))
+    ]
+    # Shared at first: it ends with one for each feature, as the rows that are held out
+    # can tell how large each is.
+    policy = fit.spec.policy
+    begins = policy.update(fit.state.balance, None, 0.1).variance_map.interpolation
+    ends = policy.update(fit.state.balance, None, 0.9).variance_map.interpolation
+    assert_array_equal(begins, [[0.0], [0.0]])
+    assert_array_equal(ends, [[1.0], [1.0]])
+    half, two = fit.train(None)
+    assert np.ndim(half["variance_"]) == np.ndim(two["variance_"]) == 1
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,8 @@ def test_sizes_are_those_of_the_table(X):
 
 
 def test_replicas_of_two_scopes_are_told_apart(X):
-    _, _, (_, sizes) = started(X, [(1.0, "shared"), (1.0, "feature")])
+    replicas = [(1.0, "shared"), (1.0, "feature")]
+    _, _, (_, sizes) = started(X, replicas, early_stopping=True)
     assert_array_equal(sizes.per_feature, [0.0, 1.0])
     shared, own = sizes.noise_variance
     assert_allclose(shared, shared[0].expand(N_FEATURES))
