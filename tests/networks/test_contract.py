@@ -397,15 +397,22 @@ def test_path_is_each_beta_alone(network):
         assert alone.elbo_ == pytest.approx(vae.elbo_, abs=1e-8)
 
 
-@every_class
-def test_settings_can_be_searched(name):
-    network = NETWORKS[name]()
-    parameter = next(iter(network._parameter_constraints))
-    value = getattr(network, parameter)
+@pytest.mark.parametrize(
+    ("network", "parameter", "values"),
+    [
+        (MLP(), "hidden_layer_sizes", [(8,), (8,), (2,)]),
+        (OF_PICTURES["pictures"], "n_blocks", [1, 1, 0]),
+        (OF_MODULES["torch"], "make_decoder", [Decoder, Decoder, nn.Linear]),
+    ],
+    ids=["mlp", "pictures", "torch"],
+)
+def test_settings_can_be_searched(network, parameter, values):
     search = GridSearchCV(
         BalancedVAE(2, network=network, random_state=0, **SHORT),
-        {f"network__{parameter}": [value, value]},
+        {f"network__{parameter}": values},
         cv=2,
+        error_score="raise",
     ).fit(table(network))
-    scores = search.cv_results_["mean_test_score"]
-    assert scores[0] == scores[1]
+    first, again, other = search.cv_results_["mean_test_score"]
+    assert first == again
+    assert first != other
