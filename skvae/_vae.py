@@ -126,7 +126,8 @@ class BalancedVAE(
     network : Network or None, default=None
         Encoder and decoder, from `skvae.networks`. None is an `MLP` of the two
         parameters above, with a diagonal posterior. With a Gaussian likelihood it
-        starts at probabilistic PCA or factor analysis of the same size.
+        starts at probabilistic PCA or factor analysis of the same size. `ConvNet` is
+        for rows that are pictures, `TorchNetwork` for modules of torch.
 
     prior : str or Prior, default="normal"
         Distribution p(z) of the latents: "normal", "mixture", or an instance from

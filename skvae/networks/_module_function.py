@@ -158,7 +158,7 @@ def cells_per_row(module: nn.Module, n_inputs: int) -> int:
             module(torch.zeros(1, n_inputs, dtype=dtype))
         with _Sizes() as two:
             module(torch.zeros(2, n_inputs, dtype=dtype))
-    return max(b - a for a, b in zip(one.sizes, two.sizes, strict=False))
+    return max((b - a for a, b in zip(one.sizes, two.sizes, strict=False)), default=0)
 
 
 class _Sizes(TorchFunctionMode):
