@@ -17,7 +17,7 @@ PYTEST := python -m pytest -n 2 --dist loadgroup
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-slow test-matrix test-lowest test-kernels lint format
-.PHONY: types docs bench bench-smoke bench-tables regret wheel clean
+.PHONY: types docs bench bench-smoke bench-tables regret test-package clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -30,7 +30,7 @@ test: .venv/.installed ## run the tests
 	$(PYTEST_ENV) $(BIN)/$(PYTEST)
 
 test-slow: .venv/.installed ## run the tests, the slow ones too
-	$(PYTEST_ENV) $(BIN)/$(PYTEST) -m "not gpu"
+	$(PYTEST_ENV) $(BIN)/$(PYTEST) -m "not gpu and not package"
 
 test-matrix: ## run the scikit-learn contract on every supported version
 	@$(MAKE) --keep-going $(MATRIX:%=test-sklearn-%)
@@ -85,12 +85,8 @@ regret: .venv/.installed ## compare all policies on real tables (80 minutes)
 	$(PYTEST_ENV) $(BIN)/python -m benchmarks.claims.regret
 	$(PYTEST_ENV) $(BIN)/python -m benchmarks.claims.mixtures
 
-wheel: .venv/.installed ## build the wheel and run the quickstart in an empty environment
-	rm -rf dist .venvs/wheel
-	$(BIN)/python -m build --wheel
-	$(BIN)/python -m venv .venvs/wheel
-	.venvs/wheel/bin/python -m pip install -c $(CONSTRAINTS) dist/*.whl
-	cd .venvs && wheel/bin/python -m doctest -o ELLIPSIS ../docs/quickstart.md
+test-package: .venv/.installed ## build sdist and wheel, check them, run the quickstart from the wheel
+	CONSTRAINTS=$(CONSTRAINTS) $(BIN)/python -m pytest -m package tests/test_package.py
 
 clean: ## remove the environments and everything built
 	rm -rf .venv .venvs build dist docs/_build docs/auto_examples docs/generated
