@@ -1,21 +1,23 @@
-"""Format of models in files: a version, and a checksum of all that a model holds."""
+"""Format of models in files: versions, and a checksum of all that a model holds."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from skvae._sklearn_compat import CALLBACK_ATTRIBUTES
+from skvae._version import __version__
 from skvae.fitted._digest import Digest
 
 #: Version of the format; a new one for each release whose models earlier ones misread.
 FORMAT = 1
 
-# Name of the entry with the format and the checksum.
+# Name of the entry, and what it holds: the versions of the format and of the package.
 _SEAL = "_file_format"
+_ENTRIES = {"format", "version", "checksum"}
 
 
 def sealed(state: dict[str, Any], owner: Any) -> dict[str, Any]:
-    """State of an estimator with the version of the format and a checksum.
+    """State of an estimator with the versions of format and package and a checksum.
 
     Parameters
     ----------
@@ -30,7 +32,8 @@ def sealed(state: dict[str, Any], owner: Any) -> dict[str, Any]:
         The attributes, and one more entry.
     """
     checksum = _digest(state, owner).hexdigest()
-    return {**state, _SEAL: {"format": FORMAT, "checksum": checksum}}
+    seal = {"format": FORMAT, "version": __version__, "checksum": checksum}
+    return {**state, _SEAL: seal}
 
 
 def opened(sealed: Any, owner: Any) -> dict[str, Any]:
@@ -51,16 +54,17 @@ def opened(sealed: Any, owner: Any) -> dict[str, Any]:
     """
     name = type(owner).__name__
     seal = sealed.get(_SEAL) if isinstance(sealed, dict) else None
-    if not (isinstance(seal, dict) and {"format", "checksum"} <= seal.keys()):
+    if not (isinstance(seal, dict) and seal.keys() >= _ENTRIES):
         raise ValueError(
             f"This file of a {name} does not say its format: it is damaged, or older "
             "than skvae 0.1.0. Use another copy of the file, or fit the model again."
         )
+    writer = f"skvae {seal['version']}"
     if seal["format"] != FORMAT:
         raise ValueError(
-            f"This file of a {name} has format {seal['format']!r}, and this version of "
-            f"skvae reads format {FORMAT}. Load it with the version that wrote it, or "
-            "fit the model again."
+            f"This file of a {name} was written by {writer} in format "
+            f"{seal['format']!r}, and skvae {__version__} reads format {FORMAT}. Load "
+            f"it with {writer}, or fit the model again."
         )
     state = {key: value for key, value in sealed.items() if key != _SEAL}
     digest = _digest(state, owner)
@@ -73,9 +77,9 @@ def opened(sealed: Any, owner: Any) -> dict[str, Any]:
     lacking += digest.lacking
     if lacking:
         raise ValueError(
-            f"This file of a {name} lacks the attribute {lacking[0]}, which another "
-            "version of the code did not have. Load it with the version that wrote it, "
-            "or fit the model again."
+            f"This file of a {name} lacks the attribute {lacking[0]}: it was written "
+            f"by {writer}, and this is skvae {__version__}. Load it with the code that "
+            "wrote it, or fit the model again."
         )
     return state
 

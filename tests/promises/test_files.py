@@ -308,6 +308,7 @@ def test_unchanged_file_is_opened(after):
         lambda state: state.pop("_file_format") and None,
         lambda state: state.update(_file_format=None),
         lambda state: state["_file_format"].pop("checksum") and None,
+        lambda state: state["_file_format"].pop("version") and None,
         lambda state: (1, 2),
     ],
 )
@@ -320,9 +321,13 @@ def test_file_without_a_format_is_refused(change, after):
 
 def test_file_of_another_format_is_refused(monkeypatch, models):
     monkeypatch.setattr(_file_format, "FORMAT", 7)
+    monkeypatch.setattr(_file_format, "__version__", "9.0.1")
     data = pickle.dumps(models["default"])
     monkeypatch.undo()
-    message = r"BalancedVAE has format 7, and this version of skvae reads format 1\."
+    message = (
+        r"BalancedVAE was written by skvae 9\.0\.1 in format 7, and skvae 0\.1\.\S+ "
+        r"reads format 1\. Load it with skvae 9\.0\.1, or fit the model again"
+    )
     with pytest.raises(ValueError, match=message):
         pickle.loads(data)
 
@@ -341,9 +346,8 @@ def test_missing_attribute_is_named(monkeypatch):
     monkeypatch.setattr(Extended, "_get_param_names", lambda: ["max_iter"])
     data = pickle.dumps(vae)
     monkeypatch.undo()
-    with pytest.raises(
-        ValueError, match=r"Extended lacks the attribute Extended\.extra"
-    ):
+    message = r"Extended lacks the attribute Extended\.extra: .* by skvae 0\.1"
+    with pytest.raises(ValueError, match=message):
         pickle.loads(data)
 
 

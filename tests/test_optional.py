@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from skvae.displays._optional import import_optional_dependency
+from skvae._optional import import_optional_dependency
 
 
 def test_installed_module_is_imported():

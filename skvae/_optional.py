@@ -6,7 +6,7 @@ from importlib import import_module
 from types import ModuleType
 
 # Requirements for pip, where an extra of this package has the dependency.
-_EXTRAS = {"matplotlib": "plot"}
+_EXTRAS = {"matplotlib": "plot", "onnx": "onnx", "onnxscript": "onnx"}
 
 
 def import_optional_dependency(name: str, *, needed_by: str) -> ModuleType:
@@ -30,7 +30,7 @@ def import_optional_dependency(name: str, *, needed_by: str) -> ModuleType:
 
     Examples
     --------
-    >>> from skvae.displays._optional import import_optional_dependency
+    >>> from skvae._optional import import_optional_dependency
     >>> import_optional_dependency("json.decoder", needed_by="This example").__name__
     'json.decoder'
     """
