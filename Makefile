@@ -16,8 +16,8 @@ PYTEST_ENV := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 PYTEST := python -m pytest -n 2 --dist loadgroup
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-matrix test-lowest test-kernels lint format
-.PHONY: types docs bench bench-smoke bench-tables regret test-package clean
+.PHONY: help demo test test-slow test-matrix test-lowest test-kernels test-engines lint
+.PHONY: format types docs bench bench-smoke bench-tables regret test-package clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -50,6 +50,9 @@ test-kernels: .venv/.installed ## run the tests with other instruction sets and 
 		OMP_NUM_THREADS=1 $(BIN)/$(PYTEST)
 	OPENBLAS_CORETYPE=Sandybridge ATEN_CPU_CAPABILITY=avx2 OMP_NUM_THREADS=2 \
 		$(BIN)/python -m pytest
+
+test-engines: .venvs/engines/.installed ## run the tests that need ONNX and its runtime
+	$(PYTEST_ENV) .venvs/engines/bin/$(PYTEST) tests/export docs/guide/deploy.md
 
 lint: .venv/.installed ## check style and format
 	$(BIN)/ruff check
@@ -123,6 +126,11 @@ endef
 .venvs/lowest/.installed: pyproject.toml constraints-lowest.txt
 	$(call create-venv,$(@D))
 	$(@D)/bin/python -m pip install -c constraints-lowest.txt -e ".[test]"
+	@touch $@
+
+.venvs/engines/.installed: pyproject.toml constraints.txt
+	$(call create-venv,$(@D))
+	$(@D)/bin/python -m pip install -c $(CONSTRAINTS) -e ".[test,onnx]"
 	@touch $@
 
 # The other pins suit every scikit-learn of the matrix; only its own gives way.

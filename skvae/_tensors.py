@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +19,15 @@ if TYPE_CHECKING:
 
 
 LOG_2_PI = math.log(2.0 * math.pi)
+
+
+def namespace_of(values: Any) -> Any:
+    """Functions of the library of an array or tensor: numpy or torch."""
+    if isinstance(values, np.ndarray):
+        return np
+    import torch
+
+    return torch
 
 
 def standard_normal_log_prob(z: Tensor) -> Tensor:
@@ -71,6 +80,35 @@ def weighted_total(values: Tensor, weight: Tensor) -> Tensor:
 def columns_of(values: Tensor, places: NDArray[np.intp]) -> Tensor:
     """Some columns of a tensor, which are its last axis."""
     return values.index_select(-1, _positions(places.tobytes(), values.device))
+
+
+def in_units_of(x: Tensor, center: Any, scale: Any) -> Tensor:
+    """Return x * scale + center in double precision, within its range.
+
+    Parameters
+    ----------
+    x : Tensor of shape (..., n_features)
+    center, scale : Tensor or ndarray of shape (n_features,), or float
+    """
+    import torch
+
+    center, scale = (
+        each if torch.is_tensor(each) else torch.tensor(each, dtype=torch.float64)
+        for each in (center, scale)
+    )
+    found = x.double() * scale.to(x.device) + center.to(x.device)
+    return within(found, torch.finfo(torch.float64).max)
+
+
+def within(x: Tensor, limit: float) -> Tensor:
+    """Numbers no further from zero than a limit.
+
+    The limit is a tensor: exporters keep Python's numbers in single precision.
+    """
+    import torch
+
+    bound = torch.tensor(limit, dtype=x.dtype, device=x.device)
+    return torch.minimum(torch.maximum(x, -bound), bound)
 
 
 @functools.lru_cache(maxsize=1024)

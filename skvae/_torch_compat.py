@@ -7,7 +7,7 @@ All of it behaves the same in torch 2.6 to 2.13. Torch is imported by the functi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -104,6 +104,13 @@ def layer_norm_backward(
     return found
 
 
+def lgamma_operator() -> Any:
+    """The logarithm of the gamma function, as graphs of operations name it."""
+    import torch
+
+    return torch.ops.aten.lgamma.default
+
+
 __all__ = [
     "adam_step",
     "add_each",
@@ -111,4 +118,5 @@ __all__ = [
     "gelu_backward",
     "layer_norm",
     "layer_norm_backward",
+    "lgamma_operator",
 ]

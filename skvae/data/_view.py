@@ -21,18 +21,21 @@ Floats = NDArray[np.floating]
 
 
 class Units(Protocol):
-    """The units of a likelihood's distribution, and which values it admits."""
+    """The units of a likelihood's distribution, and which values it admits.
 
-    def admit(self, X: Floats, names: Sequence[str] | None = None) -> Floats:
+    Methods take arrays, and tensors in a model that was exported.
+    """
+
+    def admit(self, X: Any, names: Sequence[str] | None = None) -> Any:
         """Return X, or raise ValueError where a value is impossible."""
 
-    def to_model(self, X: Floats) -> Floats:
+    def to_model(self, X: Any) -> Any:
         """Return admitted rows in the units of the distribution."""
 
-    def to_user(self, x: Floats) -> Floats:
+    def to_user(self, x: Any) -> Any:
         """Return rows in the units of X."""
 
-    def log_jacobian(self, X: Floats) -> Floats:
+    def log_jacobian(self, X: Any) -> Any:
         """Nats that each cell's distortion gains in the units of X."""
 
 

@@ -298,7 +298,7 @@ class Model:
         found = self.module.likelihood.reconstruction(
             parameters, self.scored_variance, scaling.center, scaling.user_scale
         )
-        return self.view.in_range(found, self.numpy_dtype)
+        return self.view.in_range(found.cpu().numpy(), self.numpy_dtype)
 
     def log_weights(self, sample: Sample) -> Tensor:
         """Log of the importance weight of each draw, of shape (n_draws, n_rows)."""

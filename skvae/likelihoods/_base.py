@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
+from skvae._tensors import in_units_of
 from skvae.data._numbers import unstandardized
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import Any, Self, TypeAlias
+    from typing import Self, TypeAlias
 
     from numpy.typing import NDArray
     from torch import Tensor
@@ -155,17 +156,19 @@ class Likelihood(BaseEstimator):
         """
         return {}
 
-    def to_model(self, X: Floats) -> Floats:
-        """Return admitted rows in the units of the distribution."""
+    def to_model(self, X: Any) -> Any:
+        """Return admitted rows, an array or a tensor, in units of the distribution."""
         return X
 
-    def to_user(self, x: Floats) -> Floats:
+    def to_user(self, x: Any) -> Any:
         """Return rows in the units of X: the inverse of `to_model`."""
         return x
 
-    def log_jacobian(self, X: Floats) -> Floats:
+    def log_jacobian(self, X: Any) -> Any:
         """Nats that each cell's distortion gains in the units of X, for `to_model`."""
-        return np.zeros(X.shape, X.dtype)
+        if isinstance(X, np.ndarray):
+            return np.zeros(X.shape, X.dtype)
+        return X.new_zeros(X.shape)
 
     def n_inputs(self, n_features: int) -> int:
         """Number of inputs of the encoder for a row."""
@@ -224,16 +227,17 @@ class Likelihood(BaseEstimator):
         self,
         parameters: dict[str, Tensor],
         variance: Tensor,
-        center: PerColumn = 0.0,
-        scale: PerColumn = 1.0,
-    ) -> Floats:
-        """Value that stands for each cell, in the units of X, as an array.
+        center: PerColumn | Tensor = 0.0,
+        scale: PerColumn | Tensor = 1.0,
+    ) -> Tensor:
+        """Value that stands for each cell, in the units of X and double precision.
 
         The value is the mean, or the most probable one where X holds levels. The
         arguments are those of `distribution` and `start`.
         """
-        mean = self.mean(parameters, variance).detach().cpu().numpy()
-        return self.to_user(unstandardized(mean, center, scale, np.float64))
+        mean = self.mean(parameters, variance)
+        found: Tensor = self.to_user(in_units_of(mean, center, scale))
+        return found
 
     def expectation(
         self,
@@ -259,8 +263,8 @@ class Likelihood(BaseEstimator):
         scale : ndarray of shape (n_features,) or float, default=1.0
             As in `start`.
         """
-        values = self.reconstruction(parameters, variance, center, scale)[0]
-        values = values.reshape(*weight.shape, -1)
+        found = self.reconstruction(parameters, variance, center, scale)[0]
+        values = found.detach().cpu().numpy().reshape(*weight.shape, -1)
         # Half of it: the weights sum to 1 but for rounding, which may be too much for
         # the largest numbers there are.
         half = np.einsum("krd,kr->rd", 0.5 * values, weight.cpu().numpy())
@@ -277,8 +281,11 @@ class Likelihood(BaseEstimator):
         with PrivateDraws(seed):
             return distribution.sample()
 
-    def admit(self, X: Floats, names: Sequence[str] | None = None) -> Floats:
+    def admit(self, X: Any, names: Sequence[str] | None = None) -> Any:
         """Return X if all of its values are possible; its format is that of `fit`.
+
+        Of a tensor, in a model that was exported, nothing is refused: a graph of
+        operations raises no error. Levels that `fit` did not see are missing there.
 
         Raises
         ------

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from numbers import Real
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from skvae._sklearn_compat import StrOptions
+from skvae._tensors import namespace_of
 from skvae.likelihoods._base import Likelihood
 from skvae.likelihoods._refuse import refuse
 from skvae.likelihoods._weighted import mean_and_std
@@ -106,11 +107,15 @@ class Bernoulli(Likelihood):
         probability = super().expectation(parameters, variance, weight, center, scale)
         return (probability > 0.5).astype(probability.dtype)
 
-    def admit(self, X: Floats, names: Sequence[str] | None = None) -> Floats:
+    def admit(self, X: Any, names: Sequence[str] | None = None) -> Any:
         """Return X as zeros, ones and missing cells, or raise ValueError."""
+        xp = namespace_of(X)
         if self.threshold is not None:
-            return np.where(np.isnan(X), X, (self.threshold < X).astype(X.dtype))
-        is_other = ~((X == 0) | (X == 1) | np.isnan(X))
+            is_above = xp.where(self.threshold < X, xp.ones_like(X), 0.0)
+            return xp.where(xp.isnan(X), X, is_above)
+        is_other = ~((X == 0) | (X == 1) | xp.isnan(X))
+        if xp is not np:
+            return xp.where(is_other, xp.nan, X)
         if self.handle_unknown == "missing" and is_other.any():
             return np.where(is_other, X.dtype.type(np.nan), X)
         refuse(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from skvae._sklearn_compat import StrOptions
+from skvae._tensors import namespace_of
 from skvae.likelihoods._unit_interval import UnitInterval
 from skvae.likelihoods._weighted import mean_and_std
 
@@ -102,17 +104,18 @@ class Beta(UnitInterval):
             return {}
         return {"log_concentration": np.log(self.concentration_)}
 
-    def to_model(self, X: Floats) -> Floats:
+    def to_model(self, X: Any) -> Any:
         """Values squeezed away from 0 and 1."""
         return (X * (self.n_rows_ - 1.0) + 0.5) / self.n_rows_
 
-    def to_user(self, x: Floats) -> Floats:
+    def to_user(self, x: Any) -> Any:
         """Values before they were squeezed."""
-        return np.clip((x * self.n_rows_ - 0.5) / (self.n_rows_ - 1.0), 0.0, 1.0)
+        value = (x * self.n_rows_ - 0.5) / (self.n_rows_ - 1.0)
+        return namespace_of(x).clip(value, 0.0, 1.0)
 
-    def log_jacobian(self, X: Floats) -> Floats:
+    def log_jacobian(self, X: Any) -> Any:
         """Nats for the squeezing, the same for all cells."""
-        return np.full_like(X, -np.log1p(-1.0 / self.n_rows_))
+        return namespace_of(X).full_like(X, -math.log1p(-1.0 / self.n_rows_))
 
     def distribution(
         self, parameters: dict[str, Tensor], variance: Tensor

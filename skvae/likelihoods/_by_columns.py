@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,7 +15,6 @@ from skvae.linear._columns import LinearColumns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from typing import Any
 
     from numpy.typing import NDArray
     from torch import Tensor
@@ -94,31 +93,36 @@ class ByColumns(Likelihood):
             group.likelihood.learn(X[:, group.columns], weight)
         self.dispersion_ = self.column_dispersion(X.shape[1])
 
-    def admit(self, X: Floats, names: Sequence[str] | None = None) -> Floats:
+    def admit(self, X: Any, names: Sequence[str] | None = None) -> Any:
         """Return X as each group sees its columns, or raise ValueError."""
+        if not isinstance(X, np.ndarray):
+            return self._of_columns("admit", X)
         parts = []
         for group in self.listed():
             own = None if names is None else [names[d] for d in group.columns]
             parts.append(group.likelihood.admit(X[:, group.columns], own))
         return self._in_order(parts)
 
-    def to_model(self, X: Floats) -> Floats:
+    def to_model(self, X: Any) -> Any:
         """Return admitted rows in the units of the distributions."""
         return self._of_columns("to_model", X)
 
-    def to_user(self, x: Floats) -> Floats:
+    def to_user(self, x: Any) -> Any:
         """Return rows in the units of X."""
         return self._of_columns("to_user", x)
 
-    def log_jacobian(self, X: Floats) -> Floats:
+    def log_jacobian(self, X: Any) -> Any:
         """Nats that each cell's distortion gains in the units of X."""
         return self._of_columns("log_jacobian", X)
 
-    def _of_columns(self, method: str, X: Floats) -> Floats:
-        """Apply a method of each group to its columns."""
-        return self._in_order(
-            [getattr(g.likelihood, method)(X[..., g.columns]) for g in self.listed()]
-        )
+    def _of_columns(self, method: str, X: Any) -> Any:
+        """Apply a method of each group to its columns, of an array or a tensor."""
+        is_array = isinstance(X, np.ndarray)
+        parts = [
+            getattr(g.likelihood, method)(X[..., g.columns] if is_array else g.of(X))
+            for g in self.listed()
+        ]
+        return self._in_order(parts) if is_array else self._joined(parts)
 
     def n_parameters(self, n_features: int) -> int:
         """Width of the decoder's output: the groups side by side."""
@@ -219,16 +223,20 @@ class ByColumns(Likelihood):
         self,
         parameters: dict[str, Tensor],
         variance: Tensor,
-        center: PerColumn = 0.0,
-        scale: PerColumn = 1.0,
-    ) -> Floats:
-        """Value that stands for each cell, in the units of X, as an array."""
-        center, scale = self._of_each(center, scale)
-        return self._in_order(
+        center: PerColumn | Tensor = 0.0,
+        scale: PerColumn | Tensor = 1.0,
+    ) -> Tensor:
+        """Value that stands for each cell, in the units of X."""
+        import torch
+
+        units = [
+            torch.as_tensor(each, dtype=torch.float64, device=variance.device)
+            for each in (center, scale)
+        ]
+        center, scale = (each.expand(self._n_features) for each in units)
+        return self._joined(
             [
-                g.likelihood.reconstruction(
-                    own, dispersion, center[g.columns], scale[g.columns]
-                )
+                g.likelihood.reconstruction(own, dispersion, g.of(center), g.of(scale))
                 for g, own, dispersion in self._parts(parameters, variance)
             ]
         )
@@ -273,13 +281,18 @@ class ByColumns(Likelihood):
         function: Callable[[Group[Likelihood], dict[str, Tensor], Tensor], Tensor],
     ) -> Tensor:
         """Values of all cells from those of each group, in the order of columns."""
+        return self._joined(
+            [
+                function(group, own, dispersion)
+                for group, own, dispersion in self._parts(parameters, variance)
+            ]
+        )
+
+    def _joined(self, parts: Sequence[Tensor]) -> Tensor:
+        """Columns of all groups, as tensors, in the order of the table."""
         import torch
 
-        parts = [
-            function(group, own, dispersion)
-            for group, own, dispersion in self._parts(parameters, variance)
-        ]
-        return columns_of(torch.cat(parts, dim=-1), self._order)
+        return columns_of(torch.cat(list(parts), dim=-1), self._order)
 
     def _in_order(self, parts: Sequence[Floats]) -> Floats:
         """Columns of all groups in the order of the table."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from skvae._tensors import namespace_of
 from skvae.likelihoods._refuse import refuse
 from skvae.likelihoods._scaled_inputs import ScaledInputs
 from skvae.likelihoods._weighted import mean_and_std
@@ -62,11 +63,12 @@ class Counts(ScaledInputs):
         bound = self.tensor("log_bound_", value)
         return value.minimum(bound) + (value - bound).relu().log1p()
 
-    def admit(self, X: Floats, names: Sequence[str] | None = None) -> Floats:
+    def admit(self, X: Any, names: Sequence[str] | None = None) -> Any:
         """Return X, or raise ValueError where it is not a count."""
+        xp = namespace_of(X)
         refuse(
             self,
-            (X < 0) | ((np.floor(X) != X) & ~np.isnan(X)),
+            (X < 0) | ((xp.floor(X) != X) & ~xp.isnan(X)),
             X,
             names,
             needed="counts (whole numbers from 0)",

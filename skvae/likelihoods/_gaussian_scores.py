@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from skvae.data._normal_scores import NormalScores
-    from skvae.likelihoods._base import Floats, Likelihood, PerColumn
+    from skvae.likelihoods._base import Likelihood, PerColumn
 
 # Slices of equal probability that the mean of a cell is computed from.
 _N_SLICES = 20
@@ -95,11 +95,14 @@ class GaussianScores(Gaussian):
         self,
         parameters: dict[str, Tensor],
         variance: Tensor,
-        center: PerColumn = 0.0,
-        scale: PerColumn = 1.0,
-    ) -> Floats:
-        """Mean of each cell, in the units of X, as an array."""
-        found = super().reconstruction(parameters, variance, center, scale)
+        center: PerColumn | Tensor = 0.0,
+        scale: PerColumn | Tensor = 1.0,
+    ) -> Tensor:
+        """Mean of each cell, in the units of X."""
+        import torch
+
+        of_scaled = super().reconstruction(parameters, variance, center, scale)
+        found = of_scaled.detach().cpu().numpy()
         mean = parameters["mean"].detach().cpu().double().numpy()
         std = np.sqrt(variance.detach().cpu().double().numpy())[:, None, :]
         ends = ndtri(np.arange(_N_SLICES + 1) / _N_SLICES)
@@ -111,7 +114,7 @@ class GaussianScores(Gaussian):
         for middle in middles:
             value = self.scores_.to_user(mean + middle * std, found)
             rest += value / _N_SLICES - usual / _N_SLICES
-        return usual + rest
+        return torch.from_numpy(usual + rest).to(variance.device)
 
 
 def of_scores(likelihood: Likelihood, scores: NormalScores) -> Likelihood:

@@ -194,7 +194,7 @@ class CumulativeLogit(Distribution):
 
     @property
     def mode(self) -> Tensor:
-        codes = range(int(self.n_levels.max()))
+        codes = range(self._threshold.shape[-1] + 1)
         log_prob = torch.stack(
             [self.log_prob(torch.full_like(self.location, code)) for code in codes], -1
         )

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from numbers import Integral
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from skvae._sklearn_compat import Interval, StrOptions
+from skvae._tensors import columns_of
 from skvae.data._refuse import column_name
 from skvae.likelihoods._base import Likelihood
 from skvae.likelihoods._weighted import cell_weights
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import ArrayLike
     from torch import Tensor
@@ -77,31 +78,50 @@ class Levels(Likelihood):
         count = np.maximum(count, 0.5 * per_row)
         self.frequency_ = count / np.bincount(self.column_, weights=count)[self.column_]
 
-    def to_model(self, X: Floats) -> Floats:
+    def _count(self, X: Tensor, compare: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+        """Number of levels of its column that each cell compares with."""
+        import torch
+
+        levels = torch.tensor(np.concatenate(self.levels_)).to(X)
+        found = compare(columns_of(X, self.column_), levels).to(X.dtype)
+        column = self.tensor("column_", X).expand(found.shape)
+        return torch.zeros_like(X).scatter_add(-1, column, found)
+
+    def to_model(self, X: Any) -> Any:
         """Codes of levels."""
+        if not isinstance(X, np.ndarray):
+            import torch
+
+            return torch.where(X.isnan(), torch.nan, self._count(X, torch.gt))
         codes = np.empty_like(X)
         for d, levels in enumerate(self.levels_):
             code = np.searchsorted(levels, X[:, d])
             codes[:, d] = np.where(np.isnan(X[:, d]), np.nan, code)
         return codes
 
-    def to_user(self, x: Floats) -> Floats:
+    def to_user(self, x: Any) -> Any:
         """Levels of codes, of shape (..., n_features)."""
-        levels = np.concatenate(self.levels_)
+        if not isinstance(x, np.ndarray):
+            import torch
+
+            levels = torch.tensor(np.concatenate(self.levels_)).to(x)
+            return levels[x.long() + self.tensor("offset_", x)]
+        flat = np.concatenate(self.levels_)
         is_missing = np.isnan(x)
         place = (np.where(is_missing, 0.0, x) + self.offset_).astype(np.intp)
-        return np.where(is_missing, np.nan, levels[place]).astype(x.dtype)
+        return np.where(is_missing, np.nan, flat[place]).astype(x.dtype)
 
     def reconstruction(
         self,
         parameters: dict[str, Tensor],
         variance: Tensor,
-        center: PerColumn = 0.0,
-        scale: PerColumn = 1.0,
-    ) -> Floats:
+        center: PerColumn | Tensor = 0.0,
+        scale: PerColumn | Tensor = 1.0,
+    ) -> Tensor:
         """Most probable level of each cell."""
         mode = self.distribution(parameters, variance).mode
-        return self.to_user(mode.detach().cpu().numpy())
+        level: Tensor = self.to_user(mode.double())
+        return level
 
     def expectation(
         self,
@@ -129,8 +149,12 @@ class Levels(Likelihood):
             best = probability.maximum(best)
         return self.to_user(code.cpu().numpy())
 
-    def admit(self, X: Floats, names: Sequence[str] | None = None) -> Floats:
+    def admit(self, X: Any, names: Sequence[str] | None = None) -> Any:
         """Return X, or raise ValueError where a level was not seen by `fit`."""
+        if not isinstance(X, np.ndarray):
+            import torch
+
+            return torch.where(self._count(X, torch.eq) > 0.0, X, torch.nan)
         for d, (levels, column) in enumerate(zip(self.levels_, X.T, strict=True)):
             place = np.minimum(np.searchsorted(levels, column), len(levels) - 1)
             is_new = (levels[place] != column) & ~np.isnan(column)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skvae.data._numbers import unstandardized
+from skvae._tensors import in_units_of, namespace_of
 from skvae.likelihoods._gaussian import Gaussian
 from skvae.likelihoods._refuse import refuse
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from skvae.likelihoods._base import Floats, PerColumn
+    from skvae.likelihoods._base import PerColumn
 
 
 class LogNormal(Gaussian):
@@ -59,34 +59,39 @@ class LogNormal(Gaussian):
     LogNormal()
     """
 
-    def to_model(self, X: Floats) -> Floats:
+    def to_model(self, X: Any) -> Any:
         """Logarithm of rows."""
-        return np.log(X)
+        return namespace_of(X).log(X)
 
-    def to_user(self, x: Floats) -> Floats:
+    def to_user(self, x: Any) -> Any:
         """Exponential of rows, from about the smallest number to the largest."""
-        limits = np.finfo(x.dtype)
-        ends = np.log([limits.tiny, limits.max]) * (1.0 - limits.eps)
-        return np.exp(np.clip(x, *ends.astype(x.dtype)))
+        xp = namespace_of(x)
+        limits = xp.finfo(x.dtype)
+        least, most = (
+            x.dtype.type(end) if xp is np else float(end)
+            for end in np.log([limits.tiny, limits.max]) * (1.0 - limits.eps)
+        )
+        return xp.exp(xp.clip(x, least, most))
 
-    def log_jacobian(self, X: Floats) -> Floats:
+    def log_jacobian(self, X: Any) -> Any:
         """Logarithm of X."""
-        return np.log(X)
+        return namespace_of(X).log(X)
 
     def reconstruction(
         self,
         parameters: dict[str, Tensor],
         variance: Tensor,
-        center: PerColumn = 0.0,
-        scale: PerColumn = 1.0,
-    ) -> Floats:
+        center: PerColumn | Tensor = 0.0,
+        scale: PerColumn | Tensor = 1.0,
+    ) -> Tensor:
         """Mean of each cell in the units of X, which is above its median."""
-        mean = self.mean(parameters, variance).detach().cpu().numpy()
-        variance_of_log = scale**2 * variance.detach().cpu().numpy()[:, None, :]
-        found = unstandardized(mean, center, scale, np.float64)
-        return self.to_user(found + 0.5 * variance_of_log)
+        found = in_units_of(self.mean(parameters, variance), center, scale)
+        once = in_units_of(variance[:, None, :], 0.0, scale)
+        variance_of_log = in_units_of(once, 0.0, scale)
+        mean: Tensor = self.to_user(found + 0.5 * variance_of_log)
+        return mean
 
-    def admit(self, X: Floats, names: Sequence[str] | None = None) -> Floats:
+    def admit(self, X: Any, names: Sequence[str] | None = None) -> Any:
         """Return X, or raise ValueError where it is not above zero."""
         refuse(
             self,

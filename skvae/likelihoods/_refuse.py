@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,14 +12,15 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
+    from torch import Tensor
 
-    from skvae.likelihoods._base import Floats, Likelihood
+    from skvae.likelihoods._base import Likelihood
 
 
 def refuse(
     likelihood: Likelihood,
-    is_impossible: NDArray[np.bool_],
-    X: Floats,
+    is_impossible: NDArray[np.bool_] | Tensor,
+    X: Any,
     names: Sequence[str] | None,
     *,
     needed: str,
@@ -32,7 +33,8 @@ def refuse(
     likelihood : Likelihood
         Its class is named in the message.
     is_impossible : ndarray of shape (n_samples, n_features), dtype=bool
-        Cells that the likelihood does not admit.
+        Cells that the likelihood does not admit. Of a tensor nothing is refused: a
+        model that was exported raises no error.
     X : ndarray of shape (n_samples, n_features)
         The table.
     names : sequence of str or None
@@ -51,7 +53,7 @@ def refuse(
     Traceback (most recent call last):
     ValueError: The Poisson likelihood needs counts, but column 1 holds -2. Drop it.
     """
-    if is_impossible.any():
+    if isinstance(is_impossible, np.ndarray) and is_impossible.any():
         row, column = np.argwhere(is_impossible)[0]
         raise ValueError(
             f"The {type(likelihood).__name__} likelihood needs {needed}, but "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from skvae.likelihoods._refuse import refuse
 from skvae.likelihoods._scaled_inputs import ScaledInputs
@@ -10,13 +10,11 @@ from skvae.likelihoods._scaled_inputs import ScaledInputs
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from skvae.likelihoods._base import Floats
-
 
 class UnitInterval(ScaledInputs):
     """Likelihood of values between 0 and 1, such as proportions."""
 
-    def admit(self, X: Floats, names: Sequence[str] | None = None) -> Floats:
+    def admit(self, X: Any, names: Sequence[str] | None = None) -> Any:
         """Return X, or raise ValueError where it is not between 0 and 1."""
         refuse(
             self,
