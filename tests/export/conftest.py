@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.datasets import load_wine
+from sklearn.datasets import load_digits, load_wine
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import (
     MaxAbsScaler,
@@ -14,14 +14,16 @@ from sklearn.preprocessing import (
     RobustScaler,
     StandardScaler,
 )
+from torch import nn
 
 from skvae import BalancedVAE
 from skvae.likelihoods import LIKELIHOODS, Bernoulli
-from skvae.networks import MLP
+from skvae.networks import MLP, ConvNet, TorchNetwork
 from skvae.priors import Mixture
 
 N_ROWS = 60
 WINE = load_wine().data[:N_ROWS, :4]
+DIGITS = load_digits().data[:N_ROWS] / 16.0
 RANDOM = np.random.RandomState(0)
 COUNTS = RANDOM.poisson(3.0, (N_ROWS, 4)).astype(float)
 UNIT = RANDOM.uniform(size=(N_ROWS, 4))
@@ -68,6 +70,10 @@ def frame():
     )
 
 
+def torch_encoder(n_inputs, n_components):
+    return nn.Sequential(nn.Linear(n_inputs, 8), nn.SiLU(), nn.Linear(8, 4))
+
+
 def with_gaps(X):
     X = X.copy()
     X[[1, 7, 7], [0, 1, 3]] = np.nan
@@ -87,6 +93,15 @@ CASES: dict[str, tuple[Any, Any]] = {
     "threshold": (small(likelihood=Bernoulli(0.3), balance="constant"), UNIT),
     "linear": (small(hidden_layer_sizes=()), WINE),
     "full posterior": (small(3, network=MLP((8,), posterior="full")), WINE),
+    "pictures": (
+        small(
+            network=ConvNet((1, 8, 8), (4,), hidden_layer_sizes=(8,)),
+            likelihood="continuous_bernoulli",
+            balance="constant",
+        ),
+        DIGITS,
+    ),
+    "torch modules": (small(network=TorchNetwork(torch_encoder, nn.Linear)), WINE),
     "mixture": (small(prior=Mixture(2)), WINE),
     "robust": (small(standardize="robust"), WINE),
     "not scaled": (small(standardize=False), WINE / WINE.max(axis=0)),
