@@ -12,6 +12,7 @@ from skvae import __version__
 
 FOLDER = Path(__file__).resolve().parents[1] / "results"
 PACKAGES = ["torch", "numpy", "scikit-learn", "pythae", "pyod", "skorch", "ctgan"]
+PACKAGES += ["copulas", "arfpy"]
 
 
 def _version(package):

@@ -107,6 +107,11 @@ def _titanic():
     return frame.astype(dict.fromkeys(codes, "category"))
 
 
+def _abalone():
+    """All columns; only the sex is a category."""
+    return _parquet("abalone").astype({"sex": "category"})
+
+
 def _bike_hours():
     """Each hour, with calendar codes as categories."""
     frame = _parquet("bike_sharing_hourly").drop(columns=["instant", "dteday"])
@@ -126,6 +131,7 @@ FRAMES = {
     "bike sharing": lambda: _numbers("bike_sharing_hourly").drop(columns="instant"),
     "communities": lambda: _numbers("communities_crime").iloc[:, :N_CRIME_COLUMNS],
     "adult": _adult,
+    "abalone": _abalone,
     "titanic": _titanic,
     "bike hours": _bike_hours,
 }
