@@ -148,6 +148,8 @@ class Scaling:
         center, scale = (
             unstandardized(each, 0.0, unit, np.float64) for each in (center, scale)
         )
+        # Half of the smallest number is none.
+        scale = np.maximum(scale, np.nextafter(0.0, 1.0))
         return cls(
             np.where(is_scaled, center, 0.0),
             np.where(is_scaled & ~is_constant, scale, 1.0),

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.stats import norm
@@ -256,6 +256,7 @@ CELLS = st.sampled_from([0.0, 1.0, 1e-12, -1e300, 1e300, 5e-324, 3.0]) | st.floa
 
 @settings(max_examples=200)
 @given(cells=st.lists(CELLS, min_size=2, max_size=20))
+@example(cells=[0.0, 5e-324])
 def test_any_numbers_come_back(cells):
     X = np.array(cells)[:, None]
     view = view_of(X)
