@@ -84,12 +84,8 @@ class Dense(Affine):
         return output, pullback
 
 
-class Normed(Function):
-    """A function of rows that are standardized, each over its features.
-
-    There is no scale and shift as in LayerNorm: they would only change the weights of
-    the layer that follows.
-    """
+class _Around(Function):
+    """A function around another one, whose weights are all that it has."""
 
     uses_autograd = False
 
@@ -102,6 +98,14 @@ class Normed(Function):
     ) -> Weights:
         """Draw start values."""
         return self.inner.init(generator, start)
+
+
+class Normed(_Around):
+    """A function of rows that are standardized, each over its features.
+
+    There is no scale and shift as in LayerNorm: they would only change the weights of
+    the layer that follows.
+    """
 
     def __call__(self, weights: Weights, x: Tensor) -> Tensor:
         """Map rows."""
@@ -123,20 +127,8 @@ class Normed(Function):
         return output, pullback
 
 
-class Residual(Function):
+class Residual(_Around):
     """Rows, and a function of them added."""
-
-    uses_autograd = False
-
-    def __init__(self, inner: Function) -> None:
-        self.inner = inner
-        self.shapes = inner.shapes
-
-    def init(
-        self, generator: torch.Generator, start: LinearWeights | None = None
-    ) -> Weights:
-        """Draw start values."""
-        return self.inner.init(generator, start)
 
     def __call__(self, weights: Weights, x: Tensor) -> Tensor:
         """Map rows."""
