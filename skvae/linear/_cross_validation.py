@@ -1,13 +1,11 @@
-"""Factor analysis on rows that it was not fitted to, where few are held out.
+"""The error of factor analysis on rows that it was not fitted to.
 
-A dozen held-out rows choose the floor of the noise by chance, and where columns nearly
-follow from others in all but a few rows, the maximum of the likelihood has almost no
-noise. Out of fold, all rows take part in the choice, and show what is left of them.
+A dozen held-out rows attest that columns follow from others where they do so in all but
+a few rows, and the maximum of the likelihood may have almost no noise. Out of fold, all
+rows show what is left of them.
 """
 
 from __future__ import annotations
-
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,23 +24,14 @@ _MAX_FEATURES = 50
 _N_FOLDS = 5
 
 
-class Unseen(NamedTuple):
-    """Factor analysis out of fold."""
-
-    least: float
-    """Floor of the noise, relative to a feature's variance, with the best density."""
-    error: Floats
-    """Mean squared error of each feature under the posterior at that floor."""
-
-
-def unseen(
+def unseen_error(
     rows: tuple[Floats, Floats],
     held_out: tuple[Floats, Floats],
     n_components: int,
     floor: Floats,
     is_free: NDArray[np.bool_],
-) -> Unseen | None:
-    """Factor analysis of all rows out of fold; None where enough are held out.
+) -> Floats | None:
+    """Error of factor analysis on all rows, out of fold.
 
     Parameters
     ----------
@@ -54,6 +43,13 @@ def unseen(
         Smallest noise variance of each feature.
     is_free : ndarray of shape (n_features,), dtype=bool
         Features whose noise is sought.
+
+    Returns
+    -------
+    error : ndarray of shape (n_features,) or None
+        Mean squared error of each feature under the posterior, at the floor of the
+        noise that has the best density out of fold. None where enough rows are held
+        out, and for wide tables.
     """
     n_held_out, n_features = held_out[0].shape
     if n_held_out >= _ENOUGH or n_features > _MAX_FEATURES or not is_free.any():
@@ -70,8 +66,8 @@ def unseen(
             model = _at(x[~out], own, noise, n_components)
             density[i] += weight[out] @ log_density(x[out], model, noise)
             error[i] += weight[out] @ _squared_error(x[out], model)
-    best = int(density.argmax())
-    return Unseen(FLOORS[best], error[best])
+    found: Floats = error[density.argmax()]
+    return found
 
 
 def _at(x: Floats, weight: Floats, noise: Floats, n_components: int) -> LinearWeights:

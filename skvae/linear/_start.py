@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skvae.linear._columns import LinearColumns
-from skvae.linear._cross_validation import Unseen, unseen
+from skvae.linear._cross_validation import unseen_error
 from skvae.linear._factors import FLOORS, OF_LEVELS, factor_noises, log_density
 from skvae.linear._model import LinearModel, LinearWeights
 
@@ -29,7 +29,6 @@ def linear_start(
     scope: str,
     floor: Floats,
     is_free: NDArray[np.bool_] | None = None,
-    least: float | None = None,
 ) -> tuple[LinearWeights, Floats]:
     """Linear model for a decoder variance that will be moved.
 
@@ -53,9 +52,6 @@ def linear_start(
     is_free : ndarray of shape (n_features,), dtype=bool, or None, default=None
         Features whose noise variance is sought; that of the others, indicators of
         levels, is 4, or 1 where there is nothing else. None says all.
-    least : float or None, default=None
-        Smallest noise variance of the factor analysis relative to the feature's, where
-        it is known; None finds it on the held-out rows.
 
     Returns
     -------
@@ -74,10 +70,8 @@ def linear_start(
         shared = LinearModel.from_rows(own, weight, n_components).variance_at(beta)
         noises = [np.where(is_free, shared, OF_LEVELS)]
     else:
-        choice = FLOORS if held_out is not None else FLOORS[:1]
-        noises = factor_noises(
-            x, weight, n_components, is_free, choice if least is None else (least,)
-        )
+        floors = FLOORS if held_out is not None else FLOORS[:1]
+        noises = factor_noises(x, weight, n_components, is_free, floors)
     models = []
     for noise in noises:
         noise = np.maximum(noise, floor)
@@ -148,20 +142,23 @@ class LinearStarts:
         found[self.columns.has_noise] = values[self._places]
         return found
 
-    @functools.cache  # noqa: B019 - the object lives as long as one call of fit
     def model(self) -> LinearModel:
         """The linear model of the columns in units of the fixed variance."""
+        return self._model
+
+    @functools.cached_property
+    def _model(self) -> LinearModel:
         x, weight = self.rows
         return LinearModel.from_rows(
             x / np.sqrt(self.variance), weight, self.n_components
         )
 
-    @functools.cache  # noqa: B019
-    def unseen(self) -> Unseen | None:
-        """Factor analysis on rows out of fold, where few are held out."""
+    @functools.cached_property
+    def unseen_error(self) -> Floats | None:
+        """Error of factor analysis on rows out of fold, where few are held out."""
         if self.held_out is None:
             return None
-        return unseen(
+        return unseen_error(
             self.rows,
             self.held_out,
             self.n_components,
@@ -172,20 +169,19 @@ class LinearStarts:
     def of(self, beta: float, scope: str | None) -> LinearStart:
         """Linear model at a beta; no scope for a fixed variance."""
         x, weight = self.rows
-        found = self.unseen() if scope == "feature" else None
+        error = self.unseen_error if scope == "feature" else None
         if scope is None:
             scale, variance = np.sqrt(self.variance), self.variance
-            weights = self.model().weights(beta, weight @ x, scale)
+            weights = self._model.weights(beta, weight @ x, scale)
         else:
             weights, variance = linear_start(
                 *(x, weight, self.held_out, self.n_components, beta, scope),
                 *(self.floor, self.columns.has_noise),
-                None if found is None else found.least,
             )
         noise, left = self.dispersion.copy(), self.dispersion.copy()
         has_noise = self.columns.has_noise
         noise[self._places] = variance[has_noise]
         left[self._places] -= np.square(weights.decoder[:, has_noise]).sum(axis=0)
-        if found is not None:
-            left[self._places] = left[self._places].clip(min=found.error[has_noise])
+        if error is not None:
+            left[self._places] = left[self._places].clip(min=error[has_noise])
         return LinearStart(weights, noise, left)
