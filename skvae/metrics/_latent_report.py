@@ -84,7 +84,7 @@ def latent_report(
     >>> print(report.verdict)
     Healthy: all 3 latents are active.
     >>> str(report.columns[report.column_explained.argmax()])
-    'x6'
+    'x3'
     """
     vae, X = model_and_rows(est, X, "latent_report")
     fitted, rows = admitted(vae, X)
