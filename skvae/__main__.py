@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from importlib import metadata
 
-from skvae._version import __version__
+from skvae.ground._version import __version__
 
 REQUIRED = ("torch", "numpy", "scipy", "scikit-learn", "joblib")
 

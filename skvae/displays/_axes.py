@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skvae._optional import import_optional_dependency
+from skvae.ground._optional import import_optional_dependency
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

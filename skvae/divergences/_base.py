@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sklearn.base import BaseEstimator
 
-from skvae._tensors import standard_normal_log_prob
+from skvae.ground._tensors import standard_normal_log_prob
 
 if TYPE_CHECKING:
     from torch import Tensor

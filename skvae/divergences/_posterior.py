@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
-from skvae._tensors import LOG_2_PI
 from skvae._torch_compat import clamp_backward
+from skvae.ground._tensors import LOG_2_PI
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -6,8 +6,8 @@ from numbers import Real
 from typing import TYPE_CHECKING
 
 from skvae._sklearn_compat import Interval, StrOptions
-from skvae._tensors import standard_normal_log_prob
 from skvae.divergences._base import Divergence, Draws
+from skvae.ground._tensors import standard_normal_log_prob
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from os import PathLike
 from typing import Any
 
-from skvae._optional import import_optional_dependency
 from skvae._torch_compat import lgamma_operator
 from skvae.export._torch import exported
+from skvae.ground._optional import import_optional_dependency
 
 # Steps of the recurrence after which Stirling's series is exact.
 _STEPS = 10

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from skvae._tensors import within
 from skvae.data._view import TableView
 from skvae.export._scalers import Scaler
+from skvae.ground._tensors import within
 
 # As those of `data._scaling` and `data._numbers`, which have no tensors.
 _CHANGED, _ROUNDINGS = 10.0, 4.0

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from skvae._tensors import standard_normal_log_prob
 from skvae.divergences._posterior import FullPosterior, Posterior
+from skvae.ground._tensors import standard_normal_log_prob
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from skvae._sklearn_compat import CALLBACK_ATTRIBUTES
-from skvae._version import __version__
 from skvae.fitted._digest import Digest
+from skvae.ground._version import __version__
 
 #: Version of the format; a new one for each release whose models earlier ones misread.
 FORMAT = 1

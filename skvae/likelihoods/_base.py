@@ -8,8 +8,8 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from skvae._tensors import in_units_of
 from skvae.data._numbers import unstandardized
+from skvae.ground._tensors import in_units_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -274,7 +274,7 @@ class Likelihood(BaseEstimator):
         self, parameters: dict[str, Tensor], variance: Tensor, seed: int
     ) -> Tensor:
         """Draw every cell once, on the CPU, from a generator that no one else has."""
-        from skvae._drawing import PrivateDraws
+        from skvae.ground._drawing import PrivateDraws
 
         parameters = {name: value.cpu() for name, value in parameters.items()}
         distribution = self.distribution(parameters, variance.cpu())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from skvae._sklearn_compat import StrOptions
-from skvae._tensors import namespace_of
+from skvae.ground._tensors import namespace_of
 from skvae.likelihoods._base import Likelihood
 from skvae.likelihoods._refuse import refuse
 from skvae.likelihoods._weighted import mean_and_std

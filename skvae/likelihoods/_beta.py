@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from skvae._sklearn_compat import StrOptions
-from skvae._tensors import namespace_of
+from skvae.ground._tensors import namespace_of
 from skvae.likelihoods._unit_interval import UnitInterval
 from skvae.likelihoods._weighted import mean_and_std
 

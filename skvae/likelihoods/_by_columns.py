@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skvae._tensors import columns_of
+from skvae.ground._tensors import columns_of
 from skvae.likelihoods._base import Likelihood
 from skvae.likelihoods._dispersion import Dispersion
 from skvae.likelihoods._group import Group

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skvae._tensors import namespace_of
+from skvae.ground._tensors import namespace_of
 from skvae.likelihoods._refuse import refuse
 from skvae.likelihoods._scaled_inputs import ScaledInputs
 from skvae.likelihoods._weighted import mean_and_std

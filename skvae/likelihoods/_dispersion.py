@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
-from skvae._tensors import columns_of, weighted_sum
+from skvae.ground._tensors import columns_of, weighted_sum
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from skvae._tensors import columns_of
+from skvae.ground._tensors import columns_of
 
 if TYPE_CHECKING:
     import numpy as np

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from skvae._sklearn_compat import Interval, StrOptions
-from skvae._tensors import columns_of
 from skvae.data._refuse import column_name
+from skvae.ground._tensors import columns_of
 from skvae.likelihoods._base import Likelihood
 from skvae.likelihoods._weighted import cell_weights
 

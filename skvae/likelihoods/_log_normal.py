@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skvae._tensors import in_units_of, namespace_of
+from skvae.ground._tensors import in_units_of, namespace_of
 from skvae.likelihoods._gaussian import Gaussian
 from skvae.likelihoods._refuse import refuse
 

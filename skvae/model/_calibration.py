@@ -7,9 +7,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from skvae._tensors import cell_weights, weighted_sum
 from skvae.balance._base import pool
 from skvae.data._rows import Rows, chunks
+from skvae.ground._tensors import cell_weights, weighted_sum
 from skvae.model._shrinkage import shrink_to_mean
 
 # Weight, in rows, of the common level against the held-out error of a feature: low

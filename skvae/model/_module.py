@@ -9,10 +9,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from skvae._tensors import cell_weights, columns_of, weighted_total
 from skvae.balance._base import Terms
 from skvae.divergences._base import Divergence, Draws
 from skvae.divergences._posterior import POSTERIORS, FullPosterior, Posterior
+from skvae.ground._tensors import cell_weights, columns_of, weighted_total
 from skvae.likelihoods._base import Likelihood
 from skvae.likelihoods._groups import groups_of
 from skvae.likelihoods._level_frequencies import LevelFrequencies

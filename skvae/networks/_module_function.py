@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 from torch.overrides import TorchFunctionMode
 
-from skvae._drawing import PrivateDraws
+from skvae.ground._drawing import PrivateDraws
 from skvae.networks._base import Function, Weights
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from skvae._tensors import LOG_2_PI
+from skvae.ground._tensors import LOG_2_PI
 from skvae.priors._base import Floats
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from skvae._sklearn_compat import Interval, StrOptions
-from skvae._tensors import standard_normal_log_prob
+from skvae.ground._tensors import standard_normal_log_prob
 from skvae.priors._base import Floats, Latents, Prior
 from skvae.priors._components import Components
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from skvae._tensors import standard_normal_log_prob
+from skvae.ground._tensors import standard_normal_log_prob
 from skvae.priors._base import Floats, Latents, Prior, RatedPosterior
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from sklearn.datasets import load_wine
 from skops import io as io_of_skops
 
 from skvae import BalancedVAE
-from skvae._version import __version__
+from skvae.ground._version import __version__
 
 FOLDER = Path(__file__).parent / "files"
 WINE = load_wine().data[:60, :4]

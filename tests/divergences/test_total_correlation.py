@@ -4,8 +4,8 @@ import math
 import pytest
 import torch
 
-from skvae._tensors import standard_normal_log_prob
 from skvae.divergences import KL, FullPosterior, Posterior, TotalCorrelation
+from skvae.ground._tensors import standard_normal_log_prob
 
 SAMPLINGS = ["stratified", "weighted"]
 every_sampling = pytest.mark.parametrize("sampling", SAMPLINGS)

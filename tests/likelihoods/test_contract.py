@@ -14,7 +14,7 @@ from scipy import integrate, special, stats
 from sklearn.base import clone
 
 from skvae import likelihoods
-from skvae._tensors import weighted_total
+from skvae.ground._tensors import weighted_total
 from skvae.likelihoods import LIKELIHOODS
 
 N_REPLICAS, N_ROWS, N_FEATURES = 2, 6, 3

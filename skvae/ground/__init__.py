@@ -1,0 +1,1 @@
+"""Operations on tensors, private draws, optional packages: imported by every folder."""
