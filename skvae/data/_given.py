@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from skvae.data._columns import UNKNOWN, Columns
 from skvae.data._frames import LIBRARIES
-from skvae.data._refuse import refuse_infinite
+from skvae.data._refuse import listed, refuse_infinite
 
 # Columns or levels that a message lists.
 _LISTED = 10
@@ -75,7 +75,7 @@ def _number(columns: Columns, d: int, value: Any) -> float:
     if levels is not None and number == UNKNOWN:
         raise ValueError(
             f"given: {name} does not have the category {value!r}. Choose one of "
-            f"{_listed(list(levels))}."
+            f"{listed(list(levels), _LISTED)}."
         )
     return number
 
@@ -85,15 +85,9 @@ def _no_column(key: Any, places: list[Any], is_named: bool) -> str:
     if is_named:
         return (
             f"given: {key!r} is no column of the table of fit. Its columns are "
-            f"{_listed(places)}."
+            f"{listed(places, _LISTED)}."
         )
     return (
         f"given: {key!r} is no column of the table of fit, which has no names. Use the "
         f"numbers 0 to {len(places) - 1}."
     )
-
-
-def _listed(values: list[Any]) -> str:
-    """Some of the values, for a message."""
-    more = ", ..." if len(values) > _LISTED else ""
-    return ", ".join(map(repr, values[:_LISTED])) + more

@@ -35,6 +35,16 @@ def capital(name: str) -> str:
     return name[0].upper() + name[1:]
 
 
+def listed(values: Sequence[Any], most: int) -> str:
+    """Values, at most so many of them, in an error message.
+
+    >>> listed(["red", "green", "blue"], 2)
+    "'red', 'green', ..."
+    """
+    more = ", ..." if len(values) > most else ""
+    return ", ".join(map(repr, values[:most])) + more
+
+
 def refuse_type(name: str, dtype: Any) -> TypeError:
     """Error about a column of a type that is not recognised.
 

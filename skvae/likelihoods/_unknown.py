@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from skvae.data._columns import UNKNOWN
-from skvae.data._refuse import capital
+from skvae.data._refuse import capital, listed
 from skvae.exceptions import ColumnWarning
 from skvae.likelihoods._groups import member_at
 from skvae.likelihoods._open_levels import open_columns
@@ -150,5 +150,4 @@ def _known(columns: Columns, d: int) -> str:
     levels = columns.levels(d)
     if levels is None:
         return "known are other numbers"
-    shown = ", ".join(map(repr, levels[:_LISTED]))
-    return f"known are {shown}{', ...' if len(levels) > _LISTED else ''}"
+    return f"known are {listed(list(levels), _LISTED)}"

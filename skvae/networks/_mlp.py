@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from skvae._sklearn_compat import StrOptions
@@ -55,13 +56,13 @@ class MLP(Network):
         If True, a hidden layer adds its input to its output where both have the same
         width: h + f(h) in place of f(h). The first hidden layer, and one whose width
         differs from that of the layer before it, are plain. So (128, 64, 64) has one
-        such layer, and (128, 64) has none.
+        such layer. (128, 64) has none, which is an error.
 
     layer_norm : bool, default=False
         If True, the input of each hidden layer but the first is standardized, each
         row over its units, as in LayerNorm: f(norm(h)), or h + f(norm(h)) with
         `residual`. Rows themselves, latents and the input of the last layer are not.
-        A single hidden layer is plain.
+        Fewer than two hidden layers in both encoder and decoder are an error.
 
     decoder_layer_sizes : tuple of int or None, default=None
         Widths of the decoder's hidden layers, in order from the latents to the row.
@@ -140,7 +141,7 @@ class MLP(Network):
         n_below = self.encoder_width(n_components) - 2 * n_components
         return _Encoder(
             n_inputs,
-            _widths("hidden_layer_sizes", self.hidden_layer_sizes),
+            self._encoder_widths(),
             n_components,
             self._hidden(),
             self.linear_path,
@@ -149,16 +150,40 @@ class MLP(Network):
 
     def decoder(self, n_components: int, n_outputs: int) -> Function:
         """Build the decoder."""
-        if self.decoder_layer_sizes is None:
-            hidden = _widths("hidden_layer_sizes", self.hidden_layer_sizes)[::-1]
-        else:
-            hidden = _widths("decoder_layer_sizes", self.decoder_layer_sizes)
-        widths = (n_components, *hidden, n_outputs)
+        widths = (n_components, *self._decoder_widths(), n_outputs)
         n_linear = n_outputs if self.linear_path else 0
         return _Decoder("decoder", widths, self._hidden(), n_linear)
 
+    def _encoder_widths(self) -> tuple[int, ...]:
+        return _widths("hidden_layer_sizes", self.hidden_layer_sizes)
+
+    def _decoder_widths(self) -> tuple[int, ...]:
+        if self.decoder_layer_sizes is None:
+            return self._encoder_widths()[::-1]
+        return _widths("decoder_layer_sizes", self.decoder_layer_sizes)
+
     def _hidden(self) -> HiddenLayers:
+        if self.residual or self.layer_norm:
+            self._refuse_idle_settings(self._encoder_widths(), self._decoder_widths())
         return HiddenLayers(self.activation, self.residual, self.layer_norm)
+
+    def _refuse_idle_settings(self, *both: tuple[int, ...]) -> None:
+        """Raise ValueError about a setting that would change no hidden layer."""
+        layers = "the hidden layers of encoder {} and decoder {}".format(*both)
+        if self.layer_norm and max(map(len, both)) < 2:
+            raise ValueError(
+                "layer_norm=True standardizes the input of each hidden layer but the "
+                f"first, and {layers} have no second one. Add a hidden layer, as in "
+                "hidden_layer_sizes=(128, 128), or set layer_norm=False."
+            )
+        neighbours = [pair for widths in both for pair in pairwise(widths)]
+        if self.residual and not any(n_in == n_out for n_in, n_out in neighbours):
+            raise ValueError(
+                "residual=True adds its input to a hidden layer that has the width of "
+                f"the one before it, and {layers} have no such layer. Give two "
+                "neighbouring layers one width, as in hidden_layer_sizes=(128, 128), "
+                "or set residual=False."
+            )
 
 
 def _widths(name: str, sizes: Sequence[int]) -> tuple[int, ...]:

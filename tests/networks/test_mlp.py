@@ -7,6 +7,7 @@ import torch
 from numpy.polynomial.hermite_e import hermegauss
 from torch import nn
 
+from skvae import BalancedVAE
 from skvae.linear._model import LinearWeights
 from skvae.networks import ACTIVATIONS, MLP
 
@@ -129,19 +130,42 @@ def test_hidden_layers_agree_with_torch(residual, layer_norm):
         torch.testing.assert_close(output[r], expected.detach(), rtol=1e-12, atol=1e-13)
 
 
-@pytest.mark.parametrize("setting", ["residual", "layer_norm"])
+@pytest.mark.parametrize("side", ["encoder", "decoder"])
+@pytest.mark.parametrize("widths", [(), (8,), (8, 6)])
+def test_residual_without_a_layer_to_add_to_is_refused(widths, side):
+    message = r"residual=True adds.*encoder \(.*\) have no such layer. Give two neighb"
+    with pytest.raises(ValueError, match=message):
+        getattr(MLP(widths, residual=True), side)(5, 5)
+
+
+@pytest.mark.parametrize("side", ["encoder", "decoder"])
 @pytest.mark.parametrize("widths", [(), (8,)])
-def test_a_single_hidden_layer_is_plain(widths, setting):
-    for side in ("encoder", "decoder"):
-        plain = getattr(MLP(widths), side)(5, 5)
-        other = getattr(MLP(widths, **{setting: True}), side)(5, 5)
-        weights, x = start(plain), draw(1, 9, 5)
-        assert torch.equal(plain(weights, x), other(weights, x))
+def test_layer_norm_without_a_second_layer_is_refused(widths, side):
+    message = r"layer_norm=True standardizes.*have no second one. Add a hidden layer"
+    with pytest.raises(ValueError, match=message):
+        getattr(MLP(widths, layer_norm=True), side)(5, 5)
+
+
+def test_settings_may_serve_one_side_alone():
+    network = MLP(
+        (8,), residual=True, layer_norm=True, decoder_layer_sizes=(6, 6)
+    ).encoder(5, 2)
+    plain = MLP((8,)).encoder(5, 2)
+    weights, x = start(plain), draw(1, 9, 5)
+    assert torch.equal(plain(weights, x), network(weights, x))
+
+
+def test_fit_refuses_idle_settings():
+    vae = BalancedVAE(network=MLP((8,), residual=True), max_iter=1)
+    with pytest.raises(ValueError, match="residual=True"):
+        vae.fit(draw(20, 3).numpy())
+    assert not hasattr(vae, "n_components_")
 
 
 def test_residual_layers_of_different_widths_are_plain():
     plain, other = (
-        MLP((8, 6, 8), residual=residual).encoder(5, 2) for residual in (False, True)
+        MLP((8, 6, 8), residual=residual, decoder_layer_sizes=(6, 6)).encoder(5, 2)
+        for residual in (False, True)
     )
     weights, x = start(plain), draw(1, 9, 5)
     assert torch.equal(plain(weights, x), other(weights, x))
