@@ -68,10 +68,11 @@ types: .venv/.installed ## check the types
 docs: .venv/.installed ## build the documentation; a warning is an error
 	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
 
-bench: .venv/.bench ## time steps, fits and scores, against peers too (80 minutes)
+bench: .venv/.bench ## time steps, fits, scores and searches, against peers too (70 minutes)
 	$(BIN)/python -m benchmarks.claims.step
 	$(BIN)/python -m benchmarks.claims.quality
 	$(BIN)/python -m benchmarks.claims.scaling
+	$(BIN)/python -m benchmarks.claims.choosing
 
 bench-tables: .venv/.bench ## anomalies, codes, counts, gaps, synthetic rows (45 minutes)
 	$(PYTEST_ENV) $(BIN)/python -m benchmarks.claims.anomaly

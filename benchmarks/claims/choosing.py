@@ -1,9 +1,7 @@
 """The time in which a search finds beta, and what the beta is worth: `pages/speed.md`.
 
-Times are of the wall clock, as each search has two processes.
+Each search runs in one process, so that its processor time is all of its time.
 """
-
-import time
 
 import numpy as np
 import pandas as pd
@@ -20,10 +18,9 @@ SETTINGS = {
     "n_seeds": 1,
     "tables": ["breast cancer", "california housing"],
     "balances": ["constant", "auto"],
-    "max_rows": 5000,
+    "max_rows": 1000,
     "n_betas": 20,
     "n_splits": 5,
-    "n_jobs": 2,
     "max_iter": 100,
 }
 QUICK = {"max_rows": 100, "n_betas": 4, "n_splits": 2, "max_iter": 10}
@@ -43,7 +40,7 @@ def keys(settings):
 
 
 def measure(settings, seed, table, balance, search):
-    """Seconds of a search with its last fit, the beta it finds and all scores."""
+    """Processor seconds of a search with its last fit, its beta and all scores."""
     rows = np.random.default_rng(seed).permutation(load(table))[: settings["max_rows"]]
     params = {
         "balance": balance,
@@ -51,20 +48,17 @@ def measure(settings, seed, table, balance, search):
         "random_state": seed,
     }
     betas = betas_of(BalancedVAE(**params), rows, settings["n_betas"])
-    common = {
-        "cv": KFold(settings["n_splits"], shuffle=True, random_state=seed),
-        "n_jobs": settings["n_jobs"],
-    }
+    cv = KFold(settings["n_splits"], shuffle=True, random_state=seed)
     if search in (FULL, HALVED):
         params["halving"] = search == HALVED
-        model = BalancedVAECV(betas, **common, **params)
+        model = BalancedVAECV(betas, cv=cv, **params)
     else:
         grid = {"beta": betas.tolist()}
-        model = GridSearchCV(BalancedVAE(**params), grid, **common)
-    model, waited = timed(lambda: model.fit(rows), time.perf_counter)
+        model = GridSearchCV(BalancedVAE(**params), grid, cv=cv)
+    model, spent = timed(lambda: model.fit(rows))
     name = "elbo" if search in (FULL, HALVED) else "score"
     return {
-        "waited": waited,
+        "spent": spent,
         "beta": float(model.best_params_["beta"]),
         "index": int(model.best_index_),
         "elbo": model.cv_results_[f"mean_test_{name}"].tolist(),
@@ -89,8 +83,8 @@ def summary(results):
                     "table": name,
                     "balance": balance,
                     "search": search,
-                    "waited": run["waited"],
-                    "fraction": run["waited"] / grid["waited"],
+                    "spent": run["spent"],
+                    "fraction": run["spent"] / grid["spent"],
                     "beta": run["beta"],
                     "lost": grid["elbo"][grid["index"]] - grid["elbo"][run["index"]],
                     "error": error,
@@ -102,19 +96,29 @@ def summary(results):
 def slots(results):
     lines = summary(results)
     halved = lines[lines["search"] == HALVED]
-    is_near = (halved["lost"] <= halved["error"]).all()
-    is_fast = (halved["fraction"] <= MAX_FRACTION).all()
+    is_near = halved["lost"] <= halved["error"]
+    is_fast = halved["fraction"] <= MAX_FRACTION
+    percent = 100 * halved["fraction"]
     return {
         "searches": table(
             "table {table} | balance `{balance}` | search {search} | seconds "
-            "{waited:.0f} | of the grid search {fraction:.0%} | beta {beta:.4g} | "
+            "{spent:.0f} | of the grid search {fraction:.0%} | beta {beta:.4g} | "
             "nats below its best {lost:.2f} | standard error {error:.2f}",
             lines,
         ),
         "goals": "\n".join(
             [
-                goal("With halving beta is within a standard error", is_near),
-                goal("With halving a search takes a third of the time", is_fast),
+                goal(
+                    "With halving, the beta found is within a standard error of the "
+                    f"grid search's best in {is_near.sum()} of {len(halved)} cases",
+                    is_near.all(),
+                ),
+                goal(
+                    f"With halving, a search takes {percent.min():.0f} to "
+                    f"{percent.max():.0f} % of the time of the grid search "
+                    f"(at most {100 * MAX_FRACTION:.0f} %)",
+                    is_fast.all(),
+                ),
             ]
         ),
     }
