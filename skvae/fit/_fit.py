@@ -40,7 +40,7 @@ from skvae.fitted._attributes import attributes_of, number
 from skvae.fitted._fitted import Fitted
 from skvae.model._calibration import Calibration
 from skvae.model._device import torch_device
-from skvae.model._evaluate import evaluate, quadrature
+from skvae.model._evaluate import evaluate, quadrature, with_noise
 from skvae.model._module import Module
 from skvae.model._settings import Settings
 from skvae.model._spec import ModelSpec
@@ -318,7 +318,8 @@ class Fit:
         rows = data.rows if data.held_out is None else data.held_out
         trained = scored = evaluate(self.module, weights, rows, noise, prior)
         if data.held_out is not None:
-            trained = evaluate(self.module, weights, data.rows, noise)
+            sampled, noise = with_noise(self.module, data.rows, n_nodes)
+            trained = evaluate(self.module, weights, sampled, noise)
         variance = self.state.balance.variance[r : r + 1]
         if self.calibration is not None:
             assert trained.error is not None

@@ -13,6 +13,10 @@ from skvae.model._module import Module
 from skvae.networks._base import Weights
 from skvae.priors import Normal, Prior
 
+# Numbers that the widest layer computes when training rows are evaluated. All rows and
+# nodes of a large table, or of pictures, would take as long as their training.
+_MOST_CELLS = 2**26
+
 # Training is towards it.
 _STANDARD = Normal()
 
@@ -61,6 +65,34 @@ def quadrature(n_components: int, n_nodes: int = 32) -> np.ndarray:
     draws = random.standard_normal((n_pairs, n_components))
     basis = np.linalg.qr(draws)[0] * np.sqrt(n_pairs)
     return np.concatenate([basis, -basis])
+
+
+def with_noise(module: Module, rows: Rows, n_nodes: int = 32) -> tuple[Rows, Tensor]:
+    """Training rows and noise at which to evaluate them, in a bounded time.
+
+    Parameters
+    ----------
+    module : Module
+    rows : Rows
+    n_nodes : int, default=32
+        Of the quadrature.
+
+    Returns
+    -------
+    rows : Rows
+        All, or every k-th where two draws for each would take too long.
+    noise : Tensor of shape (n_draws, 1 or n_rows, n_components)
+        The nodes of the quadrature for all rows, or one pair of opposite draws for
+        each, always the same.
+    """
+    nodes = quadrature(module.n_components, n_nodes)
+    cells = module.cells_per_row * len(rows.x)
+    if len(nodes) * cells <= _MOST_CELLS:
+        return rows, torch.tensor(nodes).to(rows.x)[:, None]
+    rows = rows.take(slice(None, None, 1 + 2 * cells // _MOST_CELLS))
+    shape = 1, len(rows.x), module.n_components
+    draws = torch.tensor(np.random.RandomState(0).standard_normal(shape)).to(rows.x)
+    return rows, torch.cat([draws, -draws])
 
 
 @torch.no_grad()

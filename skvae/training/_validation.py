@@ -10,7 +10,7 @@ from torch import Tensor
 
 from skvae.data._rows import Rows
 from skvae.model._calibration import Calibration
-from skvae.model._evaluate import evaluate, quadrature
+from skvae.model._evaluate import evaluate, with_noise
 from skvae.model._module import Module
 from skvae.networks._base import Weights
 from skvae.training._plan import Plan, noise_of
@@ -100,10 +100,9 @@ class Validation:
 
     def train_error(self, weights: Weights) -> Tensor | None:
         """Mean error of each feature on the training rows, or on an even part."""
-        nodes = quadrature(self.module.n_components, 2)
-        stride = 1 + len(nodes) * len(self.rows.x) // _START_ROWS
-        rows = self.rows.take(slice(None, None, stride))
-        noise = torch.tensor(nodes).to(rows.x)[:, None]
+        n_decoded = 2 * self.module.n_components * len(self.rows.x)
+        part = self.rows.take(slice(None, None, 1 + n_decoded // _START_ROWS))
+        rows, noise = with_noise(self.module, part, 2)
         return evaluate(self.module, weights, rows, noise).error
 
     def select(self, replicas: Tensor) -> Validation:

@@ -5,7 +5,7 @@ import torch
 from skvae.balance import Constant
 from skvae.data._rows import Rows, chunks
 from skvae.model import _evaluate
-from skvae.model._evaluate import evaluate, quadrature
+from skvae.model._evaluate import evaluate, quadrature, with_noise
 
 # The others learn from a table first, which these models do not have.
 every_likelihood = pytest.mark.parametrize("likelihood", ["gaussian", "bernoulli"])
@@ -125,3 +125,40 @@ def test_rows_may_be_many_and_weigh_nothing(make_problem):
     )
     torch.testing.assert_close(one.error, other.error)
     torch.testing.assert_close(one.rate, other.rate)
+
+
+@every_likelihood
+def test_few_rows_have_the_nodes_of_the_quadrature(likelihood, make_problem):
+    problem = make_problem(likelihood)
+    rows, noise = with_noise(problem.module, problem.rows, 6)
+    assert rows is problem.rows
+    np.testing.assert_array_equal(noise[:, 0], quadrature(2, 6))
+
+
+@every_likelihood
+def test_many_rows_have_a_pair_of_draws_each(likelihood, make_problem, monkeypatch):
+    problem = make_problem(likelihood)
+    weights = problem.start(Constant(), [1.0]).weights
+    n_rows = len(problem.rows.x)
+    most = 2 * n_rows * problem.module.cells_per_row
+    monkeypatch.setattr(_evaluate, "_MOST_CELLS", most + 1)
+    rows, noise = with_noise(problem.module, problem.rows)
+    assert noise.shape == (2, n_rows, 2)
+    assert torch.equal(rows.x, problem.rows.x)
+    assert torch.equal(noise, with_noise(problem.module, problem.rows)[1])
+    assert torch.equal(noise[0], -noise[1])
+    rate, error, *_ = evaluate(problem.module, weights, rows, noise)
+    exact = evaluate(problem.module, weights, problem.rows, noise_of(2))
+    torch.testing.assert_close(rate, exact.rate, rtol=1e-12, atol=1e-13)
+    if error is not None:
+        torch.testing.assert_close(error, exact.error, rtol=0.2, atol=0.0)
+
+
+def test_of_too_many_rows_an_even_part_is_evaluated(make_problem, monkeypatch):
+    problem = make_problem("gaussian")
+    most = len(problem.rows.x) * problem.module.cells_per_row // 2
+    monkeypatch.setattr(_evaluate, "_MOST_CELLS", most)
+    rows, noise = with_noise(problem.module, problem.rows)
+    assert torch.equal(rows.x, problem.rows.x[::5])
+    assert noise.shape == (2, len(rows.x), 2)
+    assert float(rows.weight.sum()) == pytest.approx(1.0)
