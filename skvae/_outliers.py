@@ -92,7 +92,7 @@ class OutlierVAE(OutlierMixin, BalancedVAE):
     max_iter : int, default=100
         Number of epochs.
 
-    learning_rate : {"one_cycle", "cosine", "cyclical", "constant"}, default="one_cycle"
+    learning_rate : str, LearningRate or callable, default="one_cycle"
         Schedule of the learning rate over the planned steps.
 
     learning_rate_init : float, default=0.003

@@ -34,6 +34,7 @@ from skvae.fitted._collapse import warn_after_fit
 from skvae.fitted._file_format import opened, sealed
 from skvae.fitted._predicted_collapse import warn_before_fit
 from skvae.fitted._row_index import index_of_latents, keep_index
+from skvae.learning_rates import LEARNING_RATES, LearningRate
 from skvae.likelihoods import BY_CONTENT, LIKELIHOODS, Likelihood
 from skvae.networks import ACTIVATIONS, Network
 from skvae.priors import PRIORS, Prior
@@ -156,10 +157,13 @@ class BalancedVAE(
         fewer than 20 batches it visits them several times, so that it always has at
         least 20 optimiser steps, and the default at least 2,000.
 
-    learning_rate : {"one_cycle", "cosine", "cyclical", "constant"}, default="one_cycle"
-        Schedule of the learning rate over the planned steps. "cyclical" rises linearly
-        from a 25th of `learning_rate_init` to it and falls back, four times.
-        `partial_fit`, which has no planned end, uses a constant one.
+    learning_rate : str, LearningRate or callable, default="one_cycle"
+        Course of the learning rate over the planned steps: "one_cycle", "cosine",
+        "cyclical", "step_decay", "constant", or an instance from
+        `skvae.learning_rates` for settings other than the defaults; or a function of
+        the fraction of the planned steps that are done that returns a factor of
+        `learning_rate_init`, and that can be pickled. `partial_fit`, which has no
+        planned end, uses a constant one.
 
     learning_rate_init : float, default=0.003
         The highest learning rate, above 0.
@@ -328,7 +332,7 @@ class BalancedVAE(
             StrOptions({"auto"}),
         ],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "learning_rate": [StrOptions({"constant", "cosine", "cyclical", "one_cycle"})],
+        "learning_rate": [StrOptions(set(LEARNING_RATES)), LearningRate, callable],
         "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
         "alpha": [Interval(Real, 0, None, closed="left")],
         "early_stopping": ["boolean", StrOptions({"auto"})],
@@ -837,12 +841,13 @@ class BalancedVAE(
             ("likelihood", LIKELIHOODS),
             ("divergence", DIVERGENCES),
             ("prior", PRIORS),
+            ("learning_rate", LEARNING_RATES),
         ):
             value = params.get(part, getattr(self, part))
             own = [name for name in params if name.startswith(f"{part}__")]
-            if not own or not isinstance(value, str):
+            if not own or hasattr(value, "set_params"):
                 continue
-            if value not in members:
+            if not isinstance(value, str) or value not in members:
                 raise ValueError(
                     f"{own[0]} is set, but {part}={value!r} has no parameters. Name "
                     f"one of {sorted(members)}, or pass an instance."

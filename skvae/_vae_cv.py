@@ -93,7 +93,7 @@ class BalancedVAECV(CVRouting, BalancedVAE):
     max_iter : int, default=100
         Number of epochs.
 
-    learning_rate : {"one_cycle", "cosine", "cyclical", "constant"}, default="one_cycle"
+    learning_rate : str, LearningRate or callable, default="one_cycle"
         How the learning rate moves over the planned steps.
 
     learning_rate_init : float, default=0.003

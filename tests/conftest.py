@@ -12,6 +12,7 @@ from threadpoolctl import threadpool_limits
 from skvae.balance import Sizes
 from skvae.data._rows import Rows
 from skvae.divergences import KL
+from skvae.learning_rates import OneCycle
 from skvae.likelihoods import LIKELIHOODS
 from skvae.linear._model import LinearModel
 from skvae.model._calibration import Calibration
@@ -174,7 +175,7 @@ def make_plan():
             steps_per_epoch=10,
             batch_size=8,
             n_draws=1,
-            schedule="one_cycle",
+            schedule=OneCycle(),
             learning_rate=0.01,
             weight_decay=0.01,
             patience=None,

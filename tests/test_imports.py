@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1] / "skvae"
-FAMILIES = ("balance", "divergences", "likelihoods", "networks", "priors")
+FAMILIES = (
+    *("balance", "divergences", "learning_rates", "likelihoods", "networks"),
+    "priors",
+)
 # Files of a family that its base class, and whoever is given one of its members, reads.
 BASES = ("_base", "_posterior", "_group", "_dispersion", "_dispersed")
 MAX_LINES, MAX_ROOT_FILES = 400, 8

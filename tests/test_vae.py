@@ -1,5 +1,6 @@
 """What `BalancedVAE` learns and reports, and how long it trains."""
 
+import math
 import re
 import warnings
 from dataclasses import replace
@@ -903,3 +904,9 @@ def test_parameters_of_a_part_that_is_a_name():
         assert warmup == params["balance__warmup"]
     with pytest.raises(ValueError, match=r"='auto' has no parameters\. Name one of"):
         BalancedVAE().set_params(balance__warmup=0.25)
+    vae = BalancedVAE().set_params(learning_rate="cyclical", learning_rate__n_cycles=2)
+    assert vae.learning_rate.n_cycles == 2
+    with pytest.raises(
+        ValueError, match=r"learning_rate=<.*> has no parameters\. Name"
+    ):
+        BalancedVAE(learning_rate=math.sqrt).set_params(learning_rate__n_cycles=2)

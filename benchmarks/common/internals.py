@@ -6,6 +6,7 @@ from skvae import training
 from skvae.balance import RunningAverage, Sizes
 from skvae.data._rows import Rows
 from skvae.divergences import KL
+from skvae.learning_rates import Constant
 from skvae.likelihoods import Gaussian
 from skvae.model._calibration import Calibration
 from skvae.model._evaluate import quadrature
@@ -31,7 +32,7 @@ def training_pass(x, hidden, batch_size, n_components, learning_rate, n_replicas
         steps_per_epoch=n_rows // batch_size,
         batch_size=batch_size,
         n_draws=1,
-        schedule="constant",
+        schedule=Constant(),
         learning_rate=learning_rate,
         weight_decay=0.0,
         patience=None,

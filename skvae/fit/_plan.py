@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 from skvae import training
 from skvae.divergences._base import Divergence
+from skvae.learning_rates import LEARNING_RATES, Constant, LearningRate
+from skvae.learning_rates._curve import Curve
+from skvae.model._parts import resolved
 from skvae.model._settings import Settings
 
 # An epoch has at least this many optimiser steps: a table of one or two batches
@@ -82,7 +85,7 @@ def _plan(vae: Settings, n_rows: int, divergence: Divergence) -> training.Plan:
         steps_per_epoch=n_steps,
         batch_size=batch_size,
         n_draws=n_draws,
-        schedule=vae.learning_rate,
+        schedule=_schedule(vae.learning_rate),
         learning_rate=vae.learning_rate_init,
         weight_decay=vae.alpha,
         patience=vae.n_iter_no_change,
@@ -91,13 +94,26 @@ def _plan(vae: Settings, n_rows: int, divergence: Divergence) -> training.Plan:
     )
 
 
+def _schedule(
+    learning_rate: str | LearningRate | Callable[[float], float],
+) -> LearningRate:
+    """Learning rate over the planned steps, checked."""
+    schedule: LearningRate
+    if isinstance(learning_rate, (str, LearningRate)):
+        schedule = resolved(learning_rate, LEARNING_RATES)
+    else:
+        schedule = Curve(learning_rate)
+    schedule.check()
+    return schedule
+
+
 def _one_pass(vae: Settings, n_rows: int, divergence: Divergence) -> training.Plan:
     """Plan of `partial_fit`: one pass over the rows at a constant learning rate."""
     plan = _plan(vae, n_rows, divergence)
     return plan._replace(
         n_epochs=1,
         steps_per_epoch=math.ceil(n_rows / plan.batch_size),
-        schedule="constant",
+        schedule=Constant(),
         patience=None,
     )
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 
 from skvae.balance import BalancePolicy
 from skvae.divergences import Divergence
+from skvae.learning_rates import LearningRate
 from skvae.networks import Network
 from skvae.priors import Prior
 
@@ -29,7 +30,7 @@ class Settings(Protocol):
     standardize: bool | str
     batch_size: Any
     max_iter: int
-    learning_rate: str
+    learning_rate: str | LearningRate | Callable[[float], float]
     learning_rate_init: float
     alpha: float
     early_stopping: bool | str

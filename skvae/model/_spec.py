@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import clone
 
-from skvae._sklearn_compat import validate_parameter_constraints
 from skvae.balance import (
     POLICIES,
     BalancePolicy,
@@ -22,6 +20,7 @@ from skvae.likelihoods import Likelihood
 from skvae.likelihoods._dispersion import Dispersion
 from skvae.likelihoods._groups import groups_of
 from skvae.likelihoods._resolve import likelihood_of
+from skvae.model._parts import check_settings, resolved
 from skvae.model._settings import Settings
 from skvae.networks import MLP, NETWORKS, Network
 from skvae.networks._base import Widths
@@ -76,16 +75,16 @@ class ModelSpec(NamedTuple):
             network = MLP(tuple(vae.hidden_layer_sizes), vae.activation)
         likelihood = likelihood_of(likelihood, X, columns, vae.handle_unknown)
         for group in groups_of(likelihood, n_features):
-            _check_settings(group.likelihood)
+            check_settings(group.likelihood)
         n_components = vae.n_components
         if n_components == "auto":
             n_components = min(10, max(1, n_features // 2))
         spec = cls(
             policy=_policy_for(vae, likelihood.column_dispersion(n_features)),
             likelihood=likelihood,
-            divergence=_resolved(vae.divergence, DIVERGENCES),
-            network=_resolved(network, NETWORKS),
-            prior=_resolved(vae.prior, PRIORS),
+            divergence=resolved(vae.divergence, DIVERGENCES),
+            network=resolved(network, NETWORKS),
+            prior=resolved(vae.prior, PRIORS),
             n_features=n_features,
             n_components=n_components,
         )
@@ -160,7 +159,7 @@ class ModelSpec(NamedTuple):
 def _policy_for(vae: Settings, dispersion: Dispersion | None) -> BalancePolicy:
     """Policy of an estimator, without a variance where the likelihood has none."""
     is_auto = isinstance(vae.balance, str) and vae.balance == "auto"
-    policy = RunningAverage() if is_auto else _resolved(vae.balance, POLICIES)
+    policy = RunningAverage() if is_auto else resolved(vae.balance, POLICIES)
     mover = policy.variance_policy
     if mover is None or (dispersion is not None and dispersion.is_free):
         return policy
@@ -190,21 +189,3 @@ def _check_divergence(vae: Settings, spec: ModelSpec, beta: float) -> None:
             f"balance={vae.balance!r}, which {reason}. Use divergence='kl', or a "
             "balance that weighs any divergence, such as 'constant'."
         )
-
-
-def _resolved(part: Any, members: Mapping[str, type]) -> Any:
-    """Copy of a part with checked settings, built from its name if it is one."""
-    part = members[part]() if isinstance(part, str) else clone(part)
-    _check_settings(part)
-    return part
-
-
-def _check_settings(part: Any) -> None:
-    """Check the settings of a part, and of a part that it is wrapped around."""
-    settings = part.get_params(deep=False)
-    validate_parameter_constraints(
-        part._parameter_constraints, settings, type(part).__name__
-    )
-    for value in settings.values():
-        if hasattr(value, "_parameter_constraints"):
-            _check_settings(value)

@@ -2,14 +2,12 @@
 
 from skvae.training._outcome import Outcome, best_of
 from skvae.training._plan import Plan, Rung
-from skvae.training._schedules import SCHEDULES
 from skvae.training._state import StartValues, TrainingState, init
 from skvae.training._step import Batch, Differentiator, Step
 from skvae.training._task import Task
 from skvae.training._train import Interrupted, train
 
 __all__ = [
-    "SCHEDULES",
     "Batch",
     "Differentiator",
     "Interrupted",

@@ -13,7 +13,6 @@ from skvae.training._means import Means
 from skvae.training._parameters import FlatParameters
 from skvae.training._plan import Plan
 from skvae.training._replicas import Reached
-from skvae.training._schedules import SCHEDULES
 from skvae.training._state import PolicyState, TrainingState
 from skvae.training._validation import Validated, Validation
 
@@ -186,7 +185,7 @@ class EarlyStopping:
             epoch=torch.where(is_kept, epoch, best.epoch),
         )
         if is_settled and self.plan.patience is not None:
-            factor = SCHEDULES[self.plan.schedule](progress)
+            factor = self.plan.schedule(progress)
             self._wait(self.plan.patience, epoch, elbo, objective, factor)
 
     def _wait(

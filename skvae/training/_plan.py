@@ -9,6 +9,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from skvae.learning_rates._base import LearningRate
+
 # Noise that is drawn at once, in cells: a megabyte.
 _NOISE_CELLS = 2**18
 
@@ -35,7 +37,8 @@ class Plan(NamedTuple):
     batch_size: int
     n_draws: int
     """Latents drawn for each row and step; 1 or, if paired, an even number."""
-    schedule: str
+    schedule: LearningRate
+    """Factor of the learning rate at a fraction of the planned steps."""
     learning_rate: float
     weight_decay: float
     patience: int | None

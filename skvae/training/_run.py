@@ -18,7 +18,6 @@ from skvae.training._means import Means, Totals
 from skvae.training._outcome import Outcome, best_of
 from skvae.training._plan import Plan, steps_of
 from skvae.training._replicas import Reached, Replicas
-from skvae.training._schedules import SCHEDULES
 from skvae.training._state import TrainingState
 from skvae.training._stepper import Stepper
 from skvae.training._task import Task
@@ -125,11 +124,11 @@ class Run:
     def _steps(self, epoch: int) -> float:
         """Take the steps of an epoch; returns the learning rate of the last one."""
         plan, rows, stepper = self.plan, self.task.rows, self.stepper
-        schedule, totals = SCHEDULES[plan.schedule], Totals()
+        totals = Totals()
         n_components = self.module.n_components
         steps = steps_of(len(rows.x), plan, n_components, self.generator, rows.x)
         for i, (index, noise) in enumerate(steps):
-            learning_rate = plan.learning_rate * schedule(plan.progress(epoch, i))
+            learning_rate = plan.learning_rate * plan.schedule(plan.progress(epoch, i))
             step = stepper(index, noise, learning_rate, plan.progress(epoch, i + 1))
             totals.add(step, stepper.balance.variance)
         self.means = totals.means()

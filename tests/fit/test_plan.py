@@ -7,6 +7,7 @@ from numpy.testing import assert_array_equal
 from skvae import BalancedVAE
 from skvae.divergences import KL, TotalCorrelation
 from skvae.fit._plan import ONE_PASS, WHOLE
+from skvae.learning_rates import Constant, Cosine
 
 
 def whole(n_rows, **params):
@@ -45,7 +46,7 @@ def test_settings_of_the_estimator():
     )
     assert plan.n_epochs == plan.n_planned_epochs == 7
     assert plan.batch_size == 100
-    assert plan.schedule == "cosine"
+    assert isinstance(plan.schedule, Cosine)
     assert plan.learning_rate == 0.5
     assert plan.weight_decay == 0.25
     assert plan.patience == 3
@@ -76,7 +77,7 @@ def test_one_pass_is_an_epoch_at_a_constant_rate():
     # Schedules of policies are fractions of as many calls.
     assert plan.n_planned_epochs == 9
     assert plan.steps_per_epoch == 4
-    assert plan.schedule == "constant"
+    assert isinstance(plan.schedule, Constant)
     assert plan.patience is None
 
 

@@ -27,6 +27,7 @@ from skvae.divergences import (
     ImportanceWeighted,
     TotalCorrelation,
 )
+from skvae.learning_rates import LEARNING_RATES
 from skvae.likelihoods import LIKELIHOODS, Bernoulli, Gaussian
 from skvae.networks import ACTIVATIONS, MLP
 from skvae.priors import PRIORS
@@ -258,7 +259,7 @@ KNOWN = {
     "divergence": tuple(DIVERGENCES),
     "prior": tuple(PRIORS),
     "activation": ACTIVATIONS,
-    "learning_rate": ("constant", "cosine", "cyclical", "one_cycle"),
+    "learning_rate": tuple(LEARNING_RATES),
     "precision": ("float32", "float64"),
 }
 

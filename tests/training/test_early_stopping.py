@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from skvae import learning_rates
 from skvae.balance import Constant
 from skvae.model._calibration import Calibration
 from skvae.training._early_stopping import EarlyStopping
@@ -71,8 +72,8 @@ def test_first_steps_say_nothing_of_the_start(epochs_of, make_plan):
 @pytest.mark.parametrize(
     ("changes", "objective"),
     [
-        ({"schedule": "constant"}, 7.5),
-        ({"schedule": "cosine"}, 7.5),
+        ({"schedule": learning_rates.Constant()}, 7.5),
+        ({"schedule": learning_rates.Cosine()}, 7.5),
         ({"tolerance": 1.0}, 7.5),
         ({}, 7.0),
         ({}, math.nan),

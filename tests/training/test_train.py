@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from skvae import learning_rates
 from skvae.balance import (
     Constant,
     Cosine,
@@ -17,10 +18,11 @@ from skvae.balance import (
 )
 from skvae.balance._base import tensors_of
 from skvae.data._rows import Rows
+from skvae.learning_rates import LEARNING_RATES
 from skvae.likelihoods import Gaussian
 from skvae.model._evaluate import evaluate
 from skvae.model._weights import views
-from skvae.training import SCHEDULES, Interrupted
+from skvae.training import Interrupted
 from skvae.training._optimizer import Adam
 from skvae.training._plan import batches_of, noise_of
 
@@ -128,11 +130,9 @@ def test_minibatches_are_unbiased(
     np.testing.assert_allclose(history["objective"][0], objective, rtol=1e-12)
 
 
-@pytest.mark.parametrize("schedule", SCHEDULES)
-def test_learning_rate_is_a_share_of_the_planned_steps(
-    schedule, make_problem, make_plan
-):
-    problem = make_problem()
+@pytest.mark.parametrize("name", LEARNING_RATES)
+def test_learning_rate_is_a_share_of_the_planned_steps(name, make_problem, make_plan):
+    problem, schedule = make_problem(), LEARNING_RATES[name]()
     plan = make_plan(schedule=schedule, n_epochs=3, n_planned_epochs=6)
     first = problem.train(Constant(), [1.0], plan)
     second = problem.train(Constant(), first.state, plan)
@@ -140,7 +140,7 @@ def test_learning_rate_is_a_share_of_the_planned_steps(
         [outcome.history["learning_rate"][:, 0] for outcome in (first, second)]
     )
     # The history has that of an epoch's last step; the first step is at progress 0.
-    expected = [0.01 * SCHEDULES[schedule]((10 * e + 9) / 60) for e in range(6)]
+    expected = [0.01 * schedule((10 * e + 9) / 60) for e in range(6)]
     np.testing.assert_allclose(rates, expected, rtol=1e-12)
 
 
@@ -149,7 +149,9 @@ def test_weight_decay_leaves_the_trained_variance(make_problem, make_plan):
     problem, policy = make_problem(), LearnedVariance()
     state = problem.start(policy, [1.0])
     state.weights["log_variance"].fill_(-3.0)
-    plan = make_plan(learning_rate=1e-9, weight_decay=1e7, schedule="constant")
+    plan = make_plan(
+        learning_rate=1e-9, weight_decay=1e7, schedule=learning_rates.Constant()
+    )
     outcome = problem.train(policy, state, plan)
     weights = views(outcome.values, state.shapes)
     assert float(weights["log_variance"]) == pytest.approx(-3.0, abs=1e-6)
@@ -459,7 +461,10 @@ def trained(make_problem, long_plan):
 def test_start_is_kept_where_training_only_harms(trained, make_plan):
     problem, state = trained
     plan = make_plan(
-        n_epochs=4, n_planned_epochs=40, schedule="constant", learning_rate=1.0
+        n_epochs=4,
+        n_planned_epochs=40,
+        schedule=learning_rates.Constant(),
+        learning_rate=1.0,
     )
     outcome = problem.train(Constant(), state, plan, validate=True)
     elbo = outcome.history["validation_elbo"]
@@ -489,7 +494,10 @@ def test_start_within_a_schedule_is_not_kept(trained, make_plan):
     # It is the model of another beta.
     problem, _ = trained
     plan = make_plan(
-        n_epochs=4, n_planned_epochs=4, schedule="constant", learning_rate=1.0
+        n_epochs=4,
+        n_planned_epochs=4,
+        schedule=learning_rates.Constant(),
+        learning_rate=1.0,
     )
     state = problem.start(Linear(warmup=0.5), BETAS)
     outcome = problem.train(Linear(warmup=0.5), state, plan, validate=True)
@@ -500,7 +508,10 @@ def test_start_within_a_schedule_is_not_kept(trained, make_plan):
 def test_patience_is_counted_from_the_start(trained, make_plan):
     problem, state = trained
     plan = make_plan(
-        n_epochs=9, n_planned_epochs=90, schedule="constant", learning_rate=1.0
+        n_epochs=9,
+        n_planned_epochs=90,
+        schedule=learning_rates.Constant(),
+        learning_rate=1.0,
     )
     plan = plan._replace(patience=3)
     outcome = problem.train(Constant(), state, plan, validate=True)
@@ -510,7 +521,7 @@ def test_patience_is_counted_from_the_start(trained, make_plan):
 
 def test_divergence_is_not_hidden_by_a_good_start(trained, make_plan):
     problem, state = trained
-    plan = make_plan(learning_rate=1e200, schedule="constant")
+    plan = make_plan(learning_rate=1e200, schedule=learning_rates.Constant())
     outcome = problem.train(Constant(), state, plan, validate=True)
     assert torch.isfinite(state.values).all()
     assert not torch.isfinite(outcome.values).all(dim=1).any()
