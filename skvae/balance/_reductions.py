@@ -19,6 +19,7 @@ _CONSTRAINTS = {
     "error": [StrOptions({"squared", "half_squared", "cross_entropy"})],
     "error_reduction": [StrOptions({"sum", "mean"})],
     "kl_reduction": [StrOptions({"sum", "mean"})],
+    "batch_size": [Interval(Integral, 1, None, closed="left"), None],
 }
 
 
@@ -32,6 +33,8 @@ def _beta_per_weight(caller: str, settings: dict[str, Any]) -> float:
         beta *= settings["n_features"]
     if settings["kl_reduction"] == "mean":
         beta /= settings["n_components"]
+    if settings["batch_size"] is not None:
+        beta *= settings["batch_size"]
     return beta
 
 
@@ -43,6 +46,7 @@ def beta_from_loss(
     error: str = "squared",
     error_reduction: str = "mean",
     kl_reduction: str = "sum",
+    batch_size: int | None = None,
 ) -> float:
     r"""Beta that is equivalent to a loss written as ``error + weight * KL``.
 
@@ -68,11 +72,16 @@ def beta_from_loss(
         entropy.
 
     error_reduction : {"mean", "sum"}, default="mean"
-        How the loss reduces errors over features. (Over rows it is the mean; weights
-        such as batch size / number of rows belong into `weight`.)
+        How the loss reduces errors over features.
 
     kl_reduction : {"sum", "mean"}, default="sum"
         How the loss reduces the divergence over latents.
+
+    batch_size : int or None, default=None
+        Rows of a batch, at least 1, where the loss sums the divergence over them but
+        takes the mean of the errors, as ``F.mse_loss(m, x)`` beside ``kl.sum()`` does:
+        the rate then weighs `batch_size` times as much. None where it reduces both
+        alike. (Weights such as batch size / number of rows belong into `weight`.)
 
     Returns
     -------
@@ -97,6 +106,8 @@ def beta_from_loss(
     15.0
     >>> beta_from_loss(0.5, n_features=30, n_components=5, kl_reduction="mean")
     1.5
+    >>> beta_from_loss(n_features=30, n_components=5, batch_size=128)
+    1920.0
     """
     return weight * _beta_per_weight("beta_from_loss", locals())
 
@@ -109,6 +120,7 @@ def loss_from_beta(
     error: str = "squared",
     error_reduction: str = "mean",
     kl_reduction: str = "sum",
+    batch_size: int | None = None,
 ) -> float:
     r"""Weight of the KL at which a loss is equivalent to a given beta.
 
@@ -134,6 +146,10 @@ def loss_from_beta(
 
     kl_reduction : {"sum", "mean"}, default="sum"
         How the loss reduces the divergence over latents.
+
+    batch_size : int or None, default=None
+        Rows of a batch where the loss sums the divergence, but not the errors, over
+        them; None where it reduces both alike.
 
     Returns
     -------

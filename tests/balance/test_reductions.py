@@ -81,6 +81,7 @@ def test_defaults_are_the_loss_that_is_written_most():
         ("n_features", 0, r"must be an int in the range \[1, inf\). Got 0"),
         ("n_features", 2.5, r"must be an int in the range \[1, inf\). Got 2.5"),
         ("n_components", 0, r"must be an int in the range \[1, inf\). Got 0"),
+        ("batch_size", 0, r"must be an int in the range \[1, inf\) or None. Got 0"),
     ],
 )
 def test_impossible_descriptions(name, value, message):
@@ -141,6 +142,43 @@ def test_gradients_are_proportional(
             torch.testing.assert_close(
                 value, factor * nats[name], rtol=1e-12, atol=1e-14, msg=name
             )
+
+
+@table
+def test_kl_summed_over_the_batch(
+    error, error_reduction, kl_reduction, beta, factor, tiny_model, gradient
+):
+    model = binary(tiny_model) if error == "cross_entropy" else tiny_model
+    n_rows = len(model.x)
+    loss = described(error, error_reduction, kl_reduction) | {"batch_size": n_rows}
+    _, nats, _ = model.step(Constant(), beta_from_loss(0.3, **loss))
+    weights = model.weights()
+    # `written_loss` takes means over rows of both terms.
+    reductions = error, error_reduction, kl_reduction
+    written = gradient(
+        written_loss(model, weights, *reductions, weight=0.3 * n_rows), weights
+    )
+    for name, value in written.items():
+        torch.testing.assert_close(
+            value, factor * nats[name], rtol=1e-12, atol=1e-14, msg=name
+        )
+    assert beta_from_loss(0.3, **loss) == pytest.approx(n_rows * beta(0.3))
+    assert loss_from_beta(beta(0.3), **loss) == pytest.approx(0.3 / n_rows)
+
+
+def test_the_slip_that_is_written_most(tiny_model, gradient):
+    model = tiny_model
+    loss = described("squared", "mean", "sum") | {"batch_size": len(model.x)}
+    _, nats, _ = model.step(Constant(), beta_from_loss(**loss))
+    weights = model.weights()
+    sample = model.sample(weights)
+    (output,) = sample.parameters.values()
+    error = functional.mse_loss(output.squeeze(), model.x)
+    written = gradient(error + sample.posterior.kl().sum(), weights)
+    for name, value in written.items():
+        torch.testing.assert_close(
+            value, 2.0 / D * nats[name], rtol=1e-12, atol=1e-14, msg=name
+        )
 
 
 @pytest.mark.parametrize("row", TABLE[:5], ids=[row[0] for row in TABLE[:5]])
