@@ -64,6 +64,12 @@ class RunningAverage(ClosedFormVariance):
         :math:`\rho`, the fraction of the average that a step keeps, in [0, 1). The
         published value, for batches of 100 pictures.
 
+    start : float or None, default=None
+        Squared error, above 0, that the average starts from, for each feature in
+        squared units of the columns as the model sees them. None is the error of the
+        first batch. The authors' program starts from 1; with "ema_min" and "ratchet" no
+        variance is ever above it.
+
     See Also
     --------
     OptimalVariance : The error of the batch alone.
@@ -71,9 +77,12 @@ class RunningAverage(ClosedFormVariance):
 
     Notes
     -----
-    The average starts at the first batch's error. (Started at 1, it would cap the
-    variance at 1, which is wrong for columns that are not standardized.) The published
-    program also weighs the rate by the size of pictures and latents; that is `beta`.
+    Started at the first batch's error, the rule holds for columns of any scale. The
+    authors' program is ``RunningAverage("shared", "train", "ratchet", start=1.0)``, but
+    for one step of delay: it averages a batch in only after the batch's own step. On
+    pixels between 0 and 1 its start is a warm-up, in which the rate weighs more than at
+    the end. The program also weighs the rate by the size of pictures and latents; that
+    is `beta`.
 
     References
     ----------
@@ -92,6 +101,7 @@ class RunningAverage(ClosedFormVariance):
         **ClosedFormVariance._parameter_constraints,
         "variant": [StrOptions({"ema", "ema_min", "ratchet"})],
         "decay": [Interval(Real, 0, 1, closed="left")],
+        "start": [Interval(Real, 0, None, closed="neither"), None],
     }
 
     def __init__(
@@ -100,23 +110,30 @@ class RunningAverage(ClosedFormVariance):
         source: str = "auto",
         variant: str = "ema_min",
         decay: float = 0.99,
+        start: float | None = None,
     ) -> None:
         super().__init__(scope, source)
         self.variant = variant
         self.decay = decay
+        self.start = start
 
     def init_state(self, beta: Tensor, sizes: Sizes) -> Any:
-        """State before the first step: nothing averaged yet."""
+        """State before the first step: nothing averaged yet, or `start`."""
         import torch
 
         variance = self.start_variance(sizes)
+        # Before the first batch there is nothing to stay below.
+        lowest = torch.full_like(variance, torch.finfo(variance.dtype).max)
+        average, kept = variance, 0.0 * beta[:, None]
+        if self.start is not None:
+            average = lowest = torch.full_like(variance, self.start)
+            kept = kept + self.decay
         return RunningAverageState(
             beta=beta,
             variance=variance,
-            average=variance,
-            # Before the first batch there is nothing to stay below.
-            lowest=torch.full_like(variance, torch.finfo(variance.dtype).max),
-            kept=0.0 * beta[:, None],
+            average=average,
+            lowest=lowest,
+            kept=kept,
             variance_map=self.init_variance_map(variance, sizes),
         )
 

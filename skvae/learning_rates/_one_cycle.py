@@ -52,7 +52,7 @@ class OneCycle(LearningRate):
     --------
     >>> from skvae.learning_rates import OneCycle
     >>> rate = OneCycle(rise=0.25, end=0.0)
-    >>> [rate(progress) for progress in (0.0, 0.25, 1.0)]
+    >>> [round(rate(progress), 6) for progress in (0.0, 0.25, 1.0)]
     [0.04, 1.0, 0.0]
     """
 

@@ -1,8 +1,10 @@
 import itertools
 
+import numpy as np
 import pytest
 import torch
 
+from skvae import BalancedVAE
 from skvae.balance import RunningAverage
 
 
@@ -108,3 +110,58 @@ def test_reconstruction_ends_at_a_constant_balance(feed):
     for error in (1e-3, 0.2, 50.0):
         *_, state = feed(RunningAverage(), [error] * 20)
         assert 0.5 * 5 * error / float(state.variance[0, 0]) == pytest.approx(2.5)
+
+
+def scripted_errors():
+    """Errors of 3,000 batches that fall, with noise and a bad stretch."""
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randn(3000, generator=generator, dtype=torch.float64)
+    step = torch.arange(3000, dtype=torch.float64)
+    errors = 0.02 + 0.2 * torch.exp(-step / 300)
+    errors[1000:1100] *= 4.0
+    return (errors * torch.exp(0.3 * noise)).tolist()
+
+
+def test_started_at_one_it_is_the_program_of_the_authors(feed):
+    policy = RunningAverage("shared", "train", "ratchet", start=1.0)
+    found = variances(feed(policy, scripted_errors()))
+    mseloss, expected = 1.0, []
+    for bmseloss in scripted_errors():
+        mseloss = min(mseloss, mseloss * 0.99 + bmseloss * 0.01)
+        expected.append(mseloss)
+    assert found == pytest.approx(expected, rel=1e-13)
+    # Started at the first error, it is another rule for some hundred steps.
+    without = variances(feed(RunningAverage(variant="ratchet"), scripted_errors()))
+    assert without[0] < 0.3 * expected[0]
+    assert without[-1] == pytest.approx(expected[-1], rel=1e-3)
+
+
+@pytest.mark.parametrize("scope", ["auto", "shared", "feature"])
+@pytest.mark.parametrize(
+    ("variant", "variance"),
+    [("ema_min", [0.75, 0.75]), ("ema", [0.75, 4.375]), ("ratchet", [0.75, 0.75])],
+)
+def test_start_is_averaged_in(scope, variant, variance, feed):
+    policy = RunningAverage(scope, variant=variant, decay=0.5, start=1.0)
+    assert variances(feed(policy, [0.5, 8.0])) == variance
+    highest = RunningAverage(scope, variant=variant, decay=0.5, start=0.5)
+    series = variances(feed(highest, [8.0]))
+    assert series == ([4.25] if variant == "ema" else [0.5])
+
+
+def test_a_fit_goes_on_from_the_start():
+    X = np.random.RandomState(0).standard_normal((40, 3))
+    policy = RunningAverage("shared", "train", "ratchet", start=1e-3)
+    settings = {"hidden_layer_sizes": (), "max_iter": 2, "random_state": 0, "tol": 1e3}
+    vae = BalancedVAE(1, balance=policy, **settings).fit(X)
+    np.testing.assert_allclose(vae.history_["variance"], 1e-3, rtol=1e-6)
+
+
+@pytest.mark.parametrize("start", [0.0, -1.0, float("inf"), "one"])
+def test_start_that_is_no_variance(start):
+    vae = BalancedVAE(1, balance=RunningAverage(start=start))
+    match = (
+        r"'start' parameter of RunningAverage must be a float in the range \(0\.0, in"
+    )
+    with pytest.raises(ValueError, match=match):
+        vae.fit([[0.0], [1.0]])
