@@ -1,4 +1,4 @@
-"""Rows drawn from the model given some of their cells."""
+"""Latents drawn from the model given some cells of a row."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _FEWEST_EFFECTIVE = 50.0
 
 
 @torch.no_grad()
-def drawn_given(
+def latents_given(
     model: Model, row: Floats, n_samples: int, random: np.random.RandomState
-) -> Floats:
-    """Rows from p(x given some of its cells), by importance over the latents.
+) -> tuple[torch.Tensor, int]:
+    """Latents from p(z given some cells), by importance.
 
     Half of the latents are drawn from the prior, half from the posterior of a row
     whose other cells are missing. Each weighs as many times its density under the
@@ -36,13 +36,14 @@ def drawn_given(
     row : ndarray of shape (1, n_features)
         The given cells in the units of X, NaN for the others.
     n_samples : int
-        Number of rows.
+        Number of rows to draw at the latents.
     random : RandomState
 
     Returns
     -------
-    X : ndarray of shape (n_samples, n_features)
-        In the units of X, with the given cells as they are.
+    z : Tensor of shape (n_samples, n_components)
+    seed : int
+        For `Model.draw_at`.
     """
     z, log_weight = _weighted_latents(model, row, n_samples, random)
     weight = log_weight.double().softmax(dim=0).cpu().numpy()
@@ -57,8 +58,7 @@ def drawn_given(
         )
     chosen = random.choice(len(z), n_samples, p=weight / weight.sum())
     seed = int(random.randint(np.iinfo(np.int32).max))
-    X = model.draw_at(z[torch.from_numpy(chosen).to(z.device)], seed)
-    return np.where(np.isnan(row), X, row)
+    return z[torch.from_numpy(chosen).to(z.device)], seed
 
 
 def _weighted_latents(

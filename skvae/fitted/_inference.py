@@ -105,12 +105,16 @@ class Model:
             X[rows] = self._reconstructed(parameters)[0]
         return X
 
-    @torch.no_grad()
     def draw(self, n_samples: int, random_state: np.random.RandomState) -> Floats:
         """Rows from p(z) p(x given z), of shape (n_samples, n_features)."""
-        seed = random_state.randint(np.iinfo(np.int32).max)
-        Z = self.prior.sample(n_samples, random_state)
-        return self.draw_at(self.tensor(Z), seed)
+        return self.draw_at(*self.latents(n_samples, random_state))
+
+    def latents(
+        self, n_samples: int, random_state: np.random.RandomState
+    ) -> tuple[Tensor, int]:
+        """Latents from p(z), (n_samples, n_components), and a seed for `draw_at`."""
+        seed = int(random_state.randint(np.iinfo(np.int32).max))
+        return self.tensor(self.prior.sample(n_samples, random_state)), seed
 
     @torch.no_grad()
     def draw_at(self, z: Tensor, seed: int) -> Floats:

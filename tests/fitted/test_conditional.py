@@ -110,6 +110,34 @@ def test_a_seed_repeats_the_rows_and_the_global_stream_is_untouched(mixed):
     assert (np.random.get_state()[1] == before).all()
 
 
+def test_without_noise_the_means_given_cells(linear, mixed):
+    covariance = LOADING.T @ LOADING + 0.16 * np.eye(4)
+    given = {"random_state": 0, "given": {0: 1.5}}
+    means = linear.sample(20_000, noise=False, **given)
+    rows = linear.sample(20_000, **given)
+    assert (means[:, 0] == 1.5).all()
+    expected = 1.5 * covariance[0] / covariance[0, 0]
+    assert means.mean(axis=0) == pytest.approx(expected, abs=0.1)
+    left = np.diag(covariance)[1:] - covariance[0, 1:] ** 2 / covariance[0, 0]
+    assert rows[:, 1:].var(axis=0) == pytest.approx(left, rel=0.1)
+    assert means[:, 1:].var(axis=0) == pytest.approx(left - 0.16, rel=0.1, abs=0.02)
+    vae, frame = mixed
+    means = vae.sample(500, random_state=0, given={"grade": "top"}, noise=False)
+    assert means.dtypes.equals(frame.dtypes)
+    assert (means["grade"] == "top").all()
+
+
+def test_without_noise_levels_are_the_most_probable(mixed):
+    vae, frame = mixed
+    means = vae.sample(2000, random_state=0, noise=False)
+    assert means.dtypes.equals(frame.dtypes)
+    assert set(means["grade"]) <= set(frame["grade"])
+    # The flag follows from the size but for noise, which is left out.
+    rows = vae.sample(2000, random_state=0)
+    agree = [((t["size"] > 10.0) == t["heavy"]).mean() for t in (means, rows)]
+    assert agree[0] > agree[1] + 0.05
+
+
 def test_all_cells_may_be_given(mixed):
     vae, frame = mixed
     cells = frame.iloc[0].to_dict()

@@ -11,6 +11,7 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import expit, logsumexp
 from scipy.stats import multivariate_normal
+from sklearn.base import clone
 from sklearn.datasets import load_wine
 
 from skvae import BalancedVAE
@@ -415,6 +416,30 @@ def test_seed_of_sample(vae):
     assert_array_equal(first, vae.sample(5, random_state=3))
     assert (vae.sample(5, random_state=state) != first).all()
     assert (vae.sample(5) != vae.sample(5)).all()
+
+
+@pytest.mark.parametrize("prior", ["normal", "mixture"])
+def test_sample_without_noise_is_decoded_at_the_latents_of_the_prior(deep, prior):
+    vae = clone(deep).set_params(prior=prior).fit(X)
+    means = vae.sample(50, random_state=3, noise=False)
+    state = np.random.RandomState(3)
+    state.randint(np.iinfo(np.int32).max)
+    Z = vae.prior_.sample(50, state)
+    assert_allclose(means, vae.inverse_transform(Z), rtol=1e-6, atol=1e-6)
+    assert_array_equal(means, vae.sample(50, random_state=3, noise=False))
+    # Those of the rows with noise, which is centred about them.
+    rows = vae.sample(20_000, random_state=3)
+    means = vae.sample(20_000, random_state=3, noise=False)
+    noise = (rows - means) / vae._fitted.view.scaling.scale
+    deviation = np.sqrt(vae._fitted.on("cpu").scored_variance.numpy().ravel())
+    assert_allclose(noise.mean(axis=0), 0.0, atol=5 * deviation.max() / 20_000**0.5)
+    assert_allclose(noise.std(axis=0), deviation * np.ones(X.shape[1]), rtol=0.03)
+
+
+@pytest.mark.parametrize("noise", ["no", None, 0])
+def test_noise_that_is_no_boolean(vae, noise):
+    with pytest.raises(ValueError, match=f"noise must be True or False, got {noise!r}"):
+        vae.sample(2, noise=noise)
 
 
 def test_chunks_of_a_sample_have_noise_of_their_own(vae, monkeypatch):
