@@ -7,6 +7,7 @@ introduced; before, the stand-ins below do nothing.
 import sys
 
 import numpy as np
+import sklearn
 from sklearn.base import _fit_context
 from sklearn.utils import _safe_indexing
 from sklearn.utils._indexing import _get_column_indices as column_indices
@@ -70,6 +71,15 @@ def output_library(estimator):
     """Library that `set_output` chose: "pandas", "polars" or "array"."""
     library = _get_output_config("transform", estimator)["dense"]
     return "array" if library == "default" else library
+
+
+def check_callbacks(needed_by):
+    """Raise ImportError where scikit-learn has no callbacks."""
+    if not hasattr(CallbackSupportMixin, "set_callbacks"):
+        raise ImportError(
+            f"{needed_by} needs scikit-learn 1.9 or newer, which has callbacks, got "
+            f"{sklearn.__version__}. verbose=1 prints lines with any version."
+        )
 
 
 def own_callbacks(estimator):
@@ -140,6 +150,7 @@ __all__ = [
     "_fit_context",
     "_raise_for_params",
     "_routing_enabled",
+    "check_callbacks",
     "check_sample_weight",
     "column_indices",
     "output_library",

@@ -45,6 +45,7 @@ MAY_IMPORT = {
         *("ground", "data", "linear", "fitted", "_vae", "path"),
         *("model_selection", "metrics", "displays"),
     ),
+    "callbacks": ("ground", "_vae", "displays", "callbacks"),
     "export": (*FORMULA, "model", "fitted", "export"),
     "package": ("ground", "_vae", "_vae_cv", "_outliers", "path"),
     "__main__": ("ground",),
