@@ -94,6 +94,12 @@ class Module:
         return {**self.encoder.shapes, **self.decoder.shapes}
 
     @property
+    def noise_width(self) -> int:
+        """Numbers of noise that a row takes in a training step, for each draw."""
+        of_layers = {**self.encoder.noise_widths, **self.decoder.noise_widths}
+        return self.n_components + sum(of_layers.values())
+
+    @property
     def cells_per_row(self) -> int:
         """Numbers that the widest layers hold for a row, to bound memory by."""
         of_layers = self.encoder.cells_per_row, self.decoder.cells_per_row

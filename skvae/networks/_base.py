@@ -29,6 +29,15 @@ class Function:
     shapes: dict[str, tuple[int, ...]]
 
     @property
+    def noise_widths(self) -> dict[str, int]:
+        """Noise that `vjp` takes, by name: numbers for each row, by default none.
+
+        Standard normal, and the same for all replicas. In training, tensors of shape
+        (n_rows, width) are among the weights under these names.
+        """
+        return {}
+
+    @property
     def cells_per_row(self) -> int:
         """Numbers that the widest layer holds for a row, to bound memory by.
 
@@ -71,7 +80,7 @@ class Function:
     def vjp(
         self, weights: Weights, x: Tensor, *, to_rows: bool
     ) -> tuple[Tensor, Pullback]:
-        """Output, and its vector-Jacobian product with weights and rows.
+        """Output in training, and its vector-Jacobian product with weights and rows.
 
         By default, automatic differentiation. A function of many small operations is
         faster with its derivatives written down; it sets `uses_autograd` to False.
@@ -79,7 +88,7 @@ class Function:
         Parameters
         ----------
         weights : dict of str to Tensor
-            Replica axis first.
+            Replica axis first. Noise, if the function takes any, has none.
         x : Tensor
             Rows.
         to_rows : bool

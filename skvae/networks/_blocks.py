@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from statistics import NormalDist
 from typing import TYPE_CHECKING, NamedTuple
 
 from skvae._torch_compat import layer_norm, layer_norm_backward
@@ -93,11 +94,50 @@ class _Around(Function):
         self.inner = inner
         self.shapes = inner.shapes
 
+    @property
+    def noise_widths(self) -> dict[str, int]:
+        """Noise of the inner function."""
+        return self.inner.noise_widths
+
     def init(
         self, generator: torch.Generator, start: LinearWeights | None = None
     ) -> Weights:
         """Draw start values."""
         return self.inner.init(generator, start)
+
+
+class Dropped(_Around):
+    """A function some of whose outputs are left out at random while it is trained.
+
+    The others are scaled up for that, so that the function itself is the mean.
+    """
+
+    def __init__(self, inner: Function, name: str, width: int, rate: float) -> None:
+        super().__init__(inner)
+        self.name, self.width, self.kept = name, width, 1.0 - rate
+        # Below it is this fraction of standard normal noise.
+        self.bound = NormalDist().inv_cdf(rate)
+
+    @property
+    def noise_widths(self) -> dict[str, int]:
+        """A number for each output of a row."""
+        return {self.name: self.width}
+
+    def __call__(self, weights: Weights, x: Tensor) -> Tensor:
+        """Map rows, and leave nothing out."""
+        return self.inner(weights, x)
+
+    def vjp(
+        self, weights: Weights, x: Tensor, *, to_rows: bool
+    ) -> tuple[Tensor, Pullback]:
+        """Output with some of it left out, and its derivatives in closed form."""
+        output, from_inner = self.inner.vjp(weights, x, to_rows=to_rows)
+        scale = (weights[self.name] >= self.bound) / self.kept
+
+        def pullback(to_output: Tensor, gradients: Weights) -> Tensor | None:
+            return from_inner(to_output.mul_(scale), gradients)
+
+        return output * scale, pullback
 
 
 class Normed(_Around):
@@ -157,6 +197,8 @@ class HiddenLayers(NamedTuple):
     """True to add its input to each layer but the first that has the width of it."""
     layer_norm: bool
     """True to standardize the input of each layer but the first."""
+    dropout: float
+    """Fraction of the units of each layer that a training step leaves out."""
 
     def build(self, name: str, widths: Sequence[int]) -> list[Function]:
         """Functions from rows to hidden units, `widths` with that of a row first."""
@@ -165,6 +207,8 @@ class HiddenLayers(NamedTuple):
             layer: Function = Dense(f"{name}.{i}", n_in, n_out, self.activation)
             if i > 0 and self.layer_norm:
                 layer = Normed(layer)
+            if self.dropout > 0.0:
+                layer = Dropped(layer, f"{name}.{i}.noise", n_out, self.dropout)
             if i > 0 and self.residual and n_in == n_out:
                 layer = Residual(layer)
             layers.append(layer)

@@ -35,6 +35,14 @@ class Layers(Function):
         if self.n_linear:
             self.shapes[self.linear] = (widths[0], self.n_linear)
 
+    @property
+    def noise_widths(self) -> dict[str, int]:
+        """Noise of all layers."""
+        widths: dict[str, int] = {}
+        for layer in self.hidden:
+            widths |= layer.noise_widths
+        return widths
+
     def draw(self, generator: torch.Generator) -> Weights:
         """Draw weights that roughly preserve the variance of rows; the rest is zero."""
         weights: Weights = {}

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from numbers import Real
 from typing import TYPE_CHECKING
 
-from skvae._sklearn_compat import StrOptions
+from skvae._sklearn_compat import Interval, StrOptions
 from skvae.networks._activations import ACTIVATIONS
 from skvae.networks._base import Function, Network, Pullback, Weights
 from skvae.networks._blocks import HiddenLayers
@@ -69,6 +70,11 @@ class MLP(Network):
         If None, it mirrors the encoder: its widths in reverse. The empty tuple gives
         a linear decoder.
 
+    dropout : float, default=0.0
+        Fraction of the units of each hidden layer, in [0, 1), that a training step
+        leaves out at random for each row. Latents, the linear map and fitted models
+        lose nothing, so that scores are the same at every call.
+
     See Also
     --------
     skvae.balance.RunningAverage : Its `scope` decides which linear model the start is.
@@ -82,7 +88,9 @@ class MLP(Network):
 
     Residual layers follow [3]_, with the activation inside of what is added; the
     normalization is that of [4]_ without its scale and shift, which the weights of the
-    next layer stand for.
+    next layer stand for. Dropout is that of [5]_, with what is left scaled up in
+    training; which units are left out is the same for models that are trained side by
+    side. With `residual` it acts on what is added.
 
     References
     ----------
@@ -95,6 +103,9 @@ class MLP(Network):
        networks", ECCV 2016. https://arxiv.org/abs/1603.05027
     .. [4] J. L. Ba, J. R. Kiros and G. E. Hinton, "Layer normalization", 2016.
        https://arxiv.org/abs/1607.06450
+    .. [5] N. Srivastava, G. Hinton, A. Krizhevsky, I. Sutskever and R. Salakhutdinov,
+       "Dropout: A simple way to prevent neural networks from overfitting", JMLR
+       15(56), 2014. https://jmlr.org/papers/v15/srivastava14a.html
 
     Examples
     --------
@@ -111,6 +122,7 @@ class MLP(Network):
         "residual": ["boolean"],
         "layer_norm": ["boolean"],
         "decoder_layer_sizes": ["array-like", None],
+        "dropout": [Interval(Real, 0, 1, closed="left")],
     }
 
     def __init__(
@@ -122,6 +134,7 @@ class MLP(Network):
         residual: bool = False,
         layer_norm: bool = False,
         decoder_layer_sizes: Sequence[int] | None = None,
+        dropout: float = 0.0,
     ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
@@ -130,6 +143,7 @@ class MLP(Network):
         self.residual = residual
         self.layer_norm = layer_norm
         self.decoder_layer_sizes = decoder_layer_sizes
+        self.dropout = dropout
 
     @property
     def starts_linear(self) -> bool:
@@ -163,13 +177,21 @@ class MLP(Network):
         return _widths("decoder_layer_sizes", self.decoder_layer_sizes)
 
     def _hidden(self) -> HiddenLayers:
-        if self.residual or self.layer_norm:
+        if self.residual or self.layer_norm or self.dropout:
             self._refuse_idle_settings(self._encoder_widths(), self._decoder_widths())
-        return HiddenLayers(self.activation, self.residual, self.layer_norm)
+        return HiddenLayers(
+            self.activation, self.residual, self.layer_norm, self.dropout
+        )
 
     def _refuse_idle_settings(self, *both: tuple[int, ...]) -> None:
         """Raise ValueError about a setting that would change no hidden layer."""
         layers = "the hidden layers of encoder {} and decoder {}".format(*both)
+        if self.dropout and not any(both):
+            raise ValueError(
+                f"dropout={self.dropout!r} leaves out units of the hidden layers, and "
+                "there are none. Add one, as in hidden_layer_sizes=(128,), or set "
+                "dropout=0.0."
+            )
         if self.layer_norm and max(map(len, both)) < 2:
             raise ValueError(
                 "layer_norm=True standardizes the input of each hidden layer but the "
@@ -238,6 +260,11 @@ class _Encoder(Function):
             if n_below:
                 self.constants["encoder.below_diagonal"] = (n_below,)
         self.shapes |= self.constants
+
+    @property
+    def noise_widths(self) -> dict[str, int]:
+        """Noise of the layers."""
+        return self.layers.noise_widths
 
     def init(
         self, generator: torch.Generator, start: LinearWeights | None = None

@@ -27,6 +27,11 @@ class Offset(Function):
         self.uses_autograd = inner.uses_autograd
 
     @property
+    def noise_widths(self) -> dict[str, int]:
+        """Noise of the inner function."""
+        return self.inner.noise_widths
+
+    @property
     def cells_per_row(self) -> int:
         """Numbers that the widest layer holds for a row."""
         return max(self.inner.cells_per_row, *self.shapes[self.name])

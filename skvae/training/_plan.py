@@ -72,10 +72,8 @@ def batches_of(
     return torch.cat(passes)[:n_drawn].split(plan.batch_size)
 
 
-def noise_of(
-    plan: Plan, n_rows: int, n_components: int, generator: torch.Generator
-) -> Tensor:
-    """Standard normal noise, of shape (n_draws, n_rows, n_components).
+def noise_of(plan: Plan, n_rows: int, width: int, generator: torch.Generator) -> Tensor:
+    """Standard normal noise, of shape (n_draws, n_rows, width).
 
     Drawn in float32 on the CPU, so that the stream depends on neither precision nor
     device. Of several draws for a row half are the others' opposites, which takes
@@ -83,7 +81,7 @@ def noise_of(
     """
     is_paired = plan.is_paired and plan.n_draws > 1
     noise = torch.randn(
-        (plan.n_draws // (1 + is_paired), n_rows, n_components),
+        (plan.n_draws // (1 + is_paired), n_rows, width),
         generator=generator,
         dtype=torch.float32,
     )
@@ -91,7 +89,7 @@ def noise_of(
 
 
 def steps_of(
-    n_rows: int, plan: Plan, n_components: int, generator: torch.Generator, like: Tensor
+    n_rows: int, plan: Plan, width: int, generator: torch.Generator, like: Tensor
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Batches and noise of an epoch, on the device and in the precision of a tensor.
 
@@ -99,10 +97,10 @@ def steps_of(
     """
     batches = batches_of(n_rows, plan, generator)
     size = plan.batch_size
-    n_at_once = max(1, _NOISE_CELLS // (plan.n_draws * size * n_components))
+    n_at_once = max(1, _NOISE_CELLS // (plan.n_draws * size * width))
     for start in range(0, len(batches), n_at_once):
         some = batches[start : start + n_at_once]
-        noise = noise_of(plan, len(some) * size, n_components, generator).to(like)
+        noise = noise_of(plan, len(some) * size, width, generator).to(like)
         for i, index in enumerate(some):
             rows = slice(i * size, (i + 1) * size)
             yield index.to(like.device), noise[:, rows]

@@ -125,8 +125,8 @@ class Run:
         """Take the steps of an epoch; returns the learning rate of the last one."""
         plan, rows, stepper = self.plan, self.task.rows, self.stepper
         totals = Totals()
-        n_components = self.module.n_components
-        steps = steps_of(len(rows.x), plan, n_components, self.generator, rows.x)
+        width = self.module.noise_width
+        steps = steps_of(len(rows.x), plan, width, self.generator, rows.x)
         for i, (index, noise) in enumerate(steps):
             learning_rate = plan.learning_rate * plan.schedule(plan.progress(epoch, i))
             step = stepper(index, noise, learning_rate, plan.progress(epoch, i + 1))

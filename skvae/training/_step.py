@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
@@ -13,6 +13,7 @@ from skvae.balance._base import BalancePolicy, Terms, map_state
 from skvae.divergences._posterior import POSTERIORS, Reparameterised
 from skvae.model._module import Module
 from skvae.networks._base import Weights
+from skvae.training._noise import StepNoise
 from skvae.training._state import PolicyState
 
 
@@ -31,14 +32,15 @@ class Step(NamedTuple):
 
 @dataclass
 class Batch:
-    """Rows of a step and noise for its latents, the same for all replicas."""
+    """Rows of a step and their noise, the same for all replicas."""
 
     x: Tensor
     """Rows, of shape (n_rows, n_features)."""
     weight: Tensor
     """Weight of each row in the mean over the batch, of shape (n_rows,)."""
     noise: Tensor
-    """Standard normal, of shape (n_draws, n_rows, n_components)."""
+    """Standard normal, of shape (n_draws, n_rows, n_components), and wider for a module
+    whose networks take noise."""
     n_rows_of_table: int | None = None
     """Number of rows of the whole table; None if the batch is all of it."""
     observed: Tensor | None = None
@@ -110,12 +112,18 @@ class Differentiator:
         batch : Batch
         """
         encoder, decoder = self.module.encoder, self.module.decoder
+        noise = StepNoise.of(self.module, batch.noise)
+        batch = replace(batch, noise=noise.latents)
         x = self.module.inputs(batch.x, batch.observed)
-        encoded, from_encoded = encoder.vjp(weights, x, to_rows=False)
+        encoded, from_encoded = encoder.vjp(
+            {**weights, **noise.encoder}, x, to_rows=False
+        )
         is_closed = self.is_closed and batch.observed is None
         latents = self._closed if is_closed else self._traced
         z, go_on = latents(encoded, state, weights, gradients, batch)
-        decoded, from_decoded = decoder.vjp(weights, z.flatten(1, 2), to_rows=True)
+        decoded, from_decoded = decoder.vjp(
+            {**weights, **noise.decoder}, z.flatten(1, 2), to_rows=True
+        )
         step, to_decoded, from_z = go_on(decoded)
         to_z = from_decoded(to_decoded, gradients)
         assert to_z is not None

@@ -108,7 +108,7 @@ class Stepper:
         ----------
         index : Tensor of shape (batch_size,)
             Rows of the batch.
-        noise : Tensor of shape (n_draws, batch_size, n_components)
+        noise : Tensor of shape (n_draws, batch_size, noise_width)
         learning_rate : float or Tensor of shape ()
         progress : float or Tensor of shape ()
             Fraction of the planned steps that are done with this one.

@@ -152,6 +152,7 @@ PARTS = {
         None,
         MLP((3,), posterior="full"),
         MLP((3, 3), residual=True, layer_norm=True, decoder_layer_sizes=(4,)),
+        MLP((3,), dropout=0.4),
     ],
     "handle_unknown": ["missing", "error"],
 }
