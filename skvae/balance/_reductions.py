@@ -81,7 +81,7 @@ def beta_from_loss(
         Rows of a batch, at least 1, where the loss sums the divergence over them but
         takes the mean of the errors, as ``F.mse_loss(m, x)`` beside ``kl.sum()`` does:
         the rate then weighs `batch_size` times as much. None where it reduces both
-        alike. (Weights such as batch size / number of rows belong into `weight`.)
+        alike. Weights such as batch size / number of rows belong into `weight`.
 
     Returns
     -------

@@ -150,7 +150,7 @@ class Pictures:
     ) -> None:
         """Draw the model."""
         is_epoch = context.task_name == "epoch"
-        name = f"epoch_{context.task_id + 1:04d}" if is_epoch else "end"
+        name = f"epoch_{fitted_estimator.n_iter_:04d}" if is_epoch else "end"
         png = io.BytesIO()
         self._figure(fitted_estimator, X).savefig(png, format="png")
         self._fits[get_ident()].show(png.getvalue(), name)

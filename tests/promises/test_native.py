@@ -124,7 +124,9 @@ def test_check_of_its_own(check):
 PACKAGES = [
     "skvae",
     "skvae.balance",
+    "skvae.callbacks",
     "skvae.divergences",
+    "skvae.learning_rates",
     "skvae.likelihoods",
     "skvae.metrics",
     "skvae.model_selection",
