@@ -435,17 +435,23 @@ class BalancedVAE(
             The fitted estimator.
         """
         from skvae.fit._fit import Fit
+        from skvae.fit._resumable import Resumable
 
-        if self.warm_start and hasattr(self, "_fitted"):
-            last = self._fitted
-            table = CheckedTable.of(self, X, sample_weight, last.view.columns)
-            fit = Fit.warm(self, table, last)
+        last = getattr(self, "_fitted", None) if self.warm_start else None
+        columns = None if last is None else last.view.columns
+        table = CheckedTable.of(self, X, sample_weight, columns)
+        training = Resumable(self, table, last)
+        # Callbacks may take up an earlier training, with the seed that it drew.
+        report = Report(self, X, training)
+        if last is None:
+            fit = Fit.fresh(self, table, [self.beta], training.seed)
         else:
-            table = CheckedTable.of(self, X, sample_weight)
-            fit = Fit.fresh(self, table, [self.beta])
+            fit = Fit.warm(self, table, last, training.seed)
+        if training.arrays is not None:
+            fit = fit.going_on(training.arrays)
         if self._warns_of_collapse:
             warn_before_fit(fit.spec, fit.replicas[0].beta, fit.sizes)
-        report = Report(self, X, fit.trained)
+        report.begin(fit.trained)
         vars(self).update(*fit.train_until_interrupted(report))
         report.close()
         if self.n_iter_ == self.max_iter:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,7 +12,6 @@ import torch
 from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_random_state
 from torch import Tensor
 
 from skvae import training
@@ -34,7 +33,8 @@ from skvae.fit._prepared import (
 )
 from skvae.fit._scales import check_scales
 from skvae.fit._scopes import calibration_of, candidates
-from skvae.fit._start import Replica, start_of
+from skvae.fit._seed import drawn_seed
+from skvae.fit._start import Replica, last_values, start_of
 from skvae.fit._table import CheckedTable
 from skvae.fitted._attributes import attributes_of, number
 from skvae.fitted._fitted import Fitted
@@ -82,6 +82,8 @@ class Fit:
         What the policy was started with; None where the training is resumed.
     history : dict of str to ndarray or None
         History of the calls before, where the training is resumed.
+    reached : RunState or None
+        Where the same training was cut off, to go on from there.
     """
 
     vae: Settings
@@ -94,9 +96,16 @@ class Fit:
     calibration: Calibration | None
     sizes: Sizes | None = None
     history: History | None = None
+    reached: training.RunState | None = None
 
     @classmethod
-    def fresh(cls, vae: Settings, table: CheckedTable, betas: Sequence[float]) -> Fit:
+    def fresh(
+        cls,
+        vae: Settings,
+        table: CheckedTable,
+        betas: Sequence[float],
+        seed: int | None = None,
+    ) -> Fit:
         """Fit that starts from nothing but a table.
 
         Parameters
@@ -107,8 +116,10 @@ class Fit:
             The table.
         betas : sequence of float
             Weights of the rate, one for each model.
+        seed : int or None, default=None
+            None draws one from `random_state`.
         """
-        return cls._started(vae, _scaled(vae, table, betas), betas, WHOLE)
+        return cls._started(vae, _scaled(vae, table, betas), betas, WHOLE, seed)
 
     @classmethod
     def first_pass(cls, vae: Settings, table: CheckedTable) -> Fit:
@@ -117,14 +128,16 @@ class Fit:
         return cls._started(vae, _scaled(vae, table, betas), betas, ONE_PASS)
 
     @classmethod
-    def warm(cls, vae: Settings, table: CheckedTable, last: Fitted) -> Fit:
+    def warm(
+        cls, vae: Settings, table: CheckedTable, last: Fitted, seed: int | None = None
+    ) -> Fit:
         """Fit that starts from the weights and the scaling of the last one."""
         betas = [vae.beta]
         spec = ModelSpec.from_params(
             vae, table.likelihood, table.X, table.columns, betas
         )
-        fit = cls._started(vae, scaled_as(last, spec, table), betas, WHOLE)
-        fit.state.values = _last_values(fit, last)
+        fit = cls._started(vae, scaled_as(last, spec, table), betas, WHOLE, seed)
+        fit.state.values = last_values(last, fit.spec.likelihood, fit.state)
         return fit
 
     @classmethod
@@ -132,7 +145,7 @@ class Fit:
         cls, vae: Settings, table: CheckedTable, last: Fitted, history: History
     ) -> Fit:
         """Later call of `partial_fit`: goes on from the state of the last one."""
-        data = _split(vae, scaled_for(last, table), ONE_PASS, _seed(vae))
+        data = _split(vae, scaled_for(last, table), ONE_PASS, drawn_seed(vae))
         device, dtype = data.rows.x.device, data.rows.x.dtype
         state = last.training_state.to_torch(device, dtype)
         scope = last.spec.scope
@@ -153,10 +166,15 @@ class Fit:
 
     @classmethod
     def _started(
-        cls, vae: Settings, table: Scaled, betas: Sequence[float], course: Course
+        cls,
+        vae: Settings,
+        table: Scaled,
+        betas: Sequence[float],
+        course: Course,
+        seed: int | None = None,
     ) -> Fit:
         """Fit of a table that the model's parts have learned from."""
-        seed = _seed(vae)
+        seed = drawn_seed(vae) if seed is None else seed
         data = _split(vae, table, course, seed)
         data.spec.check_network(data.rows.x)
         plan = course.plan(vae, len(data.rows.x), data.spec.divergence)
@@ -175,6 +193,17 @@ class Fit:
             calibration=calibration_of(data, state, data.spec.scope),
             sizes=sizes,
         )
+
+    def going_on(self, arrays: Mapping[str, NDArray[Any]]) -> Fit:
+        """Fit that goes on from where the same one was cut off.
+
+        Parameters
+        ----------
+        arrays : mapping of str to ndarray
+            Those of a `RunState`.
+        """
+        reached = training.RunState.from_arrays(arrays, self.state)
+        return replace(self, reached=reached)
 
     def halved(self) -> Fit:
         """Fit in which only the best of several betas are trained to the end."""
@@ -202,13 +231,10 @@ class Fit:
     def outcome(self, on_epoch: Callable[..., bool] | None) -> training.Outcome:
         """Train all replicas, and return their results."""
         data = self.prepared
-        return training.train(
-            self.module,
-            data.spec.policy,
-            training.Task(self.state, data.rows, data.held_out, self.calibration),
-            self.plan,
-            on_epoch,
+        task = training.Task(
+            self.state, data.rows, data.held_out, self.calibration, self.reached
         )
+        return training.train(self.module, data.spec.policy, task, self.plan, on_epoch)
 
     def train_until_interrupted(
         self, on_epoch: Callable[..., bool] | None
@@ -356,7 +382,7 @@ def _scaled(vae: Settings, table: CheckedTable, betas: Sequence[float]) -> Scale
 
 def prepare(vae: Settings, table: CheckedTable, betas: Sequence[float]) -> Prepared:
     """A table as `Fit.fresh` would train on it, without a start."""
-    return _split(vae, _scaled(vae, table, betas), WHOLE, _seed(vae))
+    return _split(vae, _scaled(vae, table, betas), WHOLE, drawn_seed(vae))
 
 
 def _split(vae: Settings, table: Scaled, course: Course, seed: int) -> Prepared:
@@ -364,28 +390,3 @@ def _split(vae: Settings, table: Scaled, course: Course, seed: int) -> Prepared:
     like = scalar_like(torch_device(vae.device), vae.precision)
     is_held_out = course.held_out(vae, len(table.admitted.rows), seed)
     return prepared(table, is_held_out, like, seed)
-
-
-def _seed(vae: Settings) -> int:
-    """Seed of a fit, drawn from the random state of an estimator."""
-    return check_random_state(vae.random_state).randint(np.iinfo(np.int32).max)
-
-
-def _last_values(fit: Fit, last: Fitted) -> Tensor:
-    """Weights of the last fit, for each replica of a warm start."""
-    likelihood, shapes = fit.spec.likelihood, fit.state.shapes
-    if type(likelihood) is not type(last.spec.likelihood):
-        raise ValueError(
-            "warm_start=True goes on from the weights of the last fit, whose "
-            f"likelihood was {last.spec.likelihood} and is now {likelihood}. Keep the "
-            "likelihood, or set warm_start=False."
-        )
-    if shapes != last.shapes:
-        raise ValueError(
-            "warm_start=True goes on from the weights of the last fit, but their "
-            f"shapes are {last.shapes} and the parameters now ask for "
-            f"{shapes}. Keep n_components, hidden_layer_sizes, network, "
-            "likelihood and the scope of balance, or set warm_start=False."
-        )
-    values = torch.tensor(last.values).to(fit.state.values)
-    return values.repeat(len(fit.replicas), 1)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from skvae.training import Outcome
+    from skvae.fit._resumable import Resumable
+    from skvae.training import Outcome, Run
 
 # With verbose > 0, at least one line is printed per so many seconds.
 _LONGEST_SILENCE = 60.0
@@ -20,39 +21,58 @@ class Report:
 
     Lines are plain text that ends with a line break and is flushed, so that they read
     the same in a terminal, a notebook and a log. With ``verbose=0`` there are none.
+
+    Parameters
+    ----------
+    estimator : BalancedVAE
+        The estimator that is being fitted.
+    X : array-like
+        The user's table.
+    training : Resumable or None, default=None
+        The training, for callbacks to save and to take up; None where it cannot be.
     """
 
     def __init__(
-        self,
-        estimator: Any,
-        X: Any,
-        attributes: Callable[[int, Outcome], dict[str, Any]],
+        self, estimator: Any, X: Any, training: Resumable | None = None
     ) -> None:
-        self.estimator, self.X, self.attributes = estimator, X, attributes
+        self.estimator, self.X, self.training = estimator, X, training
         self.every = estimator.max_iter / (10.0 * max(1, int(estimator.verbose)))
-        self.start = self.last_line = time.perf_counter()
-        self.n_done = self.n_told = 0
         self.record: dict[str, Tensor] = {}
         self.root = estimator._init_callback_context(max_subtasks=estimator.max_iter)
+        self.root.training = training
         # X is the target of an autoencoder; monitors skip scoring without a y.
         self.data = {"estimator": estimator, "X": X, "y": X}
         self.root.call_on_fit_task_begin(**self.data)
 
-    def __call__(
-        self,
-        epoch: int,
-        record: dict[str, Tensor],
-        best: Callable[[], tuple[int, Outcome]],
-    ) -> bool:
+    def begin(self, attributes: Callable[[int, Outcome], dict[str, Any]]) -> None:
+        """Begin with the epochs.
+
+        Parameters
+        ----------
+        attributes : callable
+            Fitted attributes of a replica, from its number and its result.
+        """
+        self.attributes = attributes
+        self.start = self.last_line = time.perf_counter()
+        n_before = 0 if self.training is None else self.training.n_epochs
+        self.n_before = self.n_done = self.n_told = n_before
+        for _ in range(n_before):
+            # Tasks are numbered in the order in which they are made.
+            self.root.subcontext(task_name="epoch")
+
+    def __call__(self, epoch: int, record: dict[str, Tensor], run: Run) -> bool:
         """Report an epoch; return whether a callback asks to stop."""
         self.n_done, self.record = epoch + 1, record
         if self.estimator.verbose and self._is_due():
             self._print(f"at most {duration(self._left())} left")
+        if self.training is not None:
+            self.training.run = run
         task = self.root.subcontext(task_name="epoch")
+        task.training = self.training
         task.call_on_fit_task_begin(**self.data)
         return task.call_on_fit_task_end(
             **self.data,
-            reconstruction_attributes=lambda: self.attributes(*best()),
+            reconstruction_attributes=lambda: self.attributes(*run.best()),
         )
 
     def _is_due(self) -> bool:
@@ -66,7 +86,8 @@ class Report:
     def _left(self) -> float:
         """Seconds that the other epochs take, if none is saved by stopping early."""
         spent = time.perf_counter() - self.start
-        return spent / self.n_done * (self.estimator.max_iter - self.n_done)
+        n_left = self.estimator.max_iter - self.n_done
+        return spent / (self.n_done - self.n_before) * n_left
 
     def _print(self, when: str) -> None:
         # Not at the top: importing the estimator imports no torch.

@@ -19,6 +19,8 @@ from skvae.model._module import Module
 
 if TYPE_CHECKING:
     from skvae.fit._prepared import Prepared
+    from skvae.fitted._fitted import Fitted
+    from skvae.likelihoods import Likelihood
     from skvae.likelihoods._dispersion import Dispersion
 
 Floats = NDArray[np.floating]
@@ -114,6 +116,36 @@ def start_of(
         ),
     )
     return Start(state, sizes)
+
+
+def last_values(
+    last: Fitted, likelihood: Likelihood, state: training.TrainingState
+) -> Tensor:
+    """Weights of the last fit, for each replica of a warm start.
+
+    Parameters
+    ----------
+    last : Fitted
+        The last fit.
+    likelihood : Likelihood
+        That of the new one.
+    state : TrainingState
+        Start of the new one as it would be without the last.
+    """
+    if type(likelihood) is not type(last.spec.likelihood):
+        raise ValueError(
+            "warm_start=True goes on from the weights of the last fit, whose "
+            f"likelihood was {last.spec.likelihood} and is now {likelihood}. Keep the "
+            "likelihood, or set warm_start=False."
+        )
+    if state.shapes != last.shapes:
+        raise ValueError(
+            "warm_start=True goes on from the weights of the last fit, but their "
+            f"shapes are {last.shapes} and the parameters now ask for "
+            f"{state.shapes}. Keep n_components, hidden_layer_sizes, network, "
+            "likelihood and the scope of balance, or set warm_start=False."
+        )
+    return torch.tensor(last.values).to(state.values).repeat(len(state.values), 1)
 
 
 def linear_starts(

@@ -77,7 +77,8 @@ def _train(
     fit = Fit.fresh(estimator, CheckedTable.of(estimator, X, sample_weight), betas)
     if halving:
         fit = fit.halved()
-    report = Report(estimator, X, fit.trained)
+    report = Report(estimator, X)
+    report.begin(fit.trained)
     outcome = fit.outcome(report)
     kept = fit.kept(outcome)
     found = [fit.trained(r, outcome.take(r)) for r in kept]

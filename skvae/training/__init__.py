@@ -2,6 +2,8 @@
 
 from skvae.training._outcome import Outcome, best_of
 from skvae.training._plan import Plan, Rung
+from skvae.training._run import Run
+from skvae.training._run_state import RunState
 from skvae.training._state import StartValues, TrainingState, init
 from skvae.training._step import Batch, Differentiator, Step
 from skvae.training._task import Task
@@ -13,6 +15,8 @@ __all__ = [
     "Interrupted",
     "Outcome",
     "Plan",
+    "Run",
+    "RunState",
     "Rung",
     "StartValues",
     "Step",

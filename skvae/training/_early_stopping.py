@@ -266,6 +266,21 @@ class EarlyStopping:
             is_finite=last.is_finite | (stopped_at <= last.n_epochs),
         )
 
+    def resume(self, best: Best, patience: Patience, replicas: Tensor) -> None:
+        """Go on from an earlier epoch, with the replicas that had not stopped by then.
+
+        Parameters
+        ----------
+        best : Best
+            Their best weights so far.
+        patience : Patience
+            Their epochs without a clear improvement.
+        replicas : Tensor of shape (n_running,)
+            Their numbers.
+        """
+        self.best, self.patience = best, patience
+        self.validation = self.validation.select(replicas)
+
     def select(self, replicas: Tensor) -> None:
         """Go on with some of the replicas, given as a mask."""
         self.best = map_state(lambda part: part[replicas], self.best)

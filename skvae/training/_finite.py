@@ -14,10 +14,15 @@ class LastFinite:
 
     A replica whose weights, policy or elbo are not finite after an epoch has diverged,
     and stays at what it had reached before. No number is read from the device.
+
+    Parameters
+    ----------
+    reached : Reached or None, default=None
+        Results of the epochs before, if there are any.
     """
 
-    def __init__(self) -> None:
-        self._reached: Reached | None = None
+    def __init__(self, reached: Reached | None = None) -> None:
+        self._reached = reached
 
     @property
     def reached(self) -> Reached:

@@ -31,6 +31,22 @@ class Reached(NamedTuple):
     """False for a replica that has diverged, of shape (n_replicas,)."""
 
 
+class Stopped(NamedTuple):
+    """Results of the replicas that train no more."""
+
+    numbers: Tensor
+    """Numbers of these replicas, of shape (n_stopped,)."""
+    reached: Reached
+
+    def joined(self, numbers: Tensor, reached: Reached) -> Stopped:
+        """Results of these and of more replicas."""
+        pairs = zip(tensors_of(self.reached), tensors_of(reached), strict=True)
+        return Stopped(
+            torch.cat([self.numbers, numbers]),
+            map_state(lambda _: torch.cat(next(pairs)), reached),
+        )
+
+
 class Replicas:
     """Numbers of the replicas that still train, and results of those that do not.
 
@@ -39,13 +55,14 @@ class Replicas:
 
     Parameters
     ----------
-    n_replicas : int
-        Number of replicas at the start.
+    running : Tensor of shape (n_running,)
+        Numbers of the replicas that train.
+    stopped : Stopped or None, default=None
+        The others, if there are any.
     """
 
-    def __init__(self, n_replicas: int) -> None:
-        self.running = torch.arange(n_replicas)
-        self._stopped: list[tuple[Tensor, Reached]] = []
+    def __init__(self, running: Tensor, stopped: Stopped | None = None) -> None:
+        self.running, self.stopped = running, stopped
 
     def stop(self, is_stopped: Tensor, reached: Reached) -> None:
         """Keep the results of the running replicas that have stopped.
@@ -56,18 +73,21 @@ class Replicas:
         reached : Reached
             Results of all that were running.
         """
+        numbers = self.running[is_stopped]
         aside = map_state(lambda tensor: tensor[is_stopped], reached)
-        self._stopped.append((self.running[is_stopped], aside))
+        last = self.stopped
+        self.stopped = (
+            Stopped(numbers, aside) if last is None else last.joined(numbers, aside)
+        )
         self.running = self.running[~is_stopped]
 
     def all(self, reached: Reached) -> Reached:
         """Results of all replicas, given those of the running ones."""
-        if not self._stopped:
+        if self.stopped is None:
             return reached
-        numbers, parts = zip(*self._stopped, (self.running, reached), strict=True)
-        order = torch.cat(numbers).argsort()
-        tensors = zip(*map(tensors_of, parts), strict=True)
-        return map_state(lambda _: torch.cat(next(tensors))[order], reached)
+        everything = self.stopped.joined(self.running, reached)
+        order = everything.numbers.argsort()
+        return map_state(lambda tensor: tensor[order], everything.reached)
 
     def record(
         self, entries: dict[str, Tensor], last: Mapping[str, Tensor]
@@ -76,7 +96,7 @@ class Replicas:
 
         Those that have stopped keep their last entries.
         """
-        if not self._stopped:
+        if self.stopped is None:
             return entries
         return {
             name: last[name].index_copy(0, self.running, entry)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from skvae.balance._base import BalancePolicy, map_state, pool
+from skvae.balance._base import BalancePolicy, pool
 from skvae.model._module import Module
 from skvae.training._captured import CapturedStepper
 from skvae.training._early_stopping import EarlyStopping
@@ -18,6 +18,7 @@ from skvae.training._means import Means, Totals
 from skvae.training._outcome import Outcome, best_of
 from skvae.training._plan import Plan, steps_of
 from skvae.training._replicas import Reached, Replicas
+from skvae.training._run_state import RunState
 from skvae.training._state import TrainingState
 from skvae.training._stepper import Stepper
 from skvae.training._task import Task
@@ -33,10 +34,8 @@ class Completed(NamedTuple):
     """Weights to keep of all replicas, and their figures."""
     elbo: Tensor
     """The best on held-out rows, or minus the epoch's objective, (n_replicas,)."""
-    has_left: Tensor
-    """True for a replica that left for better ones, of shape (n_replicas,)."""
-    n_records: int
-    """Number of epochs in the history."""
+    run: RunState
+    """All of it, for another run to go on from."""
 
 
 class Run:
@@ -66,17 +65,22 @@ class Run:
         self.stepper = steps(module, policy, state, rows, plan)
         self.early_stopping = self._early_stopping()
         self.halving = Halving(plan, policy.settled_at)
-        self.replicas = Replicas(len(state.values))
+        self.replicas = Replicas(torch.arange(len(state.values)))
         self.has_left = torch.zeros(len(state.values), dtype=torch.bool)
         self.last_finite = LastFinite()
         self.n_epochs = state.n_epochs
         self.means: Means | None = None
         self.records: list[dict[str, Tensor]] = []
+        self.is_ended = False
         #: None before the first epoch has ended.
         self.completed: Completed | None = None
+        if task.reached is not None:
+            self._resume(task.reached)
+        elif self.early_stopping is not None:
+            self.early_stopping.start(self.stepper.parameters, self.stepper.balance)
 
     def _early_stopping(self) -> EarlyStopping | None:
-        """Early stopping that has validated the start, where rows are held out."""
+        """Early stopping, where rows are held out."""
         task, plan = self.task, self.plan
         if task.held_out is None:
             return None
@@ -93,12 +97,32 @@ class Run:
             # Without held-out rows nothing shows which columns need it.
             shape = len(task.state.values), frequencies.n_columns
             self.stepper.differentiate.pull = task.rows.x.new_zeros(shape)
-        stopping = EarlyStopping(validation, task.state, plan, self.policy.settled_at)
-        stopping.start(self.stepper.parameters, self.stepper.balance)
-        return stopping
+        return EarlyStopping(validation, task.state, plan, self.policy.settled_at)
 
-    def epoch(self, epoch: int) -> dict[str, Tensor]:
+    def _resume(self, state: RunState) -> None:
+        """Go on from an epoch of an earlier run of the same task."""
+        running = state.running
+        self.generator.set_state(state.latest.generator)
+        steps = type(self.stepper)
+        self.stepper = steps(
+            self.module, self.policy, state.latest, self.task.rows, self.plan
+        )
+        self.stepper.differentiate.pull = state.pull
+        if self.early_stopping is not None:
+            assert state.best is not None
+            assert state.patience is not None
+            self.early_stopping.resume(state.best, state.patience, running)
+        self.replicas = Replicas(running, state.stopped)
+        self.has_left = state.has_left
+        self.last_finite = LastFinite(state.last_finite)
+        self.n_epochs = state.latest.n_epochs
+        self.records = list(state.records)
+        self.is_ended = state.is_ended
+        self.completed = self._complete()
+
+    def epoch(self) -> dict[str, Tensor]:
         """Train for an epoch, validate, and return its entries of the history."""
+        epoch = self.n_epochs
         learning_rate = self._steps(epoch)
         assert self.means is not None
         self.n_epochs = epoch + 1
@@ -156,8 +180,18 @@ class Run:
         has_left = self.has_left[running] | stopped.cpu()
         self.has_left = self.has_left.index_copy(0, running, has_left)
 
+    def end(self) -> None:
+        """End before the last epoch."""
+        assert self.completed is not None
+        self.is_ended = True
+        run = self.completed.run._replace(is_ended=True)
+        self.completed = self.completed._replace(run=run)
+
     def goes_on(self) -> bool:
-        """Let the replicas leave that have stopped; False where all have."""
+        """Let the replicas leave that have stopped; False if no epoch is left."""
+        last = self.task.state.n_epochs + self.plan.n_epochs
+        if self.is_ended or self.n_epochs >= last:
+            return False
         if self.early_stopping is None:
             return True
         is_stopped = self.early_stopping.is_stopped()
@@ -197,14 +231,19 @@ class Run:
 
     def _complete(self) -> Completed:
         """Copy what the training has come to."""
-        assert self.means is not None
-        end = map_state(torch.clone, self.replicas.all(self._reached()))
-        state = self.stepper.state
+        # Steps write to none of these tensors.
+        end = self.replicas.all(self._reached())
+        state = latest = replace(
+            self.stepper.state.map(torch.clone),
+            generator=self.generator.get_state(),
+            n_epochs=self.n_epochs,
+        )
         if self.early_stopping is not None:
             # Training resumes from the best weights; the moments are of others.
             state, elbo = replace(state, mean=None, square=None, n_steps=0), end.elbo
         else:
-            elbo = torch.where(end.is_finite, -self.means.objective, -torch.inf)
+            objective = self.records[-1]["objective"]
+            elbo = torch.where(end.is_finite, -objective, -torch.inf)
         # Those of a replica that diverged are not to be gone on from.
         mean, square = (
             None if part is None else torch.where(end.is_finite[:, None], part, 0.0)
@@ -217,10 +256,27 @@ class Run:
             mean=mean,
             square=square,
             prior=self.task.state.prior,
-            generator=self.generator.get_state(),
-            n_epochs=self.n_epochs,
         )
-        return Completed(state, end, elbo, self.has_left, len(self.records))
+        stopping, pull = self.early_stopping, self.stepper.differentiate.pull
+        run = RunState(
+            latest=latest,
+            running=self.replicas.running,
+            stopped=self.replicas.stopped,
+            has_left=self.has_left,
+            last_finite=self.last_finite.reached,
+            best=None if stopping is None else stopping.best,
+            patience=None if stopping is None else stopping.patience,
+            pull=None if pull is None else pull.clone(),
+            records=tuple(self.records),
+            is_ended=self.is_ended,
+        )
+        return Completed(state, end, elbo, run)
+
+    @property
+    def state(self) -> RunState:
+        """All of the whole epochs so far, for another run to go on from."""
+        assert self.completed is not None
+        return self.completed.run
 
     def best(self) -> tuple[int, Outcome]:
         """The replica with the best elbo, and its result so far."""
@@ -231,8 +287,7 @@ class Run:
     def outcome(self) -> Outcome:
         """The result of the whole epochs so far, replicas that have left included."""
         assert self.completed is not None
-        state, end, elbo, has_left, n_records = self.completed
-        records = self.records[:n_records]
+        state, end, elbo, run = self.completed
         return Outcome(
             state=state,
             values=end.values,
@@ -241,9 +296,11 @@ class Run:
             elbo=elbo,
             n_epochs=end.n_epochs.cpu().numpy(),
             is_finite=end.is_finite.cpu().numpy(),
-            has_left=has_left.numpy(),
+            has_left=run.has_left.numpy(),
             history={
-                name: torch.stack([record[name] for record in records]).cpu().numpy()
-                for name in records[0]
+                name: torch.stack([record[name] for record in run.records])
+                .cpu()
+                .numpy()
+                for name in run.records[0]
             },
         )

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from skvae.data._rows import Rows
 from skvae.model._calibration import Calibration
+from skvae.training._run_state import RunState
 from skvae.training._state import TrainingState
 
 
@@ -20,3 +21,5 @@ class Task(NamedTuple):
     """Rows to validate on, if any."""
     calibration: Calibration | None = None
     """Sets the decoder variance of the validation; None where it is fixed."""
+    reached: RunState | None = None
+    """What an earlier run of the same task had come to, to go on from; or None."""

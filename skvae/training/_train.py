@@ -13,9 +13,9 @@ from skvae.training._plan import Plan
 from skvae.training._run import Run
 from skvae.training._task import Task
 
-#: Called after each epoch with its number, its entries of the history and a function
-#: that returns the best replica so far and its result; training stops on True.
-OnEpoch = Callable[[int, dict[str, Tensor], Callable[[], tuple[int, Outcome]]], bool]
+#: Called after each epoch with its number, its entries of the history and the run so
+#: far; training stops on True.
+OnEpoch = Callable[[int, dict[str, Tensor], Run], bool]
 
 
 class Interrupted(KeyboardInterrupt):
@@ -52,9 +52,8 @@ def train(
     plan : Plan
         How long and how fast to train.
     on_epoch : callable or None
-        Called after each epoch with its number, its entries of the history and a
-        function that returns the best replica so far and its result; training stops
-        on True.
+        Called after each epoch with its number, its entries of the history and the
+        run so far; training stops on True.
 
     Returns
     -------
@@ -66,13 +65,11 @@ def train(
         In place of a `KeyboardInterrupt` after the first epoch.
     """
     run = Run(module, policy, task, plan)
-    first = task.state.n_epochs
     try:
-        for epoch in range(first, first + plan.n_epochs):
-            record = run.epoch(epoch)
-            is_ended = on_epoch is not None and on_epoch(epoch, record, run.best)
-            if is_ended or not run.goes_on():
-                break
+        while run.goes_on():
+            record = run.epoch()
+            if on_epoch is not None and on_epoch(run.n_epochs - 1, record, run):
+                run.end()
     except KeyboardInterrupt as interruption:
         if run.completed is None:
             raise

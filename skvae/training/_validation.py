@@ -106,7 +106,7 @@ class Validation:
         return evaluate(self.module, weights, rows, noise).error
 
     def select(self, replicas: Tensor) -> Validation:
-        """Validation of some replicas, given as a mask."""
+        """Validation of some replicas, given as a mask or by their numbers."""
         if self.calibration is None:
             return self
         return replace(self, calibration=self.calibration.select(replicas))

@@ -160,7 +160,7 @@ def test_the_others_go_on_as_they_were(
                 BETAS,
                 plan._replace(rungs=()),
                 validate=True,
-                on_epoch=lambda epoch, record, best, last=n_epochs - 1: epoch == last,
+                on_epoch=lambda epoch, record, run, last=n_epochs - 1: epoch == last,
             )
             expected = short.take(r)
         assert_same(halved.take(r), expected)
@@ -178,9 +178,9 @@ def test_recorded_steps_keep_replicas_that_have_left(make_problem, plan):
     run = Run(problem.module, policy, problem.task(policy, BETAS, validate=True), plan)
     # As on a GPU, but for the recording.
     run.is_captured = True
-    for epoch in range(20):
-        run.epoch(epoch)
-        assert run.goes_on()
+    while run.goes_on():
+        run.epoch()
+    assert run.n_epochs == 20
     assert len(run.stepper.parameters.values) == 4
     found = run.outcome()
     assert found.has_left.tolist() == expected.has_left.tolist()
@@ -211,8 +211,8 @@ def test_replicas_that_have_stopped_count(make_problem, make_plan):
 def test_callbacks_get_the_best_of_all_replicas(make_problem, plan):
     seen = []
 
-    def on_epoch(epoch, record, best):
-        number, outcome = best()
+    def on_epoch(epoch, record, run):
+        number, outcome = run.best()
         seen.append((number, outcome.elbo.item(), len(record["elbo"])))
         return epoch == 15
 

@@ -25,7 +25,7 @@ def reached(*numbers):
 
 
 def test_replicas_are_put_together_in_their_order():
-    replicas = Replicas(5)
+    replicas = Replicas(torch.arange(5))
     everything = reached(0, 1, 2, 3, 4)
     assert replicas.all(everything) is everything
     replicas.stop(torch.tensor([False, True, False, False, True]), everything)
@@ -39,7 +39,7 @@ def test_replicas_are_put_together_in_their_order():
 
 
 def test_stopped_replicas_keep_their_last_entries():
-    replicas = Replicas(3)
+    replicas = Replicas(torch.arange(3))
     last = {"rate": torch.tensor([1.0, 2.0, 3.0])}
     assert replicas.record(last, last) is last
     replicas.stop(torch.tensor([False, True, False]), reached(0, 1, 2))
@@ -97,8 +97,9 @@ def test_stopped_replicas_leave_the_run(policy, make_problem, make_plan, monkeyp
 def test_callback_hears_of_all_replicas(make_problem, make_plan):
     problem, seen = make_problem(), []
 
-    def on_epoch(epoch, record, kept):
-        seen.append(({name: entry.clone() for name, entry in record.items()}, kept()))
+    def on_epoch(epoch, record, run):
+        entries = {name: entry.clone() for name, entry in record.items()}
+        seen.append((entries, run.best()))
         return False
 
     plan = make_plan(

@@ -343,8 +343,8 @@ def test_annealed_epochs_are_not_the_best(policy, make_problem, long_plan):
 def test_callback_stops_training(make_problem, long_plan):
     problem, seen = make_problem(), []
 
-    def on_epoch(epoch, record, kept):
-        best, so_far = kept()
+    def on_epoch(epoch, record, run):
+        best, so_far = run.best()
         seen.append((epoch, set(record), best, so_far.values))
         assert best == int(record["elbo"].argmax())
         return epoch == 2
@@ -366,8 +366,8 @@ def test_result_of_an_epoch_is_not_changed_by_later_ones(
     problem, seen = make_problem(), []
     policy = RunningAverage("feature")
 
-    def on_epoch(epoch, record, best):
-        seen.append((best()[1], copy.deepcopy(best()[1])))
+    def on_epoch(epoch, record, run):
+        seen.append((run.best()[1], copy.deepcopy(run.best()[1])))
         return False
 
     problem.train(policy, BETAS, long_plan, validate=validate, on_epoch=on_epoch)
@@ -389,7 +389,7 @@ def test_result_of_an_epoch_goes_on_as_the_training_does(make_problem, long_plan
     problem, seen = make_problem(), []
     policy = RunningAverage("feature")
     whole = problem.train(
-        policy, [1.0], long_plan, on_epoch=lambda *given: seen.append(given[2]())
+        policy, [1.0], long_plan, on_epoch=lambda *given: seen.append(given[2].best())
     )
     _, first = seen[9]
     rest = long_plan._replace(n_epochs=long_plan.n_epochs - 10)
@@ -426,8 +426,8 @@ def test_stopped_within_the_schedule_the_latest_weights_are_kept(
 ):
     problem, kept = make_problem(), []
 
-    def on_epoch(epoch, record, best):
-        kept.append(best())
+    def on_epoch(epoch, record, run):
+        kept.append(run.best())
         return epoch == 2
 
     outcome = problem.train(

@@ -1,0 +1,104 @@
+"""Identity of a training: the table, settings and versions that it follows from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.metadata import version
+from numbers import Integral
+from typing import Any, NamedTuple
+
+from skvae._version import __version__
+from skvae.data._canonical import canonical_rows
+from skvae.fit._table import CheckedTable
+from skvae.fitted._digest import Digest, digest_of
+from skvae.fitted._fitted import Fitted
+from skvae.model._device import torch_device
+from skvae.model._settings import Settings
+
+# Libraries whose versions may compute other digits.
+_LIBRARIES = ("torch", "numpy", "scikit-learn")
+
+# Rows that are copied at once to compute their checksum.
+_ROWS_AT_ONCE = 2**16
+
+
+class Trait(NamedTuple):
+    """Something that a training depends on."""
+
+    text: str
+    """In a form to be read."""
+    checksum: str
+    """The same for equal contents."""
+
+    @classmethod
+    def of(cls, value: Any) -> Trait:
+        """Trait of a value."""
+        return cls(repr(value), digest_of(value))
+
+
+Identity = dict[str, Trait]
+
+
+def identity_of(vae: Settings, table: CheckedTable, last: Fitted | None) -> Identity:
+    """All that the result of a training follows from, but for the seed that is drawn.
+
+    Parameters
+    ----------
+    vae : BalancedVAE
+        The settings.
+    table : CheckedTable
+        The table.
+    last : Fitted or None
+        The model that a warm start goes on from.
+    """
+    settings = {name: getattr(vae, name) for name in Settings.__annotations__}
+    # Lines that are printed make no difference.
+    del settings["verbose"]
+    seed = settings["random_state"]
+    if not isinstance(seed, Integral):
+        # The seed that it draws is brought back.
+        settings["random_state"] = type(seed).__name__
+    settings["device"] = torch_device(vae.device).type
+    start = None if last is None else [last.values, last.view, last.variance]
+    n_rows, n_features = table.X.shape
+    return {
+        **{name: Trait.of(value) for name, value in settings.items()},
+        "warm_start": Trait(str(last is not None), digest_of(start)),
+        "columns of X": Trait(f"{n_features} columns", digest_of(table.columns)),
+        "X or sample_weight": Trait(f"{n_rows} rows", _checksum_of_rows(table)),
+        "version of skvae": Trait.of(__version__),
+        **{f"version of {name}": Trait.of(version(name)) for name in _LIBRARIES},
+    }
+
+
+def differences(identity: Mapping[str, Trait], other: Mapping[str, Trait]) -> list[str]:
+    """Traits in which a training differs from an earlier one, as clauses.
+
+    Parameters
+    ----------
+    identity : mapping of str to Trait
+        Of the earlier one.
+    other : mapping of str to Trait
+    """
+    none = Trait("not there", "")
+    found = []
+    for name in {**identity, **other}:
+        was, now = identity.get(name, none), other.get(name, none)
+        if was.checksum == now.checksum:
+            continue
+        if was.text == now.text:
+            found.append(f"{name} had other contents")
+        else:
+            found.append(f"{name} was {was.text} and is {now.text}")
+    return found
+
+
+def _checksum_of_rows(table: CheckedTable) -> str:
+    """Checksum of the rows and their weights, whatever their order."""
+    index, weight = canonical_rows(table.X, table.weight)
+    digest = Digest()
+    digest.add(weight)
+    for start in range(0, len(index), _ROWS_AT_ONCE):
+        # Of two zeros that are equal only one has a sign.
+        digest.add(table.X[index[start : start + _ROWS_AT_ONCE]] + 0.0)
+    return digest.hexdigest()
