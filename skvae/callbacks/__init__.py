@@ -1,5 +1,6 @@
-"""Callbacks for long fits, in the protocol of scikit-learn 1.9."""
+"""Callbacks in scikit-learn's protocol, for `BalancedVAE.set_callbacks`."""
 
+from skvae.callbacks._checkpoint import Checkpoint
 from skvae.callbacks._pictures import Pictures
 
-__all__ = ["Pictures"]
+__all__ = ["Checkpoint", "Pictures"]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from skvae.fit._identity import Identity, identity_of
+from skvae.fit._identity import Identity, Trait, differences, identity_of
 from skvae.fit._seed import drawn_seed
 from skvae.fit._table import CheckedTable
 from skvae.fitted._fitted import Fitted
@@ -18,21 +18,12 @@ if TYPE_CHECKING:
     from skvae.training import Run
 
 
-class Saved(NamedTuple):
-    """A training after a whole epoch, in a form that can be stored."""
-
-    seed: int
-    """Drawn from `random_state` when it began."""
-    arrays: Mapping[str, NDArray[Any]]
-    """Those of a `RunState`."""
-
-
 class Resumable:
     """A training as callbacks see it, in the attribute `training` of their context.
 
     At the beginning of the task "fit", `resume` takes up an earlier call on the same
-    table with the same settings; after each epoch and at the end of the task, `saved`
-    is what is to be kept for that.
+    table with the same settings; after each epoch and at the end of the task,
+    `to_arrays` is what has to be kept for that.
 
     Parameters
     ----------
@@ -66,12 +57,21 @@ class Resumable:
             return self.run.state.latest.n_epochs
         return 0 if self.arrays is None else int(self.arrays["counts"][1])
 
-    def resume(self, saved: Saved) -> None:
-        """Go on from an earlier call, with the seed that it drew."""
-        self.seed, self.arrays = saved
+    def differences(self, identity: Mapping[str, Sequence[str]]) -> list[str]:
+        """Clauses on what an earlier call had that this one has not.
 
-    def saved(self) -> Saved | None:
-        """The training after the latest epoch; None before the first of this call."""
-        if self.run is None:
-            return None
-        return Saved(self.seed, self.run.state.to_arrays())
+        Parameters
+        ----------
+        identity : mapping of str to (text, checksum)
+            Of the earlier call.
+        """
+        earlier = {name: Trait(*trait) for name, trait in identity.items()}
+        return differences(earlier, self.identity)
+
+    def resume(self, seed: int, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Go on from an earlier call, given the seed that it drew and its arrays."""
+        self.seed, self.arrays = seed, arrays
+
+    def to_arrays(self) -> dict[str, NDArray[Any]] | None:
+        """State after the latest epoch; None before the first one of this call."""
+        return None if self.run is None else self.run.state.to_arrays()

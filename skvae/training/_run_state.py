@@ -35,7 +35,7 @@ class RunState(NamedTuple):
     has_left: Tensor
     """True for a replica that left for better ones, of shape (n_replicas,)."""
     last_finite: Reached
-    """What the replicas that still train reached while they were finite."""
+    """Results of the replicas that still train, of when they were last finite."""
     best: Best | None
     """Their best weights on held-out rows, if there are any."""
     patience: Patience | None

@@ -22,4 +22,4 @@ class Task(NamedTuple):
     calibration: Calibration | None = None
     """Sets the decoder variance of the validation; None where it is fixed."""
     reached: RunState | None = None
-    """What an earlier run of the same task had come to, to go on from; or None."""
+    """State of an earlier run of the same task, to go on from; or None."""
