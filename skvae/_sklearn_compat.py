@@ -1,10 +1,14 @@
 """Every private or version-dependent import from scikit-learn, in one place.
 
-All of it behaves the same in scikit-learn 1.6 to 1.9, but for callbacks, which 1.9
-introduced; before, the stand-ins below do nothing.
+All of it behaves the same in scikit-learn 1.6 to 1.9. Callbacks are new in 1.9; before,
+the stand-ins below call them in the fits of the estimators of this package.
 """
 
+import copy
+import inspect
 import sys
+from contextlib import ExitStack
+from functools import wraps
 
 import numpy as np
 import sklearn
@@ -20,6 +24,118 @@ from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.metadata_routing import _raise_for_params, _routing_enabled
 from sklearn.utils.validation import _check_method_params, _check_sample_weight
 
+
+class StandInTask:
+    """Stand-in for scikit-learn's `CallbackContext`: a task of a fit."""
+
+    def __init__(self, estimator, task_name, max_subtasks, parent=None, task_id=0):
+        self.callbacks = getattr(estimator, "_skl_callbacks", [])
+        self.estimator_name = type(estimator).__name__
+        self.estimator, self.task_name, self.task_id = estimator, task_name, task_id
+        self.max_subtasks, self.parent, self.n_subtasks = max_subtasks, parent, 0
+
+    def subcontext(self, task_name="", max_subtasks=0):
+        """Return a task within this one; they are numbered as they are made."""
+        task_id, self.n_subtasks = self.n_subtasks, self.n_subtasks + 1
+        return StandInTask(self.estimator, task_name, max_subtasks, self, task_id)
+
+    def call_on_fit_task_begin(self, **offered):
+        """Call the hook of each callback."""
+        self._call("on_fit_task_begin", offered)
+        return self
+
+    def call_on_fit_task_end(self, **offered):
+        """Call the hook of each callback; returns whether one of them asks to stop."""
+        return self._call("on_fit_task_end", offered)
+
+    def _call(self, hook, offered):
+        """Call a hook with what its signature asks for, which is made only then."""
+        attributes = offered.pop("reconstruction_attributes", None)
+        stops = []
+        for callback in self.callbacks:
+            method = getattr(callback, hook)
+            parameters = inspect.signature(method).parameters.values()
+            names = {each.name for each in parameters if each.kind is each.KEYWORD_ONLY}
+            if "fitted_estimator" in names and "fitted_estimator" not in offered:
+                offered["fitted_estimator"] = self._fitted(attributes)
+            given = {name: offered.get(name) for name in names}
+            stops.append(bool(method(self.estimator, self, **given)))
+        return any(stops)
+
+    def _fitted(self, attributes):
+        """Copy of the estimator, as if its fit had ended here."""
+        if attributes is None:
+            return None
+        fitted = copy.copy(self.estimator)
+        vars(fitted).update(attributes())
+        return fitted
+
+
+class StandInSupport:
+    """Stand-in for scikit-learn's `CallbackSupportMixin`."""
+
+    def set_callbacks(self, *callbacks):
+        """Set callbacks for the estimator.
+
+        Parameters
+        ----------
+        *callbacks : callback instances
+            The callbacks to set.
+
+        Returns
+        -------
+        self : estimator instance
+            The estimator instance itself.
+        """
+        hooks = ("setup", "teardown", "on_fit_task_begin", "on_fit_task_end")
+        for callback in callbacks:
+            is_one = all(hasattr(callback, hook) for hook in hooks)
+            if isinstance(callback, type) or not is_one:
+                raise TypeError(
+                    "callbacks must be instances following the FitCallback protocol, "
+                    f"with the methods {', '.join(hooks)}, got {callback!r}."
+                )
+        if callbacks:
+            self._skl_callbacks = list(callbacks)
+        else:
+            vars(self).pop("_skl_callbacks", None)
+        return self
+
+    def _init_callback_context(self, max_subtasks=0):
+        """Set up the callbacks, and return the task of the whole fit."""
+        self._callback_fit_ctx = StandInTask(self, "fit", max_subtasks)
+        self._skl_callbacks_to_teardown = []
+        for callback in getattr(self, "_skl_callbacks", []):
+            self._skl_callbacks_to_teardown.append(callback)
+            callback.setup(estimator=self, context=self._callback_fit_ctx)
+        return self._callback_fit_ctx
+
+    def __sklearn_clone__(self):
+        """Return a clone, with the same callbacks."""
+        other = super().__sklearn_clone__()
+        if hasattr(self, "_skl_callbacks"):
+            other._skl_callbacks = self._skl_callbacks
+        return other
+
+
+def with_stand_ins(method):
+    """Tear down the callbacks after a method, however it ends."""
+
+    @wraps(method)
+    def wrapped(estimator, *args, **kwargs):
+        try:
+            return method(estimator, *args, **kwargs)
+        finally:
+            context = vars(estimator).pop("_callback_fit_ctx", None)
+            with ExitStack() as stack:
+                for callback in vars(estimator).pop("_skl_callbacks_to_teardown", []):
+                    stack.callback(
+                        callback.teardown, estimator=estimator, context=context
+                    )
+
+    return wrapped
+
+
 try:
     from sklearn.callback import (
         AutoPropagatedCallback,
@@ -27,19 +143,10 @@ try:
         with_callbacks,
     )
 except ImportError:  # scikit-learn < 1.9
-
-    class CallbackSupportMixin:  # type: ignore[no-redef]
-        """Stand-in: no callbacks before scikit-learn 1.9."""
-
-        def _init_callback_context(self, **kwargs):
-            return _NoCallbacks()
+    CallbackSupportMixin, with_callbacks = StandInSupport, with_stand_ins
 
     class AutoPropagatedCallback:  # type: ignore[no-redef]
-        """Stand-in: no callbacks before scikit-learn 1.9."""
-
-    def with_callbacks(method):
-        """Return the method as it is."""
-        return method
+        """Stand-in: no estimator hands callbacks on before scikit-learn 1.9."""
 
 
 #: Attributes of an estimator in which scikit-learn keeps its callbacks.
@@ -96,19 +203,6 @@ def without_callbacks(estimator):
     """Take the callbacks off an estimator, which a clone keeps, and return it."""
     vars(estimator).pop("_skl_callbacks", None)
     return estimator
-
-
-class _NoCallbacks:
-    """Callback context without callbacks."""
-
-    def subcontext(self, **kwargs):
-        return self
-
-    def call_on_fit_task_begin(self, **kwargs):
-        return self
-
-    def call_on_fit_task_end(self, **kwargs):
-        return False
 
 
 # Sizes of the largest weight at which no sum over rows overflows or vanishes, and the

@@ -194,7 +194,7 @@ class BalancedVAECV(CVRouting, BalancedVAE):
     it had by then. Betas that no fold trained to the end rank last, and a callable
     `refit` gets the `cv_results_` of the others alone: `knee` needs the full path.
 
-    Callbacks of scikit-learn, from 1.9 on, are called in each run of the path, as in
+    Callbacks in scikit-learn's protocol are called in each run of the path, as in
     `beta_path`, and then in the training on all rows. Those of an enclosing search are
     called in the last alone.
 

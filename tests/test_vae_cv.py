@@ -397,7 +397,6 @@ class Told:
 
 
 def test_callbacks_hear_of_the_path_and_of_the_last_training():
-    pytest.importorskip("sklearn.callback", reason="new in scikit-learn 1.9")
     told, params = Told(), SMALL | {"early_stopping": False}
     vae = BalancedVAECV(**params).set_callbacks(told).fit(X)
     # Each of the three folds is a run.

@@ -155,7 +155,7 @@ def beta_path(
         be some. Models at the other betas have their best weights so far.
 
     callbacks : list of callbacks or None, default=None
-        Callbacks of scikit-learn, from 1.9 on. They are called after each epoch of a
+        Callbacks in scikit-learn's protocol. They are called after each epoch of a
         run, as in `fit` of a single model on its rows, and stop all models of the run,
         which are those of one fold. ``verbose=1`` prints lines.
 
@@ -230,11 +230,6 @@ def beta_path(
     vae = BalancedVAE(**params)
     validate_params(vae)
     if callbacks:
-        if not hasattr(vae, "set_callbacks"):
-            raise ValueError(
-                f"callbacks={callbacks!r} need scikit-learn 1.9 or newer. Leave them "
-                "out; verbose=1 prints lines with any version."
-            )
         vae.set_callbacks(*callbacks)
     found = beta_grid(vae, X, sample_weight, betas)
     if cv is None:

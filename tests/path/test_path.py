@@ -432,7 +432,6 @@ TOLD = {
 
 @pytest.mark.parametrize(("cv", "n_runs"), [(None, 1), (2, 2)])
 def test_callbacks_hear_of_each_epoch_of_a_run(cv, n_runs):
-    pytest.importorskip("sklearn.callback", reason="new in scikit-learn 1.9")
     told = Counter()
     path = beta_path(X, betas=[0.1, 1.0], cv=cv, callbacks=[told], **TOLD)
     assert told.n_epochs == 4 * n_runs
@@ -460,17 +459,8 @@ def test_monitor_scores_the_best_model_of_a_run():
 
 
 def test_callback_stops_all_models_of_a_run():
-    pytest.importorskip("sklearn.callback", reason="new in scikit-learn 1.9")
     path = beta_path(X, betas=[0.1, 1.0], callbacks=[Counter(stop_at=2)], **TOLD)
     assert [model.n_iter_ for model in path.models] == [2, 2]
-
-
-def test_callbacks_need_scikit_learn_that_has_them(monkeypatch):
-    from skvae._sklearn_compat import CallbackSupportMixin
-
-    monkeypatch.delattr(CallbackSupportMixin, "set_callbacks", raising=False)
-    with pytest.raises(ValueError, match=r"need scikit-learn 1\.9 or newer"):
-        beta_path(X, betas=[0.1, 1.0], callbacks=[Counter()], **TOLD)
 
 
 def test_verbose_path_says_how_far_it_is(capsys):

@@ -794,7 +794,7 @@ class Recorder:
         return n_epochs == self.stop_at
 
 
-def test_callback_has_one_task_an_epoch(callbacks):
+def test_callback_has_one_task_an_epoch():
     recorder = Recorder()
     frame = FRAMES["pandas"](X)
     vae = small(max_iter=3).set_callbacks(recorder).fit(frame)
@@ -813,14 +813,14 @@ def test_callback_has_one_task_an_epoch(callbacks):
 
 
 @pytest.mark.parametrize("early_stopping", [True, False])
-def test_callback_stops_training(callbacks, early_stopping):
+def test_callback_stops_training(early_stopping):
     vae = small(max_iter=5, early_stopping=early_stopping)
     vae.set_callbacks(Recorder(stop_at=2)).fit(X)
     assert vae.n_iter_ == 2
     assert {len(entries) for entries in vae.history_.values()} == {2}
 
 
-def test_callback_is_torn_down_if_fit_raises(callbacks):
+def test_callback_is_torn_down_if_fit_raises():
     recorder = Recorder(raise_at=2)
     vae = small(max_iter=3).set_callbacks(recorder)
     before = dict(vars(vae))
@@ -830,7 +830,7 @@ def test_callback_is_torn_down_if_fit_raises(callbacks):
     assert vars(vae) == before
 
 
-def test_callback_is_not_told_of_partial_fit(callbacks):
+def test_callback_is_not_told_of_partial_fit():
     recorder = Recorder()
     small().set_callbacks(recorder).partial_fit(X)
     assert recorder.events == []
