@@ -59,9 +59,9 @@ class Checkpoint:
 
     Supported are the `fit` of `BalancedVAE` and that of `OutlierVAE`, whose folds are
     trained again each time. `BalancedVAECV` and `beta_path` train many models and raise
-    a `ValueError`. In a search or a pipeline it belongs on the estimator itself, and in
-    a search only the fit that the file is of can use it. Other callbacks are called
-    from the epoch on that follows; what they hold is not kept.
+    a `ValueError`, as does the second fit of a search, which is of other rows. In a
+    pipeline it belongs on the estimator itself. Other callbacks are called from the
+    epoch on that follows; what they hold is not kept.
 
     Examples
     --------

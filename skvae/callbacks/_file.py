@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skvae._version import __version__
+from skvae.ground._version import __version__
 
 #: Version of the format; a new one where earlier versions would misread a file.
 FORMAT = 1

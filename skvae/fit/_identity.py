@@ -7,11 +7,11 @@ from importlib.metadata import version
 from numbers import Integral
 from typing import Any, NamedTuple
 
-from skvae._version import __version__
 from skvae.data._canonical import canonical_rows
 from skvae.fit._table import CheckedTable
 from skvae.fitted._digest import Digest, digest_of
 from skvae.fitted._fitted import Fitted
+from skvae.ground._version import __version__
 from skvae.model._device import torch_device
 from skvae.model._settings import Settings
 

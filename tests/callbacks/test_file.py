@@ -4,8 +4,8 @@ import re
 import numpy as np
 import pytest
 
-from skvae._version import __version__
 from skvae.callbacks._file import read, write
+from skvae.ground._version import __version__
 
 CONTENTS = {"seed": 3, "text": "é\n"}
 ARRAYS = {
