@@ -8,6 +8,7 @@ from sklearn.datasets import load_wine
 
 from skvae import BalancedVAE
 from skvae.balance import POLICIES
+from skvae.callbacks import Checkpoint
 from skvae.divergences import DIVERGENCES
 from skvae.networks import MLP
 
@@ -85,3 +86,24 @@ def test_state_of_a_gpu_goes_on_on_the_cpu():
     gpu.set_params(device="cpu")
     np.testing.assert_allclose(gpu.transform(X), expected, atol=1e-9)
     assert np.isfinite(gpu.partial_fit(X).score(X))
+
+
+@pytest.mark.gpu
+def test_training_that_was_cut_off_on_a_gpu_goes_on(tmp_path):
+    params = {"max_iter": 4, "tol": 1e3, "device": "cuda", "random_state": 0}
+    expected = BalancedVAE(2, **params).fit(X)
+
+    class Stop:
+        setup = teardown = on_fit_task_begin = lambda self, *given: None
+
+        def on_fit_task_end(self, estimator, context):
+            if context.task_id == 1:
+                raise ZeroDivisionError
+
+    callback = Checkpoint(tmp_path / "fit")
+    with pytest.raises(ZeroDivisionError):
+        BalancedVAE(2, **params).set_callbacks(callback, Stop()).fit(X)
+    found = BalancedVAE(2, **params).set_callbacks(callback).fit(X)
+    # The first steps are recorded anew, and may be rounded in another way.
+    assert found.n_iter_ == 4
+    assert found.elbo_ == pytest.approx(expected.elbo_, abs=0.05)
