@@ -45,6 +45,13 @@ class Resumable:
         #: The training itself; None before the first epoch of this call has ended.
         self.run: Run | None = None
 
+    def __reduce__(self) -> tuple[type[None], tuple[()]]:
+        """Return None for a copy or a file: a training is in one process alone.
+
+        Models that other callbacks store in the middle of a fit refer to its tasks.
+        """
+        return type(None), ()
+
     @functools.cached_property
     def identity(self) -> Identity:
         """All that the result follows from."""
