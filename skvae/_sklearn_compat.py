@@ -11,7 +11,6 @@ from contextlib import ExitStack
 from functools import wraps
 
 import numpy as np
-import sklearn
 from sklearn.base import _fit_context
 from sklearn.utils import _safe_indexing
 from sklearn.utils._indexing import _get_column_indices as column_indices
@@ -180,15 +179,6 @@ def output_library(estimator):
     return "array" if library == "default" else library
 
 
-def check_callbacks(needed_by):
-    """Raise ImportError where scikit-learn has no callbacks."""
-    if not hasattr(CallbackSupportMixin, "set_callbacks"):
-        raise ImportError(
-            f"{needed_by} needs scikit-learn 1.9 or newer, which has callbacks, got "
-            f"{sklearn.__version__}. verbose=1 prints lines with any version."
-        )
-
-
 def own_callbacks(estimator):
     """Callbacks that were set on an estimator, not on another one that it is in."""
     is_inside = hasattr(estimator, "_parent_callback_ctx")
@@ -244,7 +234,6 @@ __all__ = [
     "_fit_context",
     "_raise_for_params",
     "_routing_enabled",
-    "check_callbacks",
     "check_sample_weight",
     "column_indices",
     "output_library",

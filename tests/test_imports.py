@@ -47,7 +47,6 @@ MAY_IMPORT = {
     ),
     "callbacks": ("ground", "_vae", "displays", "callbacks"),
     "export": (*FORMULA, "model", "fitted", "export"),
-    "callbacks": ("ground", "callbacks"),
     "package": ("ground", "_vae", "_vae_cv", "_outliers", "path"),
     "__main__": ("ground",),
 }

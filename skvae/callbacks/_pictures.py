@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skvae._sklearn_compat import check_callbacks, rows_of
+from skvae._sklearn_compat import rows_of
 from skvae.displays import HistoryDisplay, ReconstructionDisplay
 from skvae.displays._axes import as_images, montage
 from skvae.ground._optional import import_optional_dependency
@@ -76,7 +76,7 @@ class Pictures:
 
     Notes
     -----
-    Needs scikit-learn 1.9 and matplotlib. `partial_fit` calls no callbacks.
+    Needs matplotlib. `partial_fit` calls no callbacks.
 
     Examples
     --------
@@ -96,7 +96,6 @@ class Pictures:
         n_rows: int = 10,
         image_shape: Sequence[int] | None = None,
     ) -> None:
-        check_callbacks(type(self).__name__)
         value: Any
         for name, value in (("every", every), ("n_rows", n_rows)):
             if not isinstance(value, Integral) or value < 1:

@@ -14,14 +14,9 @@ from sklearn.datasets import load_digits, load_wine
 from sklearn.model_selection import GridSearchCV
 
 from skvae import BalancedVAE, BalancedVAECV
-from skvae._sklearn_compat import CallbackSupportMixin
 from skvae.callbacks import Pictures
 
 pytest.importorskip("matplotlib")
-has_callbacks = hasattr(CallbackSupportMixin, "set_callbacks")
-needs_callbacks = pytest.mark.skipif(
-    not has_callbacks, reason="new in scikit-learn 1.9"
-)
 
 X = load_wine().data
 DIGITS = load_digits().data[:80] / 16
@@ -52,7 +47,6 @@ def figures(monkeypatch):
     return drawn
 
 
-@needs_callbacks
 def test_files_of_two_fits(tmp_path):
     from matplotlib import pyplot
     from matplotlib.image import imread
@@ -70,7 +64,6 @@ def test_files_of_two_fits(tmp_path):
     assert pyplot.get_fignums() == []
 
 
-@needs_callbacks
 def test_training_is_the_same_and_evaluated_for_pictures_alone(tmp_path, monkeypatch):
     from skvae.fit._fit import Fit
 
@@ -89,7 +82,6 @@ def test_training_is_the_same_and_evaluated_for_pictures_alone(tmp_path, monkeyp
     assert_array_equal(watched.transform(X), plain.transform(X))
 
 
-@needs_callbacks
 def test_a_table_has_its_history_and_cells(tmp_path, figures):
     small().set_callbacks(Pictures(tmp_path, every=5, n_rows=7)).fit(X)
     assert len(figures) == 2
@@ -103,7 +95,6 @@ def test_a_table_has_its_history_and_cells(tmp_path, figures):
         assert cells.images[0].get_array().shape == (7, X.shape[1])
 
 
-@needs_callbacks
 def test_pictures_have_reconstructions_and_draws(tmp_path, figures):
     pictures = Pictures(tmp_path, every=5, n_rows=6, image_shape=(8, 8))
     vae = small(likelihood="gaussian").set_callbacks(pictures).fit(DIGITS)
@@ -119,7 +110,6 @@ def test_pictures_have_reconstructions_and_draws(tmp_path, figures):
     assert [label.get_text() for label in drawn.get_yticklabels()] == ["drawn"]
 
 
-@needs_callbacks
 def test_frames_of_any_types(tmp_path):
     pd = pytest.importorskip("pandas")
     frame = pd.DataFrame({"size": X[:, 0], "kind": np.where(X[:, 1] > 2.0, "a", "b")})
@@ -128,7 +118,6 @@ def test_frames_of_any_types(tmp_path):
     assert names(tmp_path) == ["fit_1/end.png", "fit_1/epoch_0005.png"]
 
 
-@needs_callbacks
 @pytest.mark.parametrize(
     "backend",
     ["sequential", "threading", pytest.param("loky", marks=pytest.mark.slow)],
@@ -143,7 +132,6 @@ def test_each_fit_of_a_search_has_a_folder(tmp_path, backend):
     assert names(tmp_path) == [f"fit_{i}/end.png" for i in (1, 2, 3)]
 
 
-@needs_callbacks
 def test_each_run_of_a_path_has_a_folder(tmp_path):
     settings = small(max_iter=2).get_params() | {"betas": [0.5, 2.0], "cv": 2}
     del settings["beta"]
@@ -152,7 +140,6 @@ def test_each_run_of_a_path_has_a_folder(tmp_path):
     assert names(tmp_path) == [f"fit_{i}/end.png" for i in (1, 2, 3)]
 
 
-@needs_callbacks
 def test_model_with_the_callback_is_cloned_and_pickled(tmp_path):
     vae = small().set_callbacks(Pictures(tmp_path, every=4))
     again = pickle.loads(pickle.dumps(clone(vae))).fit(X)
@@ -181,7 +168,6 @@ class Notebook:
         self.replaced.append(image)
 
 
-@needs_callbacks
 def test_in_a_notebook_one_picture_is_replaced(monkeypatch):
     from matplotlib.image import imread
 
@@ -196,7 +182,6 @@ def test_in_a_notebook_one_picture_is_replaced(monkeypatch):
     assert len(notebook.shown) == 2
 
 
-@needs_callbacks
 def test_no_notebook(monkeypatch):
     Notebook(monkeypatch, is_running=False)
     vae = small().set_callbacks(Pictures())
@@ -205,7 +190,6 @@ def test_no_notebook(monkeypatch):
     assert not hasattr(vae, "n_iter_")
 
 
-@needs_callbacks
 @pytest.mark.parametrize("package", ["IPython", "matplotlib"])
 def test_package_that_is_not_installed(monkeypatch, tmp_path, package):
     module = "matplotlib.figure" if package == "matplotlib" else package
@@ -225,7 +209,6 @@ def test_package_that_is_not_installed(monkeypatch, tmp_path, package):
     assert not hasattr(vae, "n_iter_")
 
 
-@pytest.mark.skipif(not has_callbacks, reason="new in scikit-learn 1.9")
 @pytest.mark.parametrize("shape", [(8, 9), (64,), (4, 4, 4)])
 def test_shape_of_no_row(tmp_path, shape):
     vae = small().set_callbacks(Pictures(tmp_path, image_shape=shape))
@@ -234,25 +217,17 @@ def test_shape_of_no_row(tmp_path, shape):
     assert names(tmp_path) == []
 
 
-@needs_callbacks
 def test_on_a_search_itself(tmp_path):
+    pytest.importorskip("sklearn.callback", reason="new in scikit-learn 1.9")
     search = GridSearchCV(small(), {"beta": [1.0]}, cv=2)
     match = "draws the training of a BalancedVAE, got GridSearchCV. Set it on"
     with pytest.raises(TypeError, match=match):
         search.set_callbacks(Pictures(tmp_path)).fit(X)
 
 
-@needs_callbacks
 @pytest.mark.parametrize("name", ["every", "n_rows"])
 @pytest.mark.parametrize("value", [0, 1.5, "2"])
 def test_numbers_of_what_is_drawn(name, value):
     match = f"{name} must be an integer of at least 1, got {value!r}"
     with pytest.raises(ValueError, match=match):
         Pictures("pictures", **{name: value})
-
-
-def test_scikit_learn_without_callbacks(monkeypatch):
-    monkeypatch.delattr(CallbackSupportMixin, "set_callbacks", raising=False)
-    match = r"Pictures needs scikit-learn 1\.9 or newer, .* verbose=1 prints lines"
-    with pytest.raises(ImportError, match=match):
-        Pictures("pictures")
