@@ -771,7 +771,9 @@ class BalancedVAE(
 
         n_importance_samples : int, default=100
             Latents drawn for each row from the posterior of what is observed, and
-            weighted by importance [1]_; at least 1.
+            weighted by importance [1]_; at least 1. Where fewer than 50 count, or half
+            of them, as many are drawn about the mode of p(z given what is observed),
+            by Laplace's approximation [2]_, and as many beside it.
 
         n_draws : int or None, default=None
             None fills each cell with its expectation, or its most probable level, the
@@ -793,6 +795,9 @@ class BalancedVAE(
         .. [1] P.-A. Mattei and J. Frellsen, "MIWAE: Deep generative modelling and
            imputation of incomplete data sets", ICML 2019.
            https://arxiv.org/abs/1812.02633
+        .. [2] L. Tierney and J. B. Kadane, "Accurate approximations for posterior
+           moments and marginal densities", JASA 81(393), 1986.
+           https://doi.org/10.1080/01621459.1986.10478240
 
         Examples
         --------

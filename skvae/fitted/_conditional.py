@@ -80,6 +80,6 @@ def _weighted_latents(
         log_prior = model.prior.log_prob(own)
         log_posterior = posterior.log_prob_of_each(draws)[0][0, :, 0, 0]
         log_mixture = torch.logaddexp(log_prior, log_posterior) - math.log(2.0)
-        log_likelihood = model.log_likelihood_at(draws, posterior, x, observed)
-        found.append(log_prior + log_likelihood - log_mixture)
+        log_joint = model.log_joint(own[:, None], x, observed)[:, 0]
+        found.append(log_joint - log_mixture)
     return z, torch.cat(found)

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from skvae.data._rows import chunks
 from skvae.fitted._inference import Floats, Model
-from skvae.model._module import Sample
+from skvae.fitted._laplace import WeightedLatents, drawn_about_modes
 
 
 @torch.no_grad()
@@ -19,7 +20,8 @@ def expected(model: Model, X: Floats, n_importance_samples: int) -> Floats:
 
     The expectation is under the decoder's distribution, over latents that are drawn
     from the posterior of what is observed and weighted by importance: a mean, or the
-    most probable level.
+    most probable level. An encoder that has seen few gaps gives a poor posterior for
+    rows with many, so that its draws are only the start for these.
 
     Parameters
     ----------
@@ -27,15 +29,14 @@ def expected(model: Model, X: Floats, n_importance_samples: int) -> Floats:
     X : ndarray of shape (n_samples, n_features)
         In the units of X; NaN where a cell is missing.
     n_importance_samples : int
-        Latents drawn for each row.
+        Latents drawn for each row at a time.
     """
     filled, random = X.copy(), np.random.RandomState(0)
-    for rows, sample in _incomplete(model, X, n_importance_samples, random):
-        weight = model.log_weights(sample).softmax(dim=0)
+    for rows, latents, parameters in _given(model, X, n_importance_samples, random):
         values = model.module.likelihood.expectation(
-            sample.parameters,
+            parameters,
             model.scored_variance,
-            weight,
+            latents.log_weight.softmax(dim=0),
             model.view.scaling.center,
             model.view.scaling.user_scale,
         )
@@ -57,14 +58,14 @@ def drawn(
     cells from the decoder's distribution at them.
     """
     tables = [X.copy() for _ in range(n_draws)]
-    for rows, sample in _incomplete(model, X, n_importance_samples, random):
-        weight = model.log_weights(sample).softmax(dim=0)
+    for rows, latents, _ in _given(model, X, n_importance_samples, random):
+        weight = latents.log_weight.softmax(dim=0)
         uniform = torch.as_tensor(random.uniform(size=(n_draws, 1, weight.shape[1])))
         # The first draw at which the summed weights pass a uniform number.
         passed = weight.double().cumsum(dim=0) < uniform.to(weight.device)
         chosen = passed.sum(dim=1).clamp(max=len(weight) - 1)
         for table, pick in zip(tables, chosen, strict=True):
-            z = sample.z[0, pick, torch.arange(len(pick), device=pick.device)]
+            z = latents.z[pick, torch.arange(len(pick), device=pick.device)]
             parameters = model.module.decode(model.weights, z[None])
             seed = int(random.randint(np.iinfo(np.int32).max))
             x = model.module.likelihood.sample(parameters, model.scored_variance, seed)
@@ -73,12 +74,27 @@ def drawn(
     return tables
 
 
-def _incomplete(
+def _given(
     model: Model, X: Floats, n_draws: int, random: np.random.RandomState
-) -> Iterator[tuple[NDArray[np.intp], Sample]]:
-    """Rows with missing cells, in chunks, with latents drawn for them."""
+) -> Iterator[tuple[NDArray[np.intp], WeightedLatents, dict[str, Tensor]]]:
+    """Rows with missing cells, latents drawn for them, and cells given these.
+
+    A row comes again where its latents are not enough in effect, with better ones.
+    """
+    n_components, cells = model.module.n_components, model.module.cells_per_row
+    # Latents at a time for a row that is drawn again; gradients take more memory.
+    n_tried = 2 * max(n_draws, 2 * n_components)
     index = np.flatnonzero(np.isnan(X).any(axis=1))
-    noise = model.tensor(random.standard_normal((n_draws, model.module.n_components)))
-    for part in chunks(len(index), n_draws * model.module.cells_per_row):
+    noise = model.tensor(random.standard_normal((n_draws, n_components)))
+    for part in chunks(len(index), n_draws * cells):
         rows = index[part]
-        yield rows, model.sample(X[rows], noise[:, None])
+        sample = model.sample(X[rows], noise[:, None])
+        latents = WeightedLatents(sample.z[0], model.log_weights(sample))
+        yield rows, latents, sample.parameters
+        is_short = ~latents.is_enough
+        short, latents = rows[is_short.cpu().numpy()], latents.of(is_short)
+        for piece in chunks(len(short), n_tried * cells):
+            X_piece, start = X[short[piece]], latents.of(piece)
+            better = drawn_about_modes(model, X_piece, start)
+            z = better.z.flatten(0, 1)[None]
+            yield short[piece], better, model.module.decode(model.weights, z)

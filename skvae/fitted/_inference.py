@@ -270,20 +270,26 @@ class Model:
         posterior: Any = DrawnPosterior.of(sample.posterior, sample.z, n_draws)
         return replace(sample, posterior=posterior, z=posterior.z, noise=noise, x=x)
 
-    def log_likelihood_at(
-        self,
-        z: Tensor,
-        posterior: Posterior | FullPosterior,
-        x: Tensor,
-        observed: Tensor | None,
-    ) -> Tensor:
-        """Log p(observed cells given z) of one row, at latents (1, n_draws, 1, M)."""
-        parameters = self.module.decode(self.weights, z.flatten(1, 2))
-        # Nothing of the noise is needed but the number of draws.
-        sample = self.module.sampled(
-            posterior, z, z[0], x, parameters, x.new_ones(1), observed
+    def log_joint(self, z: Tensor, x: Tensor, observed: Tensor | None) -> Tensor:
+        """Log p(observed cells, z) at several latents of each row.
+
+        Parameters
+        ----------
+        z : Tensor of shape (n_draws, n_rows, n_components)
+        x : Tensor of shape (n_rows, n_features)
+            As the model sees them.
+        observed : Tensor of shape (n_rows, n_features), dtype=bool, or None
+
+        Returns
+        -------
+        log_joint : Tensor of shape (n_draws, n_rows)
+        """
+        parameters = self.module.decode(self.weights, z.flatten(0, 1)[None])
+        x, _, observed = self.module.repeated(x, x.new_ones(len(x)), observed, len(z))
+        log_likelihood = self.module.log_likelihood_of_rows(
+            x, parameters, observed, self.scored_variance
         )
-        return self.module.log_likelihood(sample, self.scored_variance)[0, :, 0]
+        return log_likelihood[0].unflatten(0, z.shape[:2]) + self.prior.log_prob(z)
 
     def to_user(self, x: Tensor) -> Floats:
         """Drawn cells in the units of X."""

@@ -300,10 +300,23 @@ class Module:
 
     def log_likelihood(self, sample: Sample, variance: Tensor) -> Tensor:
         """Log-likelihood of each draw, of shape (n_replicas, n_draws, n_rows)."""
-        cells = self.likelihood.log_prob(sample.x, sample.parameters, variance)
-        if sample.observed is not None:
-            cells = cells * sample.observed
-        return cells.sum(dim=-1).unflatten(1, sample.z.shape[1:3])
+        of_rows = self.log_likelihood_of_rows(
+            sample.x, sample.parameters, sample.observed, variance
+        )
+        return of_rows.unflatten(1, sample.z.shape[1:3])
+
+    def log_likelihood_of_rows(
+        self,
+        x: Tensor,
+        parameters: dict[str, Tensor],
+        observed: Tensor | None,
+        variance: Tensor,
+    ) -> Tensor:
+        """Log-likelihood of what is observed of each row, (n_replicas, n_rows)."""
+        cells = self.likelihood.log_prob(x, parameters, variance)
+        if observed is not None:
+            cells = cells * observed
+        return cells.sum(dim=-1)
 
     def terms(
         self,
