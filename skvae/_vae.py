@@ -276,14 +276,14 @@ class BalancedVAE(
     :math:`P(x \mid z) = P(a < u < b \mid z)`; values between atoms have a density
     :math:`p(u \mid z)\, du/dx`. Beyond the observed range u goes on linearly.
     Training has a draw r(u) of the standard normal within the interval of each atom
-    (dequantisation [3]_ [4]_), and `elbo_` and `history_` are of these draws:
+    (dequantisation [3]_ [4]_), and `history_` is of these draws:
 
     .. math:: \log P(x \mid z) \ge \mathbb{E}_{r(u)}\left[
               \log p(u \mid z) - \log r(u)\right].
 
-    Scores have the probability itself, and q(z given x) is the mixture of
-    q(z given u) over fixed draws. Drawn rows hold observed values where most of a
-    column's values are of several rows, and stay in the observed range; a mean of
+    Scores, and with them `elbo_`, have the probability itself, and q(z given x) is the
+    mixture of q(z given u) over fixed draws. Drawn rows hold observed values where most
+    of a column's values are of several rows, and stay in the observed range; a mean of
     `inverse_transform` or `impute` may lie between them.
 
     References

@@ -363,13 +363,13 @@ class Fit:
             null_model=data.null_model,
             beta=self.replicas[r].beta,
         )
-        return attributes_of(
-            fitted,
-            activity=trained.activity[0].cpu().numpy(),
-            rate=float(scored.rate[0]),
-            distortion=float(scored.distortion(self.module, variance)[0])
-            + data.jacobian.validation,
-        )
+        rate = float(scored.rate[0])
+        distortion = float(scored.distortion(self.module, variance)[0])
+        distortion += data.jacobian.validation
+        if data.view.scores is not None:
+            rate, distortion = data.scores(fitted)
+        activity = trained.activity[0].cpu().numpy()
+        return attributes_of(fitted, activity, rate, distortion)
 
 
 def _scaled(vae: Settings, table: CheckedTable, betas: Sequence[float]) -> Scaled:

@@ -51,6 +51,20 @@ class Prepared(NamedTuple):
     jacobian: Jacobian
     admitted: Admitted
     """The whole table, as numbers."""
+    is_held_out: NDArray[np.bool_]
+    """Distinct rows of the table that are held out."""
+
+    def scores(self, fitted: Fitted) -> tuple[float, float]:
+        """Mean rate and distortion of the rows that a model is scored on.
+
+        They are those of `score`. The distortion of `Rows` is one of draws within
+        atoms, which is larger than that of the atoms' probabilities.
+        """
+        X, index, weight, _ = self.admitted
+        mask = self.is_held_out if self.held_out is not None else ~self.is_held_out
+        found = fitted.on(str(self.rows.x.device), X.dtype).score(X[index[mask]])
+        weight = weight[mask] / weight[mask].sum()
+        return float(weight @ found.rate), float(weight @ found.distortion)
 
 
 def _learned(spec: ModelSpec, table: CheckedTable) -> Admitted:
@@ -136,6 +150,7 @@ def prepared(
         held_out,
         Jacobian(train, validation),
         table.admitted,
+        is_held_out,
     )
 
 

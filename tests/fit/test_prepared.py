@@ -74,6 +74,19 @@ def test_held_out_rows_are_the_others(X):
         assert float(rows.weight.sum()) == pytest.approx(1.0)
 
 
+@pytest.mark.parametrize("n_held_out", [0, 5])
+def test_scores_are_those_of_the_held_out_rows_or_of_all(X, n_held_out):
+    X, weight = np.repeat(X.round(1), 2, axis=0), np.arange(60) % 3 + 1.0
+    vae = fitted(X, standardize="quantile")
+    data = split(scaled_table(X, weight, standardize="quantile"), n_held_out)
+    admitted = data.admitted
+    rows = admitted.X[admitted.rows][: n_held_out or None]
+    rate, distortion = vae.rate_distortion(rows)
+    weights = admitted.weight[: n_held_out or None]
+    expected = [np.average(each, weights=weights) for each in (rate, distortion)]
+    assert_allclose(data.scores(vae._fitted), expected, rtol=1e-6)
+
+
 def test_jacobian_is_that_of_the_rows(X):
     data = split(scaled_table(X, likelihood="log_normal"), 5)
     rows = X[np.sort(data.admitted.rows)]
