@@ -8,7 +8,14 @@ import pandas as pd
 
 from benchmarks.common.benchmark import Benchmark, product
 from benchmarks.common.clocks import timed
-from benchmarks.common.fidelity import associations, classifier_auc, copies, usefulness
+from benchmarks.common.fidelity import (
+    associations,
+    classifier_auc,
+    closeness,
+    copies,
+    rare_levels,
+    usefulness,
+)
 from benchmarks.common.markdown import goal, table
 from benchmarks.common.statistics import reference
 from benchmarks.common.tables import FRAMES, categories, parts
@@ -165,11 +172,15 @@ def measure(settings, table, generator, seed):
     import_module(PACKAGES.get(generator, "skvae"))
     rows, fit_seconds = timed(lambda: GENERATORS[generator](train, settings, seed))
     error = associations(rows) - associations(test)
+    # What the rows learned from are compared with, and these are not themselves.
+    others = test.iloc[: len(train)] if generator == REAL else rows
     return {
         "classifier": classifier_auc(rows, test, seed),
         "usefulness": usefulness(rows, test, *TARGETS[table], seed),
         "association": float(np.abs(error).mean()),
-        "copies": copies(train, test if generator == REAL else rows),
+        "copies": copies(train, others),
+        **closeness(train, others, test),
+        **rare_levels(train, others),
         "fit_seconds": fit_seconds,
         "n_rows": len(train),
         "n_columns": train.shape[1],
@@ -205,25 +216,67 @@ def verdict(name, ours, peers):
     return goal(text, bool(met))
 
 
+def apart(name, ours, real, n_drawn):
+    """Whether drawn rows are as far from those learned from as real rows are."""
+    limit = real["near"]
+    most = limit + 2 * np.sqrt(limit * (1 - limit) / n_drawn)
+    text = (
+        f"{name}, {OURS}: {ours['near']:.1%} of the rows are near to one learned from "
+        f"(real rows {limit:.1%}, at most {most:.1%} by two standard errors), median "
+        f"distance {ours['distance']:.2f} of that of real rows"
+    ).replace("%", " %")
+    return goal(text, bool(ours["near"] <= most))
+
+
+def rare(runs):
+    """Whether rare levels are drawn as often as they were there."""
+    # A single level is too few.
+    rows = runs[runs["n_rare"] > 1].groupby(["table", "generator"], sort=False)
+    found = rows.mean(numeric_only=True).assign(n_seeds=rows.size()).reset_index()
+    found["rare_error"] /= np.sqrt(found["n_seeds"])
+    goals = [
+        goal(
+            f"{line['table']}, {OURS}: {line['rare']:.2f} times as often "
+            f"(1 within two binomial errors of {line['rare_error']:.2f})",
+            abs(line["rare"] - 1) <= 2 * line["rare_error"],
+        )
+        for _, line in found[found["generator"] == OURS].iterrows()
+    ]
+    columns = (
+        "table {table} | rows {generator} | levels {n_rare:.0f} | "
+        "times as often {rare:.2f} | binomial error {rare_error:.2f} | "
+        "spread over levels {rare_spread:.2f}"
+    )
+    return "\n\n".join(["\n".join(goals), table(columns, found)])
+
+
 def slots(results):
     columns = (
         "rows {generator} | classifier {classifier:.3f} | useful {usefulness:.3f} | "
-        "association {association:.4f} | copies {copies:.2%} | time {time:.2f}"
+        "association {association:.4f} | copies {copies:.2%} | near {near:.1%} | "
+        "distance {distance:.2f} | time {time:.2f}"
     )
     heading = (
         "**{table}**: {n_rows:,} rows learned from, {n_columns} columns, "
         "{n_categories} of them categories"
     )
-    goals, sections = [], []
+    goals, distances, sections = [], [], []
     runs = relative(pd.DataFrame(results["runs"]))
     for name, group in runs.groupby("table", sort=False):
         rows = group.groupby("generator", sort=False).mean(numeric_only=True)
         if TVAE in rows.index:
             peers = rows.loc[rows.index.isin(PEERS)]
             goals.append(verdict(name, rows.loc[OURS], peers))
+        n_drawn = group.loc[group["generator"] == OURS, "n_rows"].sum()
+        distances.append(apart(name, rows.loc[OURS], rows.loc[REAL], n_drawn))
         sections.append(heading.format(**group.iloc[0]))
         sections.append(table(columns, rows.reset_index()))
-    return {"goals": "\n".join(goals), "tables": "\n\n".join(sections)}
+    return {
+        "goals": "\n".join(goals),
+        "distances": "\n".join(distances),
+        "rare": rare(runs),
+        "tables": "\n\n".join(sections),
+    }
 
 
 BENCHMARK = Benchmark("synthetic", "synthetic", SETTINGS, QUICK, keys, measure, slots)

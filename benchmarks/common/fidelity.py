@@ -10,6 +10,13 @@ from sklearn.model_selection import cross_val_predict
 
 from benchmarks.common.tables import categories
 
+# Rows whose distances are computed at a time.
+PER_PASS = 500
+# Quantile of the distances of real rows below which a row is near to one learned from.
+NEAREST = 0.05
+# Frequency below which a level is rare.
+RARE = 0.01
+
 
 def classifier_auc(rows, real, seed):
     """AUROC of a classifier that tells rows from real ones; 0.5 if it cannot.
@@ -97,3 +104,79 @@ def _tuples(frame):
     """Rows that compare equal where their missing cells are the same."""
     frame = frame.astype(object).where(frame.notna(), None)
     return frame.itertuples(index=False, name=None)
+
+
+def closeness(train, rows, real):
+    """Distances of rows to the closest of `train`, against those of real rows.
+
+    `near` is the share of the rows that are no further away than the nearest 5 % of
+    real ones, and `distance` the median relative to that of real ones.
+    """
+    own, others = distances(train, rows), distances(train, real)
+    return {
+        "near": float(np.mean(own <= np.quantile(others, NEAREST))),
+        "distance": float(np.median(own) / np.median(others)),
+    }
+
+
+def distances(train, rows):
+    """Distance of each row to the closest of `train`.
+
+    The sum over columns: of numbers the difference of their ranks among `train`, from
+    0 to 1, of categories 1 where they differ. A missing cell is 1 from any other.
+    """
+    places = [
+        (_places(train[name], rows[name]), _places(train[name], train[name]))
+        for name in train
+    ]
+    found = np.empty(len(rows))
+    for start in range(0, len(rows), PER_PASS):
+        part = slice(start, start + PER_PASS)
+        apart = sum(_apart(cells[part, None], known) for cells, known in places)
+        found[part] = apart.min(axis=1)
+    return found
+
+
+def _places(known, cells):
+    """Ranks of numbers among known ones, or codes of levels; NaN where missing."""
+    if isinstance(known.dtype, pd.CategoricalDtype):
+        codes = cells.cat.codes
+        return codes.where(codes >= 0).to_numpy(float)
+    values, counts = np.unique(known.dropna().to_numpy(float), return_counts=True)
+    ranks = (np.cumsum(counts) - counts / 2) / counts.sum()
+    # Of a number between two known ones in proportion.
+    return np.interp(cells.to_numpy(float, na_value=np.nan), values, ranks)
+
+
+def _apart(first, second):
+    """Differences of places, 1 at most."""
+    apart = np.minimum(np.abs(first - second), 1.0)
+    return np.where(
+        np.isnan(first) & np.isnan(second), 0.0, np.nan_to_num(apart, nan=1)
+    )
+
+
+def rare_levels(train, rows):
+    """How often levels of less than 1 % of `train` are in rows, against `train`.
+
+    `rare` is the number of their cells relative to that in as many rows of `train`,
+    `rare_error` its binomial error, and `rare_spread` the root of the mean square over
+    levels of the difference, in binomial errors of the level. None without such levels.
+    """
+    counts = []
+    for name in categories(train):
+        both = {"learned": train[name], "drawn": rows[name]}
+        counts.append(pd.DataFrame({k: v.value_counts() for k, v in both.items()}))
+    found = pd.concat(counts, ignore_index=True).fillna(0)
+    learned, drawn = found["learned"], found["drawn"] * len(train) / len(rows)
+    is_rare = (learned > 0) & (learned < RARE * len(train))
+    if not is_rare.any():
+        return {"n_rare": 0, "rare": None, "rare_error": None, "rare_spread": None}
+    learned, drawn = learned[is_rare], drawn[is_rare]
+    variance = learned * (1 - learned / len(train))
+    return {
+        "n_rare": int(is_rare.sum()),
+        "rare": float(drawn.sum() / learned.sum()),
+        "rare_error": float(np.sqrt(variance.sum()) / learned.sum()),
+        "rare_spread": float(np.sqrt(np.mean((drawn - learned) ** 2 / variance))),
+    }
