@@ -74,13 +74,14 @@ bench: .venv/.bench ## time steps, fits, scores and searches, against peers too 
 	$(BIN)/python -m benchmarks.claims.scaling
 	$(BIN)/python -m benchmarks.claims.choosing
 
-bench-tables: .venv/.bench ## anomalies, codes, counts, gaps, synthetic rows (45 minutes)
+bench-tables: .venv/.bench ## anomalies, codes, counts, gaps, synthetic rows (55 minutes)
 	$(PYTEST_ENV) $(BIN)/python -m benchmarks.claims.anomaly
 	$(PYTEST_ENV) $(BIN)/python -m benchmarks.claims.codes
 	$(PYTEST_ENV) $(BIN)/python -m benchmarks.claims.counts
 	$(PYTEST_ENV) $(BIN)/python -m benchmarks.claims.imputation
 	$(PYTEST_ENV) $(BIN)/python -m benchmarks.claims.pitfalls
 	$(PYTEST_ENV) $(BIN)/python -m benchmarks.claims.synthetic
+	$(PYTEST_ENV) $(BIN)/python -m benchmarks.claims.ranks
 
 bench-smoke: .venv/.installed ## check the main speed ratios with generous bounds
 	$(PYTEST_ENV) $(BIN)/python -m benchmarks.smoke

@@ -158,11 +158,15 @@ def measure(settings, table, n_components, model, seed):
     if model != "UMAP":
         back = found.inverse_transform(Z_new)
         explained = float(r2_score(test, back, multioutput="variance_weighted"))
+    return {"explained": explained, **of_target(Z, target, Z_new, new, is_class)}
+
+
+def of_target(Z, target, Z_new, new, is_class):
+    """Scores of the target of new rows from their codes, by two models."""
     nearest = (KNeighborsClassifier if is_class else KNeighborsRegressor)(5)
     linear = LogisticRegression(max_iter=1000) if is_class else Ridge()
     linear = make_pipeline(StandardScaler(), linear)
     return {
-        "explained": explained,
         "nearest": float(nearest.fit(Z, target).score(Z_new, new)),
         "linear": float(linear.fit(Z, target).score(Z_new, new)),
     }
