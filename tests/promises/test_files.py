@@ -1,6 +1,7 @@
 """Models in files: whole, or an error that says in a sentence what is wrong."""
 
 import copy
+import functools
 import io
 import pickle
 from dataclasses import replace
@@ -139,6 +140,20 @@ def test_model_comes_back_whole(name, way, models, tmp_path):
     assert type(once_more._fitted.values).__name__ in {"ndarray", "memmap"}
 
 
+@pytest.mark.parametrize("early_stopping", [True, False])
+def test_model_in_a_memory_map_is_read_only_and_can_be_trained_on(
+    early_stopping, tmp_path
+):
+    vae = small(early_stopping=early_stopping).fit(X)
+    mapped = through_joblib(vae, tmp_path, mmap_mode="r")
+    assert type(mapped._fitted.values) is np.memmap
+    assert not mapped._fitted.values.flags.writeable
+    assert_same(results(mapped, X), results(vae, X))
+    for each in (mapped, vae):
+        each.partial_fit(X)
+    assert_same(results(mapped, X), results(vae, X))
+
+
 @pytest.mark.parametrize("name", sorted(MODELS.keys() - {"wrapped", "metadata"}))
 def test_model_comes_back_whole_from_skops(name, models):
     vae, table = models[name], MODELS[name][1]
@@ -160,6 +175,15 @@ def test_estimators_within_others_and_unfitted_ones(way, tmp_path):
     again = ROUND_TRIPS[way](search, tmp_path)
     assert_array_equal(again.score_samples(X), search.score_samples(X))
     assert_equal(again.cv_results_, search.cv_results_)
+
+
+def test_model_of_a_device_that_is_missing_computes_on_the_cpu():
+    vae = small().fit(X)
+    expected = results(vae, X)[1:]
+    vae.set_params(device="cuda:99")
+    again = pickle.loads(pickle.dumps(vae))
+    assert again.device == "cuda:99"
+    assert_same(results(again, X)[1:], expected)
 
 
 def test_weights_are_stored_once():
@@ -207,10 +231,26 @@ def dump_by_joblib(thing):
     return file.getvalue()
 
 
+def load_by_skops(data):
+    # The list is that of the whole file: a changed one must not extend it.
+    return io_of_skops.loads(data, trusted=trusted())
+
+
+@functools.cache
+def trusted():
+    """Types of the models whose files are altered below."""
+    files = [
+        io_of_skops.dumps(clone(vae).fit(t))
+        for vae, t in (MODELS["default"], MODELS["pandas"])
+    ]
+    return [t for file in files for t in io_of_skops.get_untrusted_types(data=file)]
+
+
 # Pickle written in C would fill the memory where the number of an object is wrong.
 FORMATS = {
     "pickle": (pickle.dumps, pickle._loads),
     "joblib": (dump_by_joblib, load_by_joblib),
+    "skops": (io_of_skops.dumps, load_by_skops),
 }
 
 
