@@ -51,8 +51,9 @@ test-kernels: .venv/.installed ## run the tests with other instruction sets and 
 	OPENBLAS_CORETYPE=Sandybridge ATEN_CPU_CAPABILITY=avx2 OMP_NUM_THREADS=2 \
 		$(BIN)/python -m pytest
 
-test-engines: .venvs/engines/.installed ## run the tests that need ONNX and its runtime
-	$(PYTEST_ENV) .venvs/engines/bin/$(PYTEST) tests/export docs/guide/deploy.md
+test-engines: .venvs/engines/.installed ## run the tests that need ONNX, Dask, Ray, MLflow
+	$(PYTEST_ENV) .venvs/engines/bin/$(PYTEST) tests/export tests/engines \
+		docs/guide/clusters.md docs/guide/deploy.md docs/guide/mlflow.md
 
 lint: .venv/.installed ## check style and format
 	$(BIN)/ruff check
@@ -132,7 +133,7 @@ endef
 
 .venvs/engines/.installed: pyproject.toml constraints.txt
 	$(call create-venv,$(@D))
-	$(@D)/bin/python -m pip install -c $(CONSTRAINTS) -e ".[test,onnx]"
+	$(@D)/bin/python -m pip install -c $(CONSTRAINTS) -e ".[test,dask,mlflow,onnx,ray]"
 	@touch $@
 
 # The other pins suit every scikit-learn of the matrix; only its own gives way.
