@@ -52,6 +52,21 @@ class PosteriorCollapseWarning(UserWarning):
     """
 
 
+class ProcessGroupError(RuntimeError):
+    """Error of a `fit` that several processes share, in a process group of torch.
+
+    Raised where another process has ended or does not answer, and where the processes
+    did not start with the same table and settings, or have come apart. No model is
+    fitted.
+
+    Examples
+    --------
+    >>> from skvae.exceptions import ProcessGroupError
+    >>> issubclass(ProcessGroupError, RuntimeError)
+    True
+    """
+
+
 class TrainingDivergedError(ValueError, RuntimeError):
     """Error of a training whose numbers were not finite after any epoch.
 
@@ -74,5 +89,6 @@ __all__ = [
     "ColumnWarning",
     "EffectiveSampleSizeWarning",
     "PosteriorCollapseWarning",
+    "ProcessGroupError",
     "TrainingDivergedError",
 ]

@@ -11,12 +11,14 @@ from torch import Tensor
 from skvae.balance._base import BalancePolicy, pool
 from skvae.model._module import Module
 from skvae.training._captured import CapturedStepper
+from skvae.training._divided import DividedStepper
 from skvae.training._early_stopping import EarlyStopping
 from skvae.training._finite import LastFinite
 from skvae.training._halving import Halving
 from skvae.training._means import Means, Totals
 from skvae.training._outcome import Outcome, best_of
 from skvae.training._plan import Plan, steps_of
+from skvae.training._ranks import Ranks
 from skvae.training._replicas import Reached, Replicas
 from skvae.training._run_state import RunState
 from skvae.training._state import TrainingState
@@ -60,8 +62,11 @@ class Run:
         self.module, self.policy, self.task, self.plan = module, policy, task, plan
         self.generator = torch.Generator()
         self.generator.set_state(state.generator)
-        self.is_captured = rows.x.device.type == "cuda"
+        self.ranks = Ranks.of_group()
+        is_alone = self.ranks is None
+        self.is_captured = rows.x.device.type == "cuda" and is_alone
         steps = CapturedStepper if self.is_captured else Stepper
+        steps = steps if is_alone else DividedStepper
         self.stepper = steps(module, policy, state, rows, plan)
         self.early_stopping = self._early_stopping()
         self.halving = Halving(plan, policy.settled_at)
@@ -186,6 +191,24 @@ class Run:
         self.is_ended = True
         run = self.completed.run._replace(is_ended=True)
         self.completed = self.completed._replace(run=run)
+
+    def is_asked_to_end(self, is_asked_here: bool) -> bool:
+        """Return whether a callback stops this process, or one that trains with it.
+
+        The error of processes that have come apart is raised here: they would wait for
+        each other, or end with different models.
+        """
+        if self.ranks is None:
+            return is_asked_here
+        values = self.stepper.parameters.values
+        self.ranks.check_same(
+            [values, *self.records[-1].values()],
+            "",
+            "The processes of the group came apart during fit: their weights or their "
+            "elbo are no longer the same, bit for bit. Use the same hardware, versions "
+            "and number of threads in each.",
+        )
+        return self.ranks.any(is_asked_here, values.device)
 
     def goes_on(self) -> bool:
         """Let the replicas leave that have stopped; False if no epoch is left."""

@@ -68,7 +68,8 @@ def train(
     try:
         while run.goes_on():
             record = run.epoch()
-            if on_epoch is not None and on_epoch(run.n_epochs - 1, record, run):
+            is_asked = on_epoch is not None and on_epoch(run.n_epochs - 1, record, run)
+            if run.is_asked_to_end(is_asked):
                 run.end()
     except KeyboardInterrupt as interruption:
         if run.completed is None:

@@ -1,0 +1,135 @@
+"""One fit by two processes, as torchrun starts them."""
+
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from torch import distributed
+
+from . import group
+
+ROOT = Path(__file__).resolve().parents[2]
+pytestmark = [
+    pytest.mark.skipif(
+        not (distributed.is_available() and distributed.is_gloo_available()),
+        reason="needs a build of torch with gloo",
+    ),
+    pytest.mark.xdist_group("process group"),
+]
+
+
+class Started:
+    """Processes of a group, started as torchrun starts them."""
+
+    def __init__(self, job, folder):
+        store = folder / "store"
+        self.outputs = [folder / f"{rank}.pickle" for rank in range(2)]
+        self.processes = [
+            subprocess.Popen(
+                [sys.executable, "-m", "tests.training.group", job, store, output],
+                cwd=ROOT,
+                env={**os.environ, "RANK": str(rank), "WORLD_SIZE": "2"},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            for rank, output in enumerate(self.outputs)
+        ]
+
+    def found(self):
+        """Result of each process."""
+        for process in self.processes:
+            _, errors = process.communicate(timeout=300)
+            assert process.returncode == 0, errors
+        return [pickle.loads(output.read_bytes()) for output in self.outputs]
+
+    def stop(self):
+        for process in self.processes:
+            process.kill()
+            process.communicate()
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory):
+    """What each of two processes fits, in all cases."""
+    group_of_two = Started("fit", tmp_path_factory.mktemp("group"))
+    try:
+        yield group_of_two.found()
+    finally:
+        group_of_two.stop()
+
+
+@pytest.mark.parametrize("name", group.CASES)
+def test_two_processes_fit_the_model_of_one(name, fitted, one_thread):
+    expected = group.fitted(name)
+    one, other = (found[name] for found in fitted)
+    assert one.keys() == expected.keys()
+    for key, value in expected.items():
+        assert_array_equal(one[key], other[key], err_msg=key)
+        assert_allclose(one[key], value, rtol=1e-5, atol=1e-5, err_msg=key)
+
+
+def test_networks_compute_half_of_the_rows_each(fitted):
+    for rank, found in enumerate(fitted):
+        # Of 51.
+        assert found["rows"] == {26 - rank}
+
+
+def test_path_of_betas_is_that_of_one_process(fitted, one_thread):
+    expected = group.path()
+    for found in fitted:
+        assert_allclose(found["path"], expected, rtol=1e-5)
+
+
+def test_process_that_is_killed_ends_the_other_with_an_error(tmp_path):
+    group_of_two = Started("long", tmp_path)
+    first, second = group_of_two.processes
+    try:
+        assert second.stdout.readline() == "epoch 3\n"
+        first.kill()
+        _, errors = second.communicate(timeout=30)
+    finally:
+        group_of_two.stop()
+    assert second.returncode == 1
+    message = (
+        "ProcessGroupError: Process 1 of 2 lost the others during fit: one has ended, "
+        "or did not answer in time. Its own output says why. No model is fitted; start "
+        "all processes again."
+    )
+    assert message in errors
+
+
+@pytest.mark.parametrize(
+    ("case", "message"),
+    [
+        ("other table", "The processes of the group do not start alike."),
+        ("other seed", "Each must fit the same table with the same settings"),
+        ("small batch", "A batch has 1 rows, and the process group 2 processes"),
+        ("apart", "The processes of the group came apart during fit"),
+    ],
+)
+def test_processes_that_differ_are_told_so(case, message, fitted):
+    for found in fitted:
+        error, attributes = found["errors"][case]
+        assert message in error
+        assert attributes == []
+
+
+def test_callback_of_one_process_stops_both(fitted):
+    assert [found["stopped"] for found in fitted] == [2, 2]
+
+
+def test_group_of_one_process_changes_nothing(tmp_path, one_thread):
+    expected = group.fitted("default")
+    store = distributed.FileStore(str(tmp_path / "store"), 1)
+    distributed.init_process_group("gloo", store=store, rank=0, world_size=1)
+    try:
+        found = group.fitted("default")
+    finally:
+        distributed.destroy_process_group()
+    assert np.array_equal(found["values"], expected["values"])
