@@ -64,7 +64,7 @@ class Ranks:
             tensor.copy_(total.view_as(tensor))
 
     def any(self, is_true: bool, device: torch.device) -> bool:
-        """Whether something is true in any of the processes."""
+        """Return whether something is true in any of the processes."""
         flag = torch.tensor([float(is_true)], device=device)
         with self._others():
             distributed.all_reduce(flag)

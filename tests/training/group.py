@@ -154,7 +154,7 @@ if __name__ == "__main__":
         store=distributed.FileStore(store, size),
         rank=rank,
         world_size=size,
-        timeout=timedelta(seconds=120),
+        timeout=timedelta(seconds=20 if job == "long" else 300),
     )
     Path(output).write_bytes(pickle.dumps(main(job, rank)))
     distributed.destroy_process_group()

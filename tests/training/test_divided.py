@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -86,12 +87,17 @@ def test_path_of_betas_is_that_of_one_process(fitted, one_thread):
         assert_allclose(found["path"], expected, rtol=1e-5)
 
 
-def test_process_that_is_killed_ends_the_other_with_an_error(tmp_path):
+# One that is stopped for good does not answer, as where a machine loses its power.
+@pytest.mark.parametrize(
+    "how", ["SIGKILL", pytest.param("SIGSTOP", marks=pytest.mark.slow)]
+)
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="needs signals of POSIX")
+def test_process_that_is_lost_ends_the_other_with_an_error(how, tmp_path):
     group_of_two = Started("long", tmp_path)
     first, second = group_of_two.processes
     try:
         assert second.stdout.readline() == "epoch 3\n"
-        first.kill()
+        first.send_signal(getattr(signal, how))
         _, errors = second.communicate(timeout=30)
     finally:
         group_of_two.stop()
