@@ -126,8 +126,11 @@ class DividedStepper(Stepper):
             module, policy, state.floor, self.differentiate.trained, self.ranks
         )
         self.ranks.check_same(
-            [state.values, state.prior, state.generator, *tensors_of(state.balance)],
-            f"{len(rows.x)} {plan}",
+            [
+                *(state.values, state.prior, state.generator, rows.weight),
+                *tensors_of(state.balance),
+            ],
+            str(plan),
             "The processes of the group do not start alike. Each must fit the same "
             "table with the same settings, an integer as random_state, and the same "
             "number of threads.",

@@ -16,6 +16,8 @@ X = load_wine().data
 SMALL = {"hidden_layer_sizes": (8,), "max_iter": 2, "tol": 1e3}
 SMALL |= {"n_components": 2, "random_state": 0, "device": "cpu"}
 BETAS = [0.3, 3.0]
+# Ray is started once on a machine.
+pytestmark = pytest.mark.xdist_group("clusters")
 REASON = "needs the package {}; `make test-engines` installs it"
 
 
