@@ -6,7 +6,7 @@ from copy import copy
 
 from torch import Tensor
 
-from skvae.balance._base import BalancePolicy, tensors_of
+from skvae.balance._base import BalancePolicy
 from skvae.data._rows import Rows
 from skvae.exceptions import ProcessGroupError
 from skvae.model._module import Module
@@ -102,8 +102,7 @@ class DividedStepper(Stepper):
     Raises
     ------
     ProcessGroupError
-        If the processes do not start alike, or a batch has fewer rows than there are
-        processes.
+        If a batch has fewer rows than there are processes.
     """
 
     def __init__(
@@ -124,14 +123,4 @@ class DividedStepper(Stepper):
             )
         self.differentiate = DividedDifferentiator(
             module, policy, state.floor, self.differentiate.trained, self.ranks
-        )
-        self.ranks.check_same(
-            [
-                *(state.values, state.prior, state.generator, rows.weight),
-                *tensors_of(state.balance),
-            ],
-            str(plan),
-            "The processes of the group do not start alike. Each must fit the same "
-            "table with the same settings, an integer as random_state, and the same "
-            "number of threads.",
         )

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from skvae.balance._base import BalancePolicy, pool
+from skvae.balance._base import BalancePolicy, pool, tensors_of
 from skvae.model._module import Module
 from skvae.training._captured import CapturedStepper
 from skvae.training._divided import DividedStepper
@@ -64,6 +64,8 @@ class Run:
         self.generator.set_state(state.generator)
         self.ranks = Ranks.of_group()
         is_alone = self.ranks is None
+        if self.ranks is not None:
+            self._check_start(self.ranks)
         self.is_captured = rows.x.device.type == "cuda" and is_alone
         steps = CapturedStepper if self.is_captured else Stepper
         steps = steps if is_alone else DividedStepper
@@ -83,6 +85,21 @@ class Run:
             self._resume(task.reached)
         elif self.early_stopping is not None:
             self.early_stopping.start(self.stepper.parameters, self.stepper.balance)
+
+    def _check_start(self, ranks: Ranks) -> None:
+        """Raise an error unless all processes start alike."""
+        state, reached = self.task.state, self.task.reached
+        numbers = [state.values, state.prior, state.generator, self.task.rows.weight]
+        numbers += tensors_of(state.balance)
+        if reached is not None:
+            numbers.append(reached.latest.values)
+        ranks.check_same(
+            numbers,
+            str(self.plan),
+            "The processes of the group do not start alike. Each must fit the same "
+            "table with the same settings, an integer as random_state, the same number "
+            "of threads and, with a Checkpoint, from the same epoch.",
+        )
 
     def _early_stopping(self) -> EarlyStopping | None:
         """Early stopping, where rows are held out."""
