@@ -6,6 +6,7 @@ The environment names the process, as torchrun does.
 import os
 import pickle
 import sys
+import tempfile
 import warnings
 from contextlib import contextmanager
 from datetime import timedelta
@@ -18,6 +19,7 @@ from sklearn.exceptions import ConvergenceWarning
 from torch import distributed
 
 from skvae import BalancedVAE, beta_path
+from skvae.callbacks import Checkpoint
 from skvae.exceptions import ProcessGroupError
 from skvae.fit._progress import Report
 from skvae.networks import MLP
@@ -122,6 +124,11 @@ def fail_all(rank):
     def drift(run, _):
         run.stepper.parameters.values.add_(1e-12 * rank)
 
+    folder = Path(tempfile.mkdtemp())
+    mine, missing = (str(folder / name) for name in ("mine", "missing"))
+    small().set_callbacks(Checkpoint(mine)).fit(X)
+    resumed = small().set_callbacks(Checkpoint([mine, missing][rank]))
+    errors["other epoch"] = error_of(resumed)
     with after(Run, "epoch", drift):
         errors["apart"] = error_of(small())
     return errors

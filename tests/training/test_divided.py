@@ -115,6 +115,7 @@ def test_process_that_is_lost_ends_the_other_with_an_error(how, tmp_path):
     [
         ("other table", "The processes of the group do not start alike."),
         ("other seed", "Each must fit the same table with the same settings"),
+        ("other epoch", "and, with a Checkpoint, from the same epoch."),
         ("small batch", "A batch has 1 rows, and the process group 2 processes"),
         ("apart", "The processes of the group came apart during fit"),
     ],
