@@ -1,7 +1,7 @@
 """One fit by several processes: milliseconds of a step, and a model of many.
 
-    python -m benchmarks.claims.processes                                     # one process
-    torchrun --standalone --nproc_per_node 2 -m benchmarks.claims.processes   # two
+    python -m benchmarks.processes                                      # one process
+    torchrun --standalone --nproc_per_node 2 -m benchmarks.processes    # two
 
 A step is timed on this machine, and in it the networks, which are divided. What goes
 over the network is counted. From both follows the time of a step by more processes.
