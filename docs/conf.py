@@ -1,22 +1,27 @@
 """Sphinx configuration."""
 
 import re
+import sys
+from pathlib import Path
 
 from skvae import __version__
+
+sys.path.append(str(Path(__file__).parent / "_extensions"))
 
 project = "skvae"
 author = "skvae developers"
 copyright = f"2026, {author}"
 version = release = __version__
 
-# No intersphinx: it would fetch the indices of other projects at each build, and a
-# build must give the same result with and without a network.
 extensions = [
-    "sphinx.ext.autodoc",
-    "sphinx.ext.autosummary",
-    "sphinx.ext.mathjax",
+    "mathml",
     "myst_parser",
     "numpydoc",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.viewcode",
+    "sphinx_copybutton",
+    "sphinx_design",
     "sphinx_gallery.gen_gallery",
 ]
 # The gallery writes its own pages from the examples.
@@ -44,8 +49,24 @@ sphinx_gallery_conf = {
     "abort_on_example_error": True,
 }
 
-html_theme = "furo"
+# Nothing in a page may come from the network.
+html_math_renderer = "mathml"
+
+# A copied block pastes without prompts and without what is printed.
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
+
+html_theme = "pydata_sphinx_theme"
 html_title = f"skvae {release}"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_theme_options = {
+    "navigation_with_keys": False,
+    "show_prev_next": True,
+    "secondary_sidebar_items": ["page-toc"],
+    "footer_start": ["copyright"],
+    "footer_end": [],
+}
 
 
 def skip_metadata_request(app, what, name, obj, skip, options):
