@@ -19,6 +19,7 @@ extensions = [
     "numpydoc",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
+    "sphinx.ext.intersphinx",
     "sphinx.ext.viewcode",
     "sphinx_copybutton",
     "sphinx_design",
@@ -35,11 +36,42 @@ autosummary_generate = True
 autodoc_member_order = "groupwise"
 # The class template lists the members; numpydoc would list them a second time.
 numpydoc_show_class_members = False
+# Types of parameters link to their pages: these, and nothing else.
+numpydoc_xref_param_type = True
+numpydoc_xref_ignore = "all"
+numpydoc_xref_aliases = {
+    "DataFrame": "pandas.DataFrame",
+    "RandomState": "numpy.random.RandomState",
+    "Tensor": "torch.Tensor",
+    "ndarray": "numpy.ndarray",
+}
+
+# The inventories are in the repository: a build gives the same with and without network.
+intersphinx_mapping = {
+    name: (url, f"_inventories/{name}.inv")
+    for name, url in {
+        "joblib": "https://joblib.readthedocs.io/en/stable/",
+        "numpy": "https://numpy.org/doc/stable/",
+        "pandas": "https://pandas.pydata.org/docs/",
+        "python": "https://docs.python.org/3/",
+        "sklearn": "https://scikit-learn.org/stable/",
+        "torch": "https://docs.pytorch.org/docs/stable/",
+    }.items()
+}
+
+# Groups of the gallery, in the order of the chapters of the guide: folders of `examples`.
+GROUPS = ["start", "balance", "tables", "jobs", "extend"]
 
 sphinx_gallery_conf = {
     "examples_dirs": "examples",
     "gallery_dirs": "auto_examples",
+    "subsection_order": [f"examples/{name}" for name in GROUPS],
     "within_subsection_order": "FileNameSortKey",
+    # The pages of the API end with the examples that use the object.
+    "backreferences_dir": "generated/backreferences",
+    "doc_module": ("skvae",),
+    "reference_url": {"skvae": None},
+    "reset_modules": ("matplotlib", "plain_warnings.reset"),
     # Pictures and what is printed; not the value of a block's last line.
     "capture_repr": (),
     "download_all_examples": False,
@@ -61,7 +93,9 @@ html_title = f"skvae {release}"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_theme_options = {
+    "header_links_before_dropdown": 6,
     "navigation_with_keys": False,
+    "show_toc_level": 2,
     "show_prev_next": True,
     "secondary_sidebar_items": ["page-toc"],
     "footer_start": ["copyright"],
