@@ -34,6 +34,10 @@ myst_heading_anchors = 3
 
 autosummary_generate = True
 autodoc_member_order = "groupwise"
+# Types are in the docstrings, with shapes and units.
+autodoc_typehints = "none"
+python_maximum_signature_line_length = 88
+toc_object_entries_show_parents = "hide"
 # The class template lists the members; numpydoc would list them a second time.
 numpydoc_show_class_members = False
 # Types of parameters link to their pages: these, and nothing else.
@@ -46,7 +50,7 @@ numpydoc_xref_aliases = {
     "ndarray": "numpy.ndarray",
 }
 
-# The inventories are in the repository: a build gives the same with and without network.
+# The inventories are in the repository: a build is the same with and without network.
 intersphinx_mapping = {
     name: (url, f"_inventories/{name}.inv")
     for name, url in {
@@ -59,7 +63,7 @@ intersphinx_mapping = {
     }.items()
 }
 
-# Groups of the gallery, in the order of the chapters of the guide: folders of `examples`.
+# Groups of the gallery, folders of `examples`, in the order of the guide's chapters.
 GROUPS = ["start", "balance", "tables", "jobs", "extend"]
 
 sphinx_gallery_conf = {

@@ -204,7 +204,7 @@ class BalancedVAE(
 
     verbose : int, default=0
         0 is quiet; n prints a line after each (10 * n)-th part of `max_iter`, and at
-        least one a minute, with the time that is left.
+        least one a minute, with the time that is left. The last line has `elbo_`.
 
     Attributes
     ----------
@@ -451,7 +451,7 @@ class BalancedVAE(
             fit = fit.going_on(training.arrays)
         if self._warns_of_collapse:
             warn_before_fit(fit.spec, fit.replicas[0].beta, fit.sizes)
-        report.begin(fit.trained)
+        report.begin(fit.trained, fit.prepared.jacobian)
         vars(self).update(*fit.train_until_interrupted(report))
         report.close()
         if self.n_iter_ == self.max_iter:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 FOLDER = Path(__file__).parent
 
-# Of each project: the pages of most names, those of others, and the names by their role.
+# Of each project: where most names are, where others are, and all names by their role.
 # "$" stands for a name.
 PROJECTS = {
     "joblib": (

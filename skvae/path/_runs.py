@@ -78,7 +78,7 @@ def _train(
     if halving:
         fit = fit.halved()
     report = Report(estimator, X)
-    report.begin(fit.trained)
+    report.begin(fit.trained, fit.prepared.jacobian)
     outcome = fit.outcome(report)
     kept = fit.kept(outcome)
     found = [fit.trained(r, outcome.take(r)) for r in kept]

@@ -80,8 +80,7 @@ def test_time_left(clock, capsys):
     clock.step = 100.0
     small(max_iter=4, verbose=1, early_stopping=False).fit(X)
     left = re.findall(r"at most (.*) left", capsys.readouterr().out)
-    assert len(left) == 4
-    assert left[-1] == "0 s"
+    assert len(left) == 3
     # The first epoch was over at the second or third look at the clock: three more
     # take at least three times as long.
     assert re.fullmatch(r"\d+ min \d+ s", left[0])
@@ -101,7 +100,7 @@ def test_last_line_says_that_training_stopped_early(capsys):
     vae = small(max_iter=100, verbose=1, network=network, **STOPS).fit(X)
     assert vae.n_iter_ < 10
     (line,) = capsys.readouterr().out.splitlines()
-    assert f"epoch {vae.n_iter_}/100: elbo" in line
+    assert f"epoch {vae.n_iter_}/100: elbo {vae.elbo_:.4g} nats per row" in line
     assert re.search(r"stopped early after \d.* s$", line)
 
 
