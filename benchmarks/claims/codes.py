@@ -190,6 +190,22 @@ def row_of(model, line):
     return {"name": f"`{model}`" if "_" in model else model, **cells}
 
 
+def answer(lines):
+    """The best setting by each measure, in a sentence."""
+    best = {name: lines[f"{name} rank"].idxmin() for name in MEASURES}
+    kept, first = lines["explained"], best["explained"]
+    shown = {
+        name: f"`{model}`" if "_" in model else f"the {model}"
+        for name, model in best.items()
+    }
+    return (
+        f"Most of the variance of new rows is kept by the codes of {shown['explained']}: "
+        f"{kept[first]:.2f}, where the default keeps {kept['default']:.2f} and PCA "
+        f"{kept['PCA']:.2f}. By mean rank, nearest neighbours make most of the codes "
+        f"of {shown['nearest']}, and a linear model of those of {shown['linear']}."
+    )
+
+
 def slots(results):
     runs = pd.DataFrame(results["runs"]).dropna(subset=["nearest"])
     lines = summary(runs).dropna(how="all")
@@ -220,6 +236,7 @@ def slots(results):
         ]
         heads = " | ".join(f"{model} {{{model}:.3f}}" for model in each)
         tables[name] = markdown_table(f"table {{case}} | {heads}", shown)
+    tables["answer"] = answer(lines)
     return {**tables, "n_tables": str(runs["table"].nunique())}
 
 

@@ -101,6 +101,16 @@ def verdict(name, score):
     return goal(text, lead.min() > 0)
 
 
+def answer(leads):
+    """How far the negative binomial is from the next best, in a sentence."""
+    n_best = (leads > 0).sum()
+    listed = ", ".join(f"{lead:+.2f} on {name}" for name, lead in leads.items())
+    return (
+        f"`{OURS}` explains new counts best on {n_best} of {len(leads)} tables; its "
+        f"lead over the next best, in nats per row, is {listed}."
+    )
+
+
 def slots(results):
     columns = (
         "likelihood of the counts {label} | log-likelihood {log_likelihood:.2f} | "
@@ -110,14 +120,20 @@ def slots(results):
         "**{table}**: {n_rows:,} rows fitted on, {n_columns} columns, {n_counts} of "
         "them counts"
     )
-    goals, sections = [], []
+    goals, sections, leads = [], [], {}
     for name, runs in pd.DataFrame(results["runs"]).groupby("table", sort=False):
         rows = runs.groupby("model", sort=False).mean(numeric_only=True)
-        goals.append(verdict(name, rows["log_likelihood"]))
+        score = rows["log_likelihood"]
+        goals.append(verdict(name, score))
+        leads[name] = score[OURS] - score[RIVALS].max()
         rows["label"] = rows.index.map(LABELS)
         rows = rows.sort_values("log_likelihood", ascending=False)
         sections += [heading.format(**runs.iloc[0]), table(columns, rows)]
-    return {"goals": "\n".join(goals), "tables": "\n\n".join(sections)}
+    return {
+        "answer": answer(pd.Series(leads)),
+        "goals": "\n".join(goals),
+        "tables": "\n\n".join(sections),
+    }
 
 
 BENCHMARK = Benchmark("counts", "counts", SETTINGS, QUICK, keys, measure, slots)

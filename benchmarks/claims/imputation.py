@@ -179,6 +179,17 @@ def verdict(value, rows):
     return goal(text, n_good == len(rows))
 
 
+def answer(errors, hits):
+    """In how many cases skvae is at most a margin behind the best, in a sentence."""
+    counts = [
+        f"{(rows['short'] <= MARGIN).sum()} of {len(rows)}" for rows in (errors, hits)
+    ]
+    return (
+        f"`impute` is the best imputer, or within {100 * MARGIN:.0f} % of the best, in "
+        f"{counts[0]} cases for numbers and in {counts[1]} cases for categories."
+    )
+
+
 def slots(results):
     runs, percent = pd.DataFrame(results["runs"]), 100 * results["settings"]["share"]
     errors, hits = cases(runs, "NRMSE", "min"), cases(runs, "accuracy", "max")
@@ -191,6 +202,7 @@ def slots(results):
     return {
         "percent": f"{percent:.0f}",
         "twice": f"{2 * percent:.0f}",
+        "answer": answer(errors, hits),
         "goals": "\n".join([verdict("NRMSE", errors), verdict("Accuracy", hits)]),
         "sizes": ", ".join(sizes),
         "errors": score_table(errors),

@@ -169,6 +169,20 @@ def verdict(rows):
     return "\n".join([*lines, goal(text, worst <= 0.5)])
 
 
+def answer(rows):
+    """The cost of a step, alone and against others, in a sentence."""
+    others = ", ".join(
+        f"{relative(rows, name).median():.1f} times as long in {name}"
+        for name in PEER_GOALS
+        if len(relative(rows, name))
+    )
+    text = (
+        f"A training step takes {rows['skvae'].min():.1f} to {rows['skvae'].max():.1f} "
+        "times its bare matrix products"
+    )
+    return f"{text}; it takes {others} (medians)." if others else f"{text}."
+
+
 def thread_gain(rows):
     """Speed with two threads relative to one, by size, medians over columns."""
     cases = rows.groupby(["hidden", "batch", "columns", "threads"], sort=False)
@@ -184,6 +198,7 @@ def slots(results):
     on_one = rows[rows["threads"] == 1]
     return {
         "n_components": str(N_COMPONENTS),
+        "answer": answer(on_one),
         "goals": verdict(on_one),
         "tables": step_tables(on_one),
         "threads": thread_gain(rows),

@@ -1,6 +1,7 @@
 """Pages of the user guide are what their templates and committed results give."""
 
 import json
+import re
 
 import pytest
 
@@ -116,3 +117,13 @@ def test_only_complete_seeds_are_shown(claim, monkeypatch):
     records.save("claim", kept["settings"], kept["runs"][:1])
     with pytest.raises(SystemExit, match="some runs of every seed are missing"):
         claim.results()
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page != "pitfalls"])
+def test_measured_page_opens_with_its_answer_and_has_a_date(page):
+    committed = (benchmark.GUIDE / f"{page}.md").read_text(encoding="utf-8")
+    first = committed.split("\n\n")[1]
+    assert re.search(r"\d", first)
+    assert first.endswith(".")
+    assert not re.search(r"\bmet\b|goal", first)
+    assert re.search(r"^\*.*, \d{4}-\d\d-\d\d\.\*$", committed, re.MULTILINE)
