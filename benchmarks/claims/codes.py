@@ -199,10 +199,11 @@ def answer(lines):
         for name, model in best.items()
     }
     return (
-        f"Most of the variance of new rows is kept by the codes of {shown['explained']}: "
-        f"{kept[first]:.2f}, where the default keeps {kept['default']:.2f} and PCA "
-        f"{kept['PCA']:.2f}. By mean rank, nearest neighbours make most of the codes "
-        f"of {shown['nearest']}, and a linear model of those of {shown['linear']}."
+        "Most of the variance of new rows is kept by the codes of "
+        f"{shown['explained']}: {kept[first]:.2f}, where the default keeps "
+        f"{kept['default']:.2f} and PCA {kept['PCA']:.2f}. By mean rank, "
+        "nearest neighbours make most of the codes of "
+        f"{shown['nearest']}, and a linear model of those of {shown['linear']}."
     )
 
 

@@ -250,7 +250,8 @@ def answer(found):
     worst = regret.idxmax()
     return (
         "Nothing is lost on average: untuned, the default is "
-        f"{-regret.mean():.2f} nats per row above the best beta of a grid, picked with hindsight, and "
+        f"{-regret.mean():.2f} nats per row above the best beta of a grid, picked "
+        "with hindsight, and "
         f"{-searched.mean():.2f} above the beta that a search picks; at worst it is "
         f"{regret[worst]:.2f} below ({worst[0]}, {worst[1]} latents)."
         if regret.mean() <= 0
