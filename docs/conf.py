@@ -4,6 +4,9 @@ import re
 import sys
 from pathlib import Path
 
+from docutils import nodes
+from numpydoc.xref import DEFAULT_LINKS
+
 from skvae import __version__
 
 sys.path.append(str(Path(__file__).parent / "_extensions"))
@@ -42,6 +45,7 @@ toc_object_entries_show_parents = "hide"
 numpydoc_show_class_members = False
 # Types of parameters link to their pages: these, and nothing else.
 numpydoc_xref_param_type = True
+DEFAULT_LINKS.clear()
 numpydoc_xref_ignore = "all"
 numpydoc_xref_aliases = {
     "DataFrame": "pandas.DataFrame",
@@ -57,7 +61,6 @@ intersphinx_mapping = {
         "joblib": "https://joblib.readthedocs.io/en/stable/",
         "numpy": "https://numpy.org/doc/stable/",
         "pandas": "https://pandas.pydata.org/docs/",
-        "python": "https://docs.python.org/3/",
         "sklearn": "https://scikit-learn.org/stable/",
         "torch": "https://docs.pytorch.org/docs/stable/",
     }.items()
@@ -116,5 +119,13 @@ def skip_metadata_request(app, what, name, obj, skip, options):
     return True if re.fullmatch(r"set_\w+_request", name) else None
 
 
+def trim_code(app, doctree):
+    """Leave out the blank line that ends what a doctest prints."""
+    for block in doctree.findall(nodes.literal_block):
+        block.rawsource = block.astext().rstrip()
+        block.children = [nodes.Text(block.rawsource)]
+
+
 def setup(app):
+    app.connect("doctree-read", trim_code)
     app.connect("autodoc-skip-member", skip_metadata_request)

@@ -18,45 +18,31 @@ PROJECTS = {
     "joblib": (
         "generated/$.html#$",
         {},
-        {"py:class": ["joblib.Parallel", "joblib.parallel_config"]},
+        {"class": ["joblib.Parallel", "joblib.parallel_config"]},
     ),
     "numpy": (
         "reference/generated/$.html#$",
-        {
-            "array_like": "glossary.html#term-$",
-            "numpy.random.RandomState": "reference/random/legacy.html#$",
-        },
-        {
-            "py:class": ["numpy.ndarray", "numpy.random.RandomState"],
-            "std:term": ["array_like"],
-        },
+        {"numpy.random.RandomState": "reference/random/legacy.html#$"},
+        {"class": ["numpy.ndarray", "numpy.random.RandomState"]},
     ),
     "pandas": (
         "reference/api/$.html#$",
         {},
         {
-            "py:class": [
+            "class": [
                 "pandas.Categorical",
                 "pandas.CategoricalDtype",
                 "pandas.DataFrame",
                 "pandas.Series",
             ],
-            "py:function": ["pandas.read_csv"],
-        },
-    ),
-    "python": (
-        "glossary.html#term-$",
-        {"bltin-boolean-values": "library/stdtypes.html#$"},
-        {
-            "std:label": ["bltin-boolean-values"],
-            "std:term": ["generator", "iterable", "sequence"],
+            "function": ["pandas.read_csv"],
         },
     ),
     "sklearn": (
         "modules/generated/$.html#$",
         {},
         {
-            "py:class": [
+            "class": [
                 "sklearn.compose.ColumnTransformer",
                 "sklearn.decomposition.FactorAnalysis",
                 "sklearn.decomposition.PCA",
@@ -68,13 +54,13 @@ PROJECTS = {
                 "sklearn.pipeline.Pipeline",
                 "sklearn.preprocessing.StandardScaler",
             ],
-            "py:function": ["sklearn.pipeline.make_pipeline"],
+            "function": ["sklearn.pipeline.make_pipeline"],
         },
     ),
     "torch": (
         "generated/$.html#$",
         {"torch.Tensor": "tensors.html#$"},
-        {"py:class": ["torch.Tensor", "torch.nn.Module"]},
+        {"class": ["torch.Tensor", "torch.nn.Module"]},
     ),
 }
 
@@ -83,7 +69,7 @@ def inventory(project):
     """Bytes of an inventory, in version 2 of Sphinx's format."""
     usual, others, names_by_role = PROJECTS[project]
     lines = [
-        f"{name} {role} 1 {others.get(name, usual).replace('$', name)} -"
+        f"{name} py:{role} 1 {others.get(name, usual).replace('$', name)} -"
         for role, names in names_by_role.items()
         for name in names
     ]
@@ -99,10 +85,9 @@ def inventory(project):
 
 def main():
     for project, (_, _, names_by_role) in PROJECTS.items():
-        for role, names in names_by_role.items():
+        for names in names_by_role.values():
             for name in names:
-                if role.startswith("py:"):
-                    pkgutil.resolve_name(name)
+                pkgutil.resolve_name(name)
         (FOLDER / f"{project}.inv").write_bytes(inventory(project))
 
 
