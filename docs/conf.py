@@ -67,7 +67,7 @@ intersphinx_mapping = {
 }
 
 # Groups of the gallery, folders of `examples`, in the order of the guide's chapters.
-GROUPS = ["start", "balance", "tables", "jobs", "extend"]
+GROUPS = ["start", "balance", "tables", "jobs", "extend", "experiments"]
 
 sphinx_gallery_conf = {
     "examples_dirs": "examples",
