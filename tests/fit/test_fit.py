@@ -10,7 +10,7 @@ from skvae.balance import Constant, LearnedVariance, RunningAverage
 from skvae.fit import _table
 from skvae.fit._fit import Fit, prepare
 from skvae.fit._table import CheckedTable
-from skvae.learning_rates import Constant
+from skvae.learning_rates import Constant as ConstantRate
 from skvae.likelihoods import Gaussian
 from skvae.networks import MLP
 
@@ -168,7 +168,7 @@ def test_first_pass_is_one_epoch_on_all_rows(X):
     assert len(fit.prepared.rows.x) == N_ROWS
     assert fit.plan.n_epochs == 1
     assert fit.plan.patience is None
-    assert isinstance(fit.plan.schedule, Constant)
+    assert isinstance(fit.plan.schedule, ConstantRate)
     assert fit.n_candidates == 1
     assert fit.history is None
 
