@@ -75,7 +75,8 @@ bench: .venv/.bench ## time steps, fits, scores and searches, against peers too 
 	$(BIN)/python -m benchmarks.claims.scaling
 	$(BIN)/python -m benchmarks.claims.choosing
 
-bench-tables: .venv/.bench ## anomalies, codes, counts, gaps, synthetic rows (55 minutes)
+bench-tables: .venv/.bench ## anomalies, codes, counts, gaps, synthetic rows (2 hours)
+	$(PYTEST_ENV) $(BIN)/python -m benchmarks.claims.alarms
 	$(PYTEST_ENV) $(BIN)/python -m benchmarks.claims.anomaly
 	$(PYTEST_ENV) $(BIN)/python -m benchmarks.claims.codes
 	$(PYTEST_ENV) $(BIN)/python -m benchmarks.claims.counts
