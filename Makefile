@@ -17,7 +17,7 @@ PYTEST := python -m pytest -n 2 --dist loadgroup
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-slow test-matrix test-lowest test-kernels test-engines lint
-.PHONY: format types docs bench bench-smoke bench-tables regret test-package clean
+.PHONY: format types docs gallery bench bench-smoke bench-tables regret test-package clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -68,6 +68,9 @@ types: .venv/.installed ## check the types
 
 docs: .venv/.installed ## build the documentation; a warning is an error
 	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
+
+gallery: .venv/.installed ## compute what the experiments of the gallery show (10 minutes)
+	$(PYTEST_ENV) $(BIN)/python docs/examples/experiments/_kept.py
 
 bench: .venv/.bench ## time steps, fits, scores and searches, against peers too (70 minutes)
 	$(BIN)/python -m benchmarks.claims.step

@@ -79,6 +79,8 @@ sphinx_gallery_conf = {
     "doc_module": ("skvae",),
     "reference_url": {"skvae": None},
     "reset_modules": ("matplotlib", "plain_warnings.reset"),
+    # Modules that the examples import are no examples.
+    "ignore_pattern": r"^_",
     # Pictures and what is printed; not the value of a block's last line.
     "capture_repr": (),
     "download_all_examples": False,
