@@ -29,7 +29,7 @@ from skvae.data._frames import readable, row_index, table_of_numbers
 from skvae.divergences import DIVERGENCES, Divergence
 from skvae.fit._progress import Report
 from skvae.fit._table import CheckedTable
-from skvae.fitted._access import admitted, fitted_of
+from skvae.fitted._access import admitted, fitted_of, of_rows
 from skvae.fitted._collapse import warn_after_fit
 from skvae.fitted._file_format import opened, sealed
 from skvae.fitted._predicted_collapse import warn_before_fit
@@ -536,8 +536,7 @@ class BalancedVAE(
         Z : ndarray of shape (n_samples, n_components)
             Latents, in the precision of X.
         """
-        fitted, numbers = admitted(self, X)
-        Z = fitted.on(self.device, numbers.dtype).encode(numbers)
+        (Z,) = of_rows(self, X, lambda model, rows: (model.encode(rows),))
         keep_index(Z, X)
         return Z
 
@@ -663,9 +662,8 @@ class BalancedVAE(
         distortion : ndarray of shape (n_samples,)
             E_q[-log p(x given z)] with all constants, in nats and in the units of X.
         """
-        fitted, X = admitted(self, X)
-        scored = fitted.on(self.device, X.dtype).score(X)
-        return scored.rate, scored.distortion
+        rate, distortion, _ = of_rows(self, X, lambda model, rows: model.score(rows))
+        return rate, distortion
 
     def score_cells(self, X):
         """Negative log-likelihood of each cell, to locate anomalies within a row.
@@ -752,14 +750,18 @@ class BalancedVAE(
         .. [1] Y. Burda, R. Grosse and R. Salakhutdinov, "Importance weighted
            autoencoders", ICLR 2016, Eq. 8. https://arxiv.org/abs/1509.00519
         """
-        fitted, X = admitted(self, X)
+        fitted_of(self)
         if not isinstance(n_importance_samples, Integral) or n_importance_samples < 1:
             raise ValueError(
                 "n_importance_samples must be an integer of at least 1, got "
                 f"{n_importance_samples!r}."
             )
-        model = fitted.on(self.device, X.dtype)
-        return model.log_likelihood(X, n_importance_samples)
+        (found,) = of_rows(
+            self,
+            X,
+            lambda model, rows: (model.log_likelihood(rows, n_importance_samples),),
+        )
+        return found
 
     def impute(self, X, n_importance_samples=100, n_draws=None, random_state=None):
         """Fill missing cells from the observed ones, by the model.

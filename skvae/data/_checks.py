@@ -17,7 +17,10 @@ _PLAIN_TYPES = (np.dtype(np.float64), np.dtype(np.float32))
 
 
 def checked_numbers(
-    estimator: Any, X: Any, columns: Columns | None = None
+    estimator: Any,
+    X: Any,
+    columns: Columns | None = None,
+    place: NDArray[np.intp] | None = None,
 ) -> tuple[NDArray[np.floating], Columns]:
     """Check a table, and return it as numbers with the contents of its columns.
 
@@ -29,6 +32,8 @@ def checked_numbers(
         As `readable` returns it.
     columns : Columns or None, default=None
         Those of the table of `fit`; None learns them.
+    place : ndarray of shape (n_samples,) or None, default=None
+        Number of each row in the user's table, where X is a part of it.
 
     Returns
     -------
@@ -66,7 +71,7 @@ def checked_numbers(
         validate_data(estimator, X, skip_check_array=True, reset=reset)
         columns = Columns.of(X) if columns is None else columns
         numbers = check_array(columns.to_numbers(X), ensure_all_finite=False)
-    refuse_infinite(numbers, columns.names)
+    refuse_infinite(numbers, columns.names, place)
     return numbers, columns
 
 

@@ -60,8 +60,15 @@ categories. Give each of its parts a column of its own, or leave it out."
     )
 
 
-def refuse_infinite(X: NDArray[np.floating], names: Sequence[Any] | None) -> None:
-    """Raise ValueError about the first infinite cell of a table, if there is one."""
+def refuse_infinite(
+    X: NDArray[np.floating],
+    names: Sequence[Any] | None,
+    place: NDArray[np.intp] | None = None,
+) -> None:
+    """Raise ValueError about the first infinite cell of a table, if there is one.
+
+    `place` has the number of each row in the user's table, where X is a part of it.
+    """
     for part in chunks(*X.shape):
         # One sum per chunk is finite in nearly every table, and far faster.
         with np.errstate(over="ignore", invalid="ignore"):
@@ -70,9 +77,10 @@ def refuse_infinite(X: NDArray[np.floating], names: Sequence[Any] | None) -> Non
         infinite = np.isinf(X[part])
         if infinite.any():
             row, column = np.argwhere(infinite)[0]
+            number = part.start + row if place is None else place[part.start + row]
             raise ValueError(
                 "Input X contains infinity or a value too large for "
                 f"dtype({X.dtype.name!r}): {column_name(int(column), names)} holds "
-                f"{X[part][row, column]:g} in row {part.start + row}. Replace it by a "
+                f"{X[part][row, column]:g} in row {number}. Replace it by a "
                 "finite number, or by NaN for a missing cell."
             )

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import numpy as np
     from numpy.typing import NDArray
-    from torch import Tensor
+    from torch import Generator, Tensor
 
 # Cells of a chunk: few enough to fit the caches.
 _CELLS = 1_000_000
@@ -23,8 +25,17 @@ def chunks(n_rows: int, cells_per_row: int) -> list[slice]:
     return [slice(start, start + size) for start in range(0, n_rows, size)]
 
 
+class Fill(NamedTuple):
+    """Rows that are in a window, until it is filled with others."""
+
+    n_rows: int
+    """Number of rows, from the first on."""
+    n_steps: int
+    """Number of steps to take with them."""
+
+
 class Rows(NamedTuple):
-    """Rows as the model sees them, on the device."""
+    """Rows as the model sees them, on the device: of all, or in a window of them."""
 
     x: Tensor
     """Rows as the model sees them, of shape (n_rows, n_features)."""
@@ -33,9 +44,25 @@ class Rows(NamedTuple):
     observed: Tensor | None = None
     """Cells that are not missing, of the shape of x; None where none are."""
 
-    def batch_weight(self, batch_size: int) -> Tensor:
-        """Weight of each row in a batch; they sum to 1 in the mean over batches."""
-        return self.weight * (len(self.x) / batch_size)
+    @property
+    def n_rows(self) -> int:
+        """Number of rows."""
+        return len(self.x)
+
+    @property
+    def sample(self) -> Rows:
+        """Rows that stand for all: all of them."""
+        return self
+
+    def window(self, batch_size: int) -> Rows:
+        """Rows with weights in a batch, which sum to 1 in the mean over batches."""
+        return self._replace(weight=self.weight * (len(self.x) / batch_size))
+
+    def fills(
+        self, n_steps: int, batch_size: int, generator: Generator
+    ) -> Iterator[Fill]:
+        """All rows at once, for all steps of an epoch."""
+        yield Fill(len(self.x), n_steps)
 
     def take(self, rows: slice | Tensor) -> Rows:
         """Some of the rows, with weights that sum to 1."""

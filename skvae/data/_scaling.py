@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from skvae.data._numbers import (
-    differs_by_rounding,
-    largest_of,
-    standardized,
-    unit_of,
-    unstandardized,
-)
+from skvae.data._moments import Moments
+from skvae.data._numbers import differs_by_rounding, standardized, unstandardized
 from skvae.data._rows import chunks
 
 # Interquartile range of the standard normal distribution.
@@ -75,7 +67,7 @@ class Scaling:
         *,
         standardize: bool | str,
         columns: NDArray[np.bool_] | bool = True,
-        has_gaps: bool = True,
+        moments: Moments | None = None,
     ) -> Scaling:
         """Learn centre and scale from weighted rows, in float64.
 
@@ -93,40 +85,18 @@ class Scaling:
             range, or next to none, and gets its standard deviation.
         columns : ndarray of shape (n_features,) or bool, default=True
             Columns to centre and scale.
-        has_gaps : bool, default=True
-            Whether any cell may be missing.
+        moments : Moments or None, default=None
+            Of all rows, where X has but some of them; None takes those of X.
         """
-        parts = chunks(len(index), X.shape[1])
-        first = X[index[0]]
-        if has_gaps:
-            # A column that is missing altogether is one that holds zeros.
-            first = np.nan_to_num(np.fmax.reduce(X, axis=0))
-        # Both ignore missing cells, and are NaN where all cells are missing.
-        low, high = (
-            functools.reduce(bound, (bound.reduce(X[index[p]], axis=0) for p in parts))
-            for bound in (np.fmin, np.fmax)
-        )
-        # In float64, or differences of float32 may be beyond it.
-        low, high = np.nan_to_num(low.astype(float)), np.nan_to_num(high.astype(float))
-        unit = unit_of(largest_of(low, high))
-        low, high, first = low / unit, high / unit, first / unit
-        # An exact division, which ordinary columns do not need.
-        is_ordinary = bool((unit == 1.0).all())
-
-        def numbers(part: slice) -> NDArray[np.floating]:
-            x = X[index[part]]
-            return x if is_ordinary else x / unit
-
-        _, mean = _weighted(weight, map(numbers, parts), parts)
-        is_constant = differs_by_rounding(low, high)
-        center = np.where(is_constant, first, mean)
-        # Relative to the largest one, or squares of 1e-200 and 1e200 are lost.
-        largest = np.maximum(high - center, center - low)
-        largest[is_constant] = 1.0
-        squares = (np.square((numbers(part) - center) / largest) for part in parts)
-        std = largest * np.sqrt(_weighted(weight, squares, parts)[1])
+        if moments is None:
+            parts = chunks(len(index), X.shape[1])
+            moments = Moments.of(
+                lambda: ((X[index[part]], weight[part]) for part in parts)
+            )
+        unit, mean, is_constant = moments.unit, moments.mean, moments.is_constant
+        center, std = moments.center.copy(), moments.std
         # Next to nothing where all rows that vary weigh next to nothing.
-        std = np.maximum(std, largest / _FARTHEST)
+        std = np.maximum(std, moments.largest / _FARTHEST)
         std[is_constant] = 1.0
         is_scaled = np.broadcast_to(bool(standardize) & columns, std.shape)
         scale = std.copy()
@@ -146,7 +116,8 @@ class Scaling:
             farthest = np.abs(seen) + _FARTHEST * std
         # Within the range of numbers, which rounding may leave.
         center, scale = (
-            unstandardized(each, 0.0, unit, np.float64) for each in (center, scale)
+            np.asarray(unstandardized(each, 0.0, unit, np.float64), dtype=np.float64)
+            for each in (center, scale)
         )
         # Half of the smallest number is none.
         scale = np.maximum(scale, np.nextafter(0.0, 1.0))
@@ -219,24 +190,3 @@ def columns_with_gaps(X: NDArray[np.floating]) -> tuple[int, ...]:
     for part in chunks(*X.shape):
         found |= np.isnan(X[part]).any(axis=0)
     return tuple(int(column) for column in np.flatnonzero(found))
-
-
-def _weighted(
-    weight: NDArray[np.float64],
-    values: Iterable[NDArray[np.floating]],
-    parts: Sequence[slice],
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Sums of weights and weighted means of columns, over what is not missing."""
-    total: Any = 0.0
-    mean: Any = 0.0
-    for part, x in zip(parts, values, strict=True):
-        is_there = ~np.isnan(x)
-        if is_there.all():
-            total = total + weight[part].sum()
-            mean = mean + weight[part] @ x.astype(np.float64, copy=False)
-        else:
-            cells = weight[part, None] * is_there
-            total = total + cells.sum(axis=0)
-            mean = mean + (cells * np.where(is_there, x, 0.0)).sum(axis=0)
-    total = np.broadcast_to(np.asarray(total, dtype=np.float64), mean.shape)
-    return total, mean / np.where(total > 0.0, total, 1.0)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from skvae.data._columns import Columns
+from skvae.data._moments import Moments
 from skvae.data._normal_scores import NormalScores
 from skvae.data._rows import Rows, chunks
 from skvae.data._scaling import Scaling
@@ -83,7 +84,7 @@ class TableView:
         *,
         continuous: NDArray[np.bool_],
         standardize: bool | str,
-        has_gaps: bool,
+        moments: Moments | None = None,
     ) -> TableView:
         """Learn the scaling from weighted rows.
 
@@ -101,8 +102,8 @@ class TableView:
             Columns to centre and scale.
         standardize : bool, "robust" or "quantile"
             How to scale them; the last one maps them to normal scores too.
-        has_gaps : bool
-            Whether any cell of X is missing.
+        moments : Moments or None, default=None
+            Of all rows in the units of the likelihood, where X has but some of them.
         """
         scaling = Scaling.from_rows(
             units.to_model(X),
@@ -110,7 +111,7 @@ class TableView:
             weight,
             standardize=standardize,
             columns=continuous,
-            has_gaps=has_gaps,
+            moments=moments,
         )
         view = cls(columns, units, scaling)
         if standardize != "quantile":
@@ -148,6 +149,34 @@ class TableView:
             return x, None
         x[is_missing] = 0.0
         return x, ~is_missing
+
+    def drawn(
+        self, X: Floats, random: np.random.RandomState
+    ) -> tuple[NDArray[np.float64], NDArray[np.bool_] | None, Floats | None]:
+        """Rows to train on: as `seen` returns them, with cells on atoms drawn.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n_samples, n_features)
+            Admitted numbers; NaN where a cell is missing.
+        random : RandomState
+            Draws the cells on atoms.
+
+        Returns
+        -------
+        x, observed : ndarray of shape (n_samples, n_features), or None
+            As of `seen`.
+        log_density : ndarray of the same shape, or None
+            Log-density of the cells that were drawn, NaN for the others; None without
+            normal scores.
+        """
+        x, observed = self.seen(X)
+        if self.scores is None:
+            return x, observed, None
+        u, log_density = self.scores.drawn(X, random.uniform(size=X.shape))
+        is_drawn = ~np.isnan(u)
+        x = np.where(is_drawn, u, x)
+        return x, observed, np.where(is_drawn, log_density, np.nan)
 
     def log_jacobian(self, X: Floats) -> Floats:
         """Nats that each cell's distortion gains in the units of X."""
@@ -224,14 +253,10 @@ class TableView:
         jacobian = 0.0
         for part in chunks(*shape):
             numbers = X[index[part]]
-            seen, is_observed = self.seen(numbers)
+            seen, is_observed, log_density = self.drawn(numbers, random)
             nats = self.log_jacobian(numbers)
-            if self.scores is not None:
-                uniform = random.uniform(size=numbers.shape)
-                u, log_density = self.scores.drawn(numbers, uniform)
-                is_drawn = ~np.isnan(u)
-                seen = np.where(is_drawn, u, seen)
-                nats = np.where(is_drawn, log_density, nats)
+            if log_density is not None:
+                nats = np.where(np.isnan(log_density), nats, log_density)
             if is_observed is not None:
                 nats = np.where(is_observed, nats, 0.0)
             if observed is not None:

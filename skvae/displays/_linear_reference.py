@@ -61,9 +61,7 @@ class LinearReference(NamedTuple):
         n_samples, n_features = rows.shape
         weight = np.full(n_samples, 1.0 / n_samples)
         every = np.arange(n_samples)
-        scaling = Scaling.from_rows(
-            rows, every, weight, standardize=standardize, has_gaps=False
-        )
+        scaling = Scaling.from_rows(rows, every, weight, standardize=standardize)
         n_latents = min(n_samples, n_features, _MAX_LATENTS)
         x = scaling.to_model(rows)
         model = LinearModel.from_rows(x, weight, n_latents)

@@ -156,7 +156,7 @@ class Fit:
             vae=vae,
             prepared=data,
             module=last.spec.module(),
-            plan=ONE_PASS.plan(vae, len(data.rows.x), last.spec.divergence),
+            plan=ONE_PASS.plan(vae, data.source.n_rows, last.spec.divergence),
             replicas=[Replica(last.beta, scope)],
             n_candidates=1,
             state=state,
@@ -177,7 +177,7 @@ class Fit:
         seed = drawn_seed(vae) if seed is None else seed
         data = _split(vae, table, course, seed)
         data.spec.check_network(data.rows.x)
-        plan = course.plan(vae, len(data.rows.x), data.spec.divergence)
+        plan = course.plan(vae, data.source.n_rows, data.spec.divergence)
         data, scopes = candidates(data)
         replicas = [Replica(beta, scope) for beta in betas for scope in scopes]
         module = data.spec.module()
@@ -232,7 +232,7 @@ class Fit:
         """Train all replicas, and return their results."""
         data = self.prepared
         task = training.Task(
-            self.state, data.rows, data.held_out, self.calibration, self.reached
+            self.state, data.source, data.held_out, self.calibration, self.reached
         )
         return training.train(self.module, data.spec.policy, task, self.plan, on_epoch)
 

@@ -12,13 +12,16 @@ from torch import Tensor
 
 from skvae.data._rows import Rows
 from skvae.data._view import TableView
+from skvae.fit._stream import Sampled
 from skvae.fit._table import Admitted, CheckedTable
+from skvae.fit._windows import Windows
 from skvae.fitted._fitted import Fitted
 from skvae.fitted._null_model import NullModel
 from skvae.likelihoods._gaussian_scores import check_gaussian
 from skvae.likelihoods._groups import continuous
 from skvae.likelihoods._open_levels import report_open_columns
 from skvae.model._spec import ModelSpec
+from skvae.training._source import Source
 
 
 class Jacobian(NamedTuple):
@@ -36,6 +39,8 @@ class Scaled(NamedTuple):
     view: TableView
     null_model: NullModel
     admitted: Admitted
+    sampled: Sampled | None
+    """The whole table, where the rows are a sample of it."""
 
 
 class Prepared(NamedTuple):
@@ -44,15 +49,20 @@ class Prepared(NamedTuple):
     spec: ModelSpec
     view: TableView
     null_model: NullModel
-    rows: Rows
+    source: Source
     """Training rows."""
     held_out: Rows | None
     """Held-out rows, if there are any."""
     jacobian: Jacobian
     admitted: Admitted
-    """The whole table, as numbers."""
+    """The whole table, or the sample of it, as numbers."""
     is_held_out: NDArray[np.bool_]
     """Distinct rows of the table that are held out."""
+
+    @property
+    def rows(self) -> Rows:
+        """Training rows in memory, which stand for all."""
+        return self.source.sample
 
     def scores(self, fitted: Fitted) -> tuple[float, float]:
         """Mean rate and distortion of the rows that a model is scored on.
@@ -81,6 +91,9 @@ def scaled(spec: ModelSpec, table: CheckedTable, *, standardize: bool | str) -> 
     if standardize == "quantile":
         check_gaussian(spec.likelihood, spec.n_features, table.columns.name)
     X, index, weight, gaps = admitted = _learned(spec, table)
+    moments = None
+    if table.sampled is not None:
+        moments = table.sampled.stream.moments(spec.likelihood)
     view = TableView.from_rows(
         table.columns,
         spec.likelihood,
@@ -89,10 +102,10 @@ def scaled(spec: ModelSpec, table: CheckedTable, *, standardize: bool | str) -> 
         weight,
         continuous=continuous(spec.likelihood, spec.n_features),
         standardize=standardize,
-        has_gaps=bool(gaps),
+        moments=moments,
     )
     null_model = NullModel.from_rows(X, index, weight, spec.likelihood, view)
-    return Scaled(spec.with_gaps(gaps), view, null_model, admitted)
+    return Scaled(spec.with_gaps(gaps), view, null_model, admitted, table.sampled)
 
 
 def scaled_as(last: Fitted, spec: ModelSpec, table: CheckedTable) -> Scaled:
@@ -103,13 +116,14 @@ def scaled_as(last: Fitted, spec: ModelSpec, table: CheckedTable) -> Scaled:
     view = replace(last.view, columns=table.columns, units=spec.likelihood).after(X)
     null_model = NullModel.from_rows(X, index, weight, spec.likelihood, view)
     spec = spec._replace(indicator_columns=last.spec.indicator_columns)
-    return Scaled(spec, view, null_model, admitted)
+    return Scaled(spec, view, null_model, admitted, table.sampled)
 
 
 def scaled_for(last: Fitted, table: CheckedTable) -> Scaled:
     """A table as the model of the last call sees it."""
     admitted = Admitted.of(table, last.spec.likelihood)
-    return Scaled(last.spec, last.view.after(admitted.X), last.null_model, admitted)
+    view = last.view.after(admitted.X)
+    return Scaled(last.spec, view, last.null_model, admitted, table.sampled)
 
 
 def prepared(
@@ -141,12 +155,23 @@ def prepared(
         )
 
     rows, train = rows_at(~is_held_out)
+    source: Source = rows
+    if table.sampled is not None:
+        stream, place = table.sampled
+        source = Windows(
+            stream,
+            table.spec.likelihood,
+            table.view,
+            rows,
+            place[index[is_held_out]],
+            has_gaps=bool(gaps) or stream.has_unknown,
+        )
     held_out, validation = rows_at(is_held_out) if is_held_out.any() else (None, train)
     return Prepared(
         table.spec,
         table.view,
         table.null_model,
-        rows,
+        source,
         held_out,
         Jacobian(train, validation),
         table.admitted,

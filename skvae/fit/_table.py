@@ -8,11 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skvae._sklearn_compat import check_sample_weight, rows_of
+from skvae.data._blocks import blocks_of
 from skvae.data._canonical import canonical_rows
 from skvae.data._checks import checked_numbers
 from skvae.data._columns import Columns
 from skvae.data._frames import readable
 from skvae.data._scaling import columns_with_gaps
+from skvae.fit._stream import Sampled, Stream
 from skvae.likelihoods import Likelihood
 from skvae.likelihoods._resolve import located
 from skvae.likelihoods._unknown import admitted_numbers
@@ -21,7 +23,7 @@ Floats = NDArray[np.floating]
 
 
 class CheckedTable(NamedTuple):
-    """The user's table as numbers, without rows of weight zero."""
+    """The user's table as numbers, without rows of weight zero; or a sample of it."""
 
     X: Floats
     """Numbers, of shape (n_samples, n_features); NaN where a cell is missing."""
@@ -33,6 +35,8 @@ class CheckedTable(NamedTuple):
     """The requested likelihood, with positions of columns."""
     source: Any
     """The user's table, which messages cite."""
+    sampled: Sampled | None = None
+    """The whole table, where these rows are a sample of it."""
 
     @classmethod
     def of(
@@ -49,6 +53,12 @@ class CheckedTable(NamedTuple):
         columns : Columns or None, default=None
             Those of the last fit, where this one goes on from it.
         """
+        blocks = blocks_of(X)
+        if blocks is not None:
+            return cls._sampled(
+                Stream.of(vae, X, blocks, sample_weight, columns),
+                located(vae.likelihood, X),
+            )
         X = readable(X)
         numbers, found = checked_numbers(vae, X, columns)
         weight = check_sample_weight(sample_weight, numbers)
@@ -59,6 +69,12 @@ class CheckedTable(NamedTuple):
             X, weight = rows_of(X, there), weight[there]
             numbers, found = checked_numbers(vae, X, columns)
         return cls(numbers, weight, found, located(vae.likelihood, X), X)
+
+    @classmethod
+    def _sampled(cls, stream: Stream, likelihood: Any) -> CheckedTable:
+        """Sample of a table that is read in blocks."""
+        place, X, weight = stream.sample()
+        return cls(X, weight, stream.columns, likelihood, X, Sampled(stream, place))
 
 
 class Admitted(NamedTuple):

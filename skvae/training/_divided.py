@@ -7,12 +7,12 @@ from copy import copy
 from torch import Tensor
 
 from skvae.balance._base import BalancePolicy
-from skvae.data._rows import Rows
 from skvae.exceptions import ProcessGroupError
 from skvae.model._module import Module
 from skvae.networks._base import Function, Pullback, Weights
 from skvae.training._plan import Plan
 from skvae.training._ranks import Ranks
+from skvae.training._source import Source
 from skvae.training._state import PolicyState, TrainingState
 from skvae.training._step import Batch, Differentiator, Step
 from skvae.training._stepper import Stepper
@@ -110,10 +110,10 @@ class DividedStepper(Stepper):
         module: Module,
         policy: BalancePolicy,
         state: TrainingState,
-        rows: Rows,
+        source: Source,
         plan: Plan,
     ) -> None:
-        super().__init__(module, policy, state, rows, plan)
+        super().__init__(module, policy, state, source, plan)
         self.ranks = Ranks()
         if plan.batch_size < self.ranks.n_ranks:
             raise ProcessGroupError(

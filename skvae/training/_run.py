@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -58,7 +59,7 @@ class Run:
     def __init__(
         self, module: Module, policy: BalancePolicy, task: Task, plan: Plan
     ) -> None:
-        state, rows = task.state, task.rows
+        state, source = task.state, task.source
         self.module, self.policy, self.task, self.plan = module, policy, task, plan
         self.generator = torch.Generator()
         self.generator.set_state(state.generator)
@@ -66,10 +67,10 @@ class Run:
         is_alone = self.ranks is None
         if self.ranks is not None:
             self._check_start(self.ranks)
-        self.is_captured = rows.x.device.type == "cuda" and is_alone
+        self.is_captured = state.values.device.type == "cuda" and is_alone
         steps = CapturedStepper if self.is_captured else Stepper
         steps = steps if is_alone else DividedStepper
-        self.stepper = steps(module, policy, state, rows, plan)
+        self.stepper = steps(module, policy, state, source, plan)
         self.early_stopping = self._early_stopping()
         self.halving = Halving(plan, policy.settled_at)
         self.replicas = Replicas(torch.arange(len(state.values)))
@@ -89,7 +90,7 @@ class Run:
     def _check_start(self, ranks: Ranks) -> None:
         """Raise an error unless all processes start alike."""
         state, reached = self.task.state, self.task.reached
-        numbers = [state.values, state.prior, state.generator, self.task.rows.weight]
+        numbers = [state.values, state.prior, state.generator, self.task.source.sample.weight]
         numbers += tensors_of(state.balance)
         if reached is not None:
             numbers.append(reached.latest.values)
@@ -108,7 +109,7 @@ class Run:
             return None
         validation = Validation.drawn(
             self.module,
-            task.rows,
+            task.source.sample,
             task.held_out,
             task.calibration,
             plan,
@@ -118,7 +119,7 @@ class Run:
         if frequencies.groups:
             # Without held-out rows nothing shows which columns need it.
             shape = len(task.state.values), frequencies.n_columns
-            self.stepper.differentiate.pull = task.rows.x.new_zeros(shape)
+            self.stepper.differentiate.pull = task.state.values.new_zeros(shape)
         return EarlyStopping(validation, task.state, plan, self.policy.settled_at)
 
     def _resume(self, state: RunState) -> None:
@@ -127,7 +128,7 @@ class Run:
         self.generator.set_state(state.latest.generator)
         steps = type(self.stepper)
         self.stepper = steps(
-            self.module, self.policy, state.latest, self.task.rows, self.plan
+            self.module, self.policy, state.latest, self.task.source, self.plan
         )
         self.stepper.differentiate.pull = state.pull
         if self.early_stopping is not None:
@@ -169,16 +170,23 @@ class Run:
 
     def _steps(self, epoch: int) -> float:
         """Take the steps of an epoch; returns the learning rate of the last one."""
-        plan, rows, stepper = self.plan, self.task.rows, self.stepper
-        totals = Totals()
-        width = self.module.noise_width
-        steps = steps_of(len(rows.x), plan, width, self.generator, rows.x)
-        for i, (index, noise) in enumerate(steps):
+        plan, stepper, totals = self.plan, self.stepper, Totals()
+        for i, (index, noise) in enumerate(self._batches()):
             learning_rate = plan.learning_rate * plan.schedule(plan.progress(epoch, i))
             step = stepper(index, noise, learning_rate, plan.progress(epoch, i + 1))
             totals.add(step, stepper.balance.variance)
         self.means = totals.means()
         return learning_rate
+
+    def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Rows of the window, and noise, for each step of an epoch."""
+        plan, width = self.plan, self.module.noise_width
+        random, like = self.generator, self.task.state.values
+        for n_rows, n_steps in self.task.source.fills(
+            plan.steps_per_epoch, plan.batch_size, random
+        ):
+            now = plan._replace(steps_per_epoch=n_steps)
+            yield from steps_of(n_rows, now, width, random, like)
 
     def _calibrate(self, validated: Validated) -> None:
         """Pass the variance that explains the held-out rows best to the policy."""

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from skvae.balance._base import BalancePolicy
-from skvae.data._rows import Rows
 from skvae.model._module import Module
 from skvae.training._optimizer import Adam
 from skvae.training._parameters import FlatParameters
 from skvae.training._plan import Plan
+from skvae.training._source import Source
 from skvae.training._state import TrainingState
 from skvae.training._step import Batch, Differentiator, Step
 
@@ -33,7 +33,7 @@ class Stepper:
         The policy that weighs rate against distortion.
     state : TrainingState
         The start; it is not changed.
-    rows : Rows
+    source : Source
         Rows to train on.
     plan : Plan
         How long and how fast to train.
@@ -44,11 +44,11 @@ class Stepper:
         module: Module,
         policy: BalancePolicy,
         state: TrainingState,
-        rows: Rows,
+        source: Source,
         plan: Plan,
     ) -> None:
         self.module, self.policy = module, policy
-        self.start, self.rows, self.plan = state, rows, plan
+        self.start, self.source, self.plan = state, source, plan
         self.balance = state.balance
         self.parameters = FlatParameters(state.shapes, state.values.clone())
         # Parameters of the policy or the likelihood do not decay.
@@ -60,7 +60,7 @@ class Stepper:
         self.n_steps = state.n_steps
         self.differentiate = Differentiator(module, policy, state.floor, trained)
         self.max_norm = _MAX_NORM_PER_FEATURE * math.sqrt(module.n_features)
-        self.weight = rows.batch_weight(plan.batch_size)
+        self.window = source.window(plan.batch_size)
 
     @property
     def state(self) -> TrainingState:
@@ -77,7 +77,7 @@ class Stepper:
     def select(self, replicas: Tensor) -> Stepper:
         """Stepper that goes on with some of the replicas, given as a mask."""
         state = self.state.select(replicas)
-        chosen = type(self)(self.module, self.policy, state, self.rows, self.plan)
+        chosen = type(self)(self.module, self.policy, state, self.source, self.plan)
         pull = self.differentiate.pull
         chosen.differentiate.pull = None if pull is None else pull[replicas]
         return chosen
@@ -107,22 +107,22 @@ class Stepper:
         Parameters
         ----------
         index : Tensor of shape (batch_size,)
-            Rows of the batch.
+            Rows of the batch, in the window.
         noise : Tensor of shape (n_draws, batch_size, noise_width)
         learning_rate : float or Tensor of shape ()
         progress : float or Tensor of shape ()
             Fraction of the planned steps that are done with this one.
         """
         self.n_steps += 1
-        parameters, x, observed = self.parameters, self.rows.x, self.rows.observed
+        parameters, (x, weight, observed) = self.parameters, self.window
         # Without a graph torch need not look for one at each operation.
         is_graph_free = observed is None and self.differentiate.is_graph_free
         with torch.inference_mode(is_graph_free):
             batch = Batch(
                 x.index_select(0, index),
-                self.weight.index_select(0, index),
+                weight.index_select(0, index),
                 noise,
-                len(x),
+                self.source.n_rows,
                 None if observed is None else observed.index_select(0, index),
             )
             step = self.differentiate(

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from skvae.data._rows import Rows
 from skvae.model._calibration import Calibration
 from skvae.training._run_state import RunState
+from skvae.training._source import Source
 from skvae.training._state import TrainingState
 
 
@@ -15,7 +16,7 @@ class Task(NamedTuple):
 
     state: TrainingState
     """The start; it is not changed."""
-    rows: Rows
+    source: Source
     """Rows to train on."""
     held_out: Rows | None = None
     """Rows to validate on, if any."""

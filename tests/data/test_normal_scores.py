@@ -26,7 +26,6 @@ def view_of(X, weight=None):
         np.ones(len(X)) if weight is None else weight,
         continuous=np.ones(X.shape[1], dtype=bool),
         standardize="quantile",
-        has_gaps=bool(np.isnan(X).any()),
     )
 
 

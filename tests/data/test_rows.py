@@ -40,7 +40,7 @@ def test_some_columns(rows):
 
 
 def test_weights_of_batches_sum_to_one_in_the_mean(rows):
-    batches = rows.batch_weight(2).reshape(2, 2).sum(dim=1)
+    batches = rows.window(2).weight.reshape(2, 2).sum(dim=1)
     assert float(batches.mean()) == pytest.approx(1.0)
 
 

@@ -85,7 +85,6 @@ def view_of(name, X, standardize=True):
         np.ones(len(X)),
         continuous=continuous(likelihood, X.shape[1]),
         standardize=standardize,
-        has_gaps=bool(np.isnan(X).any()),
     )
 
 
@@ -172,7 +171,6 @@ def test_units_and_scaling_are_both_in_the_jacobian():
         np.ones(3),
         continuous=np.ones(2, dtype=bool),
         standardize=True,
-        has_gaps=False,
     )
     logarithm = np.log(X[:, 0])
     expected = np.log(logarithm.std()) + logarithm

@@ -23,7 +23,6 @@ def viewed(X, likelihood):
         np.ones(len(X)),
         continuous=continuous(likelihood, X.shape[1]),
         standardize="quantile",
-        has_gaps=False,
     )
     return view, of_scores(likelihood, view.scores)
 

@@ -1,0 +1,131 @@
+"""Training rows of a table that is too large for memory, one window at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from skvae.data._rows import Fill, Rows
+from skvae.data._view import TableView
+from skvae.fit._stream import Floats, Stream
+from skvae.likelihoods import Likelihood
+
+# Bytes of a window.
+_WINDOW = 2**26
+
+#: Admitted rows, and the weight of each.
+Weighted: TypeAlias = tuple[Floats, NDArray[np.float64]]
+
+
+class Windows:
+    """Rows of a stream in random order, as a `Source` of a training.
+
+    Blocks of rows are read in random order, pass after pass, and put into a window.
+    Batches are random rows of the window, each of them once, until it is filled again.
+
+    Parameters
+    ----------
+    stream : Stream
+        The table.
+    likelihood : Likelihood
+        Fitted; admits its rows.
+    view : TableView
+        The table as the model sees it.
+    sample : Rows
+        Training rows that stand for all.
+    held_out : ndarray of shape (n_held_out,)
+        Numbers of the rows that are not trained on.
+    has_gaps : bool
+        Whether any cell may be missing.
+    """
+
+    def __init__(
+        self,
+        stream: Stream,
+        likelihood: Likelihood,
+        view: TableView,
+        sample: Rows,
+        held_out: NDArray[np.intp],
+        *,
+        has_gaps: bool,
+    ) -> None:
+        self.stream, self.likelihood, self.view = stream, likelihood, view
+        self.sample, self.held_out, self.has_gaps = sample, np.sort(held_out), has_gaps
+        weight = stream.weight
+        held_out_weight = len(held_out) if weight is None else weight[held_out].sum()
+        self._mean_weight = (stream.total_weight - held_out_weight) / self.n_rows
+        self._window: Rows | None = None
+        self._left: Weighted | None = None
+        self._blocks: Iterator[Weighted] | None = None
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows."""
+        return self.stream.n_rows - len(self.held_out)
+
+    def window(self, batch_size: int) -> Rows:
+        """Rows that batches are gathered from, with their weights in a batch."""
+        if self._window is None:
+            like = self.sample.x
+            row_bytes = like.shape[1] * like.element_size()
+            n_batches = max(1, _WINDOW // row_bytes // batch_size)
+            n_batches = min(n_batches, -(-self.n_rows // batch_size))
+            shape = n_batches * batch_size, like.shape[1]
+            self._window = Rows(
+                like.new_empty(shape),
+                like.new_empty(shape[:1]),
+                like.new_empty(shape, dtype=torch.bool) if self.has_gaps else None,
+            )
+        return self._window
+
+    def fills(
+        self, n_steps: int, batch_size: int, generator: torch.Generator
+    ) -> Iterator[Fill]:
+        """Fill the window time and again, for the steps of an epoch."""
+        window = self.window(batch_size)
+        if self._blocks is None:
+            self._blocks = self._passes(generator)
+        while n_steps:
+            some = min(n_steps, len(window.x) // batch_size)
+            self._fill(window, self._blocks, some * batch_size, batch_size)
+            yield Fill(some * batch_size, some)
+            n_steps -= some
+
+    def _fill(
+        self, window: Rows, blocks: Iterator[Weighted], n_rows: int, batch_size: int
+    ) -> None:
+        """Put the next rows into the window; what is left of a block comes later."""
+        start = 0
+        while start < n_rows:
+            X, weight = next(blocks) if self._left is None else self._left
+            n_taken = min(n_rows - start, len(X))
+            rows = slice(start, start + n_taken)
+            x, observed = self.view.drawn(X[:n_taken], self._random)[:2]
+            window.x[rows] = torch.from_numpy(x)
+            relative = weight[:n_taken] / (self._mean_weight * batch_size)
+            window.weight[rows] = torch.from_numpy(relative)
+            if window.observed is not None:
+                there = True if observed is None else torch.from_numpy(observed)
+                window.observed[rows] = there
+            is_rest = n_taken < len(X)
+            self._left = (X[n_taken:], weight[n_taken:]) if is_rest else None
+            start += n_taken
+
+    def _passes(self, generator: torch.Generator) -> Iterator[Weighted]:
+        """Blocks of admitted rows, pass after pass, without those held out."""
+        while True:
+            seed = torch.randint(2**31 - 1, (1,), generator=generator)
+            self._random = np.random.RandomState(int(seed))
+            for numbers in self.stream.admitted(self.likelihood, self._random):
+                place, X, weight = numbers
+                ends = np.searchsorted(self.held_out, [place[0], place[-1] + 1])
+                held_out = self.held_out[slice(*ends)]
+                if len(held_out):
+                    is_trained_on = ~np.isin(place, held_out)
+                    X, weight = X[is_trained_on], weight[is_trained_on]
+                if len(X):
+                    yield X, weight
