@@ -420,7 +420,10 @@ class BalancedVAE(
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Finite numbers, in the support of the likelihood.
+            Finite numbers, in the support of the likelihood. An array of more than 64
+            MB that is mapped from a file (`numpy.memmap`), the path of a Parquet file
+            or folder, or a `pyarrow.dataset.Dataset` is read batch by batch, and never
+            in memory as a whole.
 
         y : None
             Ignored.

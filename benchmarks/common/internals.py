@@ -3,13 +3,18 @@
 from dataclasses import replace
 
 import numpy as np
+from contextlib import contextmanager
+from unittest.mock import patch
+
 import torch
 
 from skvae import training
 from skvae.balance import RunningAverage, Sizes
+from skvae.data import _large, _mapped
 from skvae.data._rows import Rows
 from skvae.divergences import KL
 from skvae.fitted._access import admitted
+from skvae.fit import _windows
 from skvae.learning_rates import Constant
 from skvae.likelihoods import ByColumns, Gaussian
 from skvae.model._calibration import Calibration
@@ -129,3 +134,14 @@ def calibration(fitted, held_out, prior):
     scopes = "shared", "feature"
     both = [Calibration.of(scope, floor, prior, rows, others) for scope in scopes]
     return lambda error, new: [each(error[None], new[None])[0] for each in both]
+
+
+@contextmanager
+def reading_in_blocks(n_bytes):
+    """Read every mapped array in blocks, into a window of so many bytes."""
+    with (
+        patch.object(_large, "_SMALL", 0),
+        patch.object(_mapped, "_BLOCK", n_bytes // 256),
+        patch.object(_windows, "_WINDOW", n_bytes),
+    ):
+        yield

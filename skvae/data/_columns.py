@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from skvae.data._frames import LIBRARIES, container_of
 from skvae.data._kinds import UNKNOWN, Category, Flag, Kind, Number, Whole
 from skvae.data._library import Labels, Library
-from skvae.data._refuse import column_name
+from skvae.data._refuse import capital, column_name
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,28 @@ class Columns:
         """Columns of an array of numbers, which are returned as they are."""
         kinds: list[Kind] = [Number()] * n_features
         return cls("array", Labels(None, []), kinds, [None] * n_features)
+
+    @classmethod
+    def of_parts(cls, parts: Iterable[Any]) -> Columns:
+        """Learn the contents of the columns of a table from parts of its rows.
+
+        Levels are those of all parts.
+
+        Raises
+        ------
+        ValueError
+            If a column holds values of several kinds in several parts.
+        """
+        found, *others = (cls.of(part) for part in parts)
+        for other in others:
+            kinds = [
+                _joined(kind, also, found.name(d))
+                for d, (kind, also) in enumerate(
+                    zip(found.kinds, other.kinds, strict=True)
+                )
+            ]
+            found = replace(found, kinds=kinds)
+        return found
 
     @property
     def library(self) -> Library:
@@ -192,6 +215,22 @@ class Columns:
     def is_array_of_numbers(self) -> bool:
         """True for arrays whose numbers are their values."""
         return self.container == "array" and self.holds_numbers
+
+
+def _joined(kind: Kind, other: Kind, name: str) -> Kind:
+    """Kind of a column that has one kind in some rows, and another in others."""
+    if isinstance(kind, Category) and isinstance(other, Category):
+        if np.array_equal(kind.levels, other.levels):
+            # In their declared order, if they have one.
+            return kind
+        return Category.of(np.concatenate([kind.levels, other.levels]))
+    if kind == other:
+        return kind
+    raise ValueError(
+        f"{capital(name)} holds values of one kind in some parts of the table, and of "
+        f"another in others ({type(kind).__name__} and {type(other).__name__}). Give "
+        "it one type in all of them."
+    )
 
 
 def holds_numbers_alone(X: Any) -> bool:

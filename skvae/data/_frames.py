@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from skvae.data._arrow import ArrowTables
+from skvae.data._datasets import is_dataset, opened
 from skvae.data._library import Arrays, Labels, Library
 from skvae.data._pandas import PandasFrames
 from skvae.data._polars import PolarsFrames
@@ -91,6 +92,8 @@ def readable(X: Any) -> Any:
     """
     if type(X) is np.ndarray and X.dtype.kind in "fiubO":
         return X
+    if is_dataset(X):
+        return opened(X).to_table()
     module = type(X).__module__.split(".")[0]
     for (package, name), remedy in _REMEDIES.items():
         if module == package and name in {None, type(X).__name__}:

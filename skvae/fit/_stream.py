@@ -27,8 +27,10 @@ _LEVELS = 1000
 
 
 class Numbers(NamedTuple):
-    """Some rows of a table as numbers."""
+    """Some rows of a table, and what they hold as numbers."""
 
+    table: Any
+    """The rows as a table of their own."""
     place: NDArray[np.intp]
     """Number of each row in the table, of shape (n_rows,)."""
     X: Floats
@@ -75,7 +77,7 @@ class Stream:
 
     @classmethod
     def of(
-        cls, estimator: Any, X: Any, blocks: Blocks, sample_weight: Any, columns: Any
+        cls, estimator: Any, blocks: Blocks, sample_weight: Any, columns: Any
     ) -> Stream:
         """Check the form of a table, and its weights.
 
@@ -83,18 +85,21 @@ class Stream:
         ----------
         estimator : BalancedVAE
             Gets the number and names of the features where `columns` is None.
-        X : array-like or DataFrame of shape (n_samples, n_features)
         blocks : Blocks
-            The same table.
+            The table.
         sample_weight : array-like of shape (n_samples,) or None
         columns : Columns or None
             Those of the last fit, where this one goes on from it.
         """
         first = next(blocks.read()).table
         _, found = checked_numbers(estimator, first[:1], columns)
+        if columns is None and not found.is_array_of_numbers:
+            found = Columns.of_parts(table for _, table in blocks.read())
         weight = None
         if sample_weight is not None:
-            weight = check_sample_weight(sample_weight, X)
+            # Nothing but the number of rows counts.
+            rows = np.broadcast_to(0.0, (blocks.n_rows, 1))
+            weight = check_sample_weight(sample_weight, rows)
         return cls(estimator, blocks, found, weight)
 
     @property
@@ -119,12 +124,12 @@ class Stream:
     ) -> Iterator[Numbers]:
         """Read rows that a likelihood admits, or raise ValueError about one."""
         for numbers in self.read(random):
-            X = numbers.X
+            X, table = numbers.X, numbers.table
             if self.has_unknown:
                 admitted = likelihood.admit(X, self.columns.names)
             else:
                 # With a warning, one for the whole table.
-                admitted = admitted_numbers(likelihood, self.columns, X, X)
+                admitted = admitted_numbers(likelihood, self.columns, X, table)
                 self.has_unknown = admitted is not X and bool(
                     (np.isnan(admitted) & ~np.isnan(X)).any()
                 )
@@ -134,8 +139,8 @@ class Stream:
         """Moments of all rows, in the units of a likelihood."""
         return Moments.of(
             lambda: (
-                (likelihood.to_model(X), weight)
-                for _, X, weight in self.admitted(likelihood)
+                (likelihood.to_model(rows.X), rows.weight)
+                for rows in self.admitted(likelihood)
             )
         )
 
@@ -153,12 +158,12 @@ class Stream:
         place = np.sort(sample_without_replacement(n_rows, size, random_state=random))
         if self.weight is not None:
             place = np.flatnonzero(self.weight)[place]
-        drawn = _joined(list(self._at(place)))
+        drawn = self._joined(list(self._at(place)))
         rare = [
             numbers._replace(weight=numbers.weight * size / n_rows)
             for numbers in self._at(self._lacking(drawn.X))
         ]
-        return _joined([drawn, *rare])
+        return self._joined([drawn, *rare])
 
     def _at(self, place: NDArray[np.intp]) -> Iterator[Numbers]:
         """Rows of the table, given by their numbers in ascending order."""
@@ -179,7 +184,7 @@ class Stream:
                 table = rows_of(table, there)
         if len(place):
             X, _ = checked_numbers(self.estimator, table, self.columns, place)
-            yield Numbers(place, X, weight)
+            yield Numbers(table, place, X, weight)
 
     def _lacking(self, drawn: Floats) -> NDArray[np.intp]:
         """Places of rows with a level, or a missing cell, that some rows lack.
@@ -198,7 +203,7 @@ class Stream:
         new: dict[int, list[int]] = {d: [] for d in known}
         has_gap: Any = np.isnan(drawn).any(axis=0)
         gaps = []
-        for place, X, _ in self.read():
+        for _, place, X, _ in self.read():
             is_missing = np.isnan(X)
             for d in np.flatnonzero(is_missing.any(axis=0) & ~has_gap).tolist():
                 gaps.append(int(place[is_missing[:, d].argmax()]))
@@ -217,7 +222,8 @@ class Stream:
         places = gaps + [place for each in new.values() for place in each]
         return np.unique(np.array(places, dtype=np.intp))
 
-
-def _joined(parts: list[Numbers]) -> Numbers:
-    """Rows of several parts, one after the other."""
-    return Numbers(*(np.concatenate(each) for each in zip(*parts, strict=True)))
+    def _joined(self, parts: list[Numbers]) -> Numbers:
+        """Rows of several parts, one after the other."""
+        tables, *arrays = zip(*parts, strict=True)
+        table = self.blocks.joined(list(tables))
+        return Numbers(table, *(np.concatenate(each) for each in arrays))

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skvae._sklearn_compat import check_sample_weight, rows_of
-from skvae.data._blocks import blocks_of
 from skvae.data._canonical import canonical_rows
 from skvae.data._checks import checked_numbers
 from skvae.data._columns import Columns
 from skvae.data._frames import readable
+from skvae.data._large import blocks_of
 from skvae.data._scaling import columns_with_gaps
 from skvae.fit._stream import Sampled, Stream
 from skvae.likelihoods import Likelihood
@@ -55,10 +55,10 @@ class CheckedTable(NamedTuple):
         """
         blocks = blocks_of(X)
         if blocks is not None:
-            return cls._sampled(
-                Stream.of(vae, X, blocks, sample_weight, columns),
-                located(vae.likelihood, X),
-            )
+            stream = Stream.of(vae, blocks, sample_weight, columns)
+            table, place, numbers, weight = stream.sample()
+            likelihood, sampled = located(vae.likelihood, table), Sampled(stream, place)
+            return cls(numbers, weight, stream.columns, likelihood, table, sampled)
         X = readable(X)
         numbers, found = checked_numbers(vae, X, columns)
         weight = check_sample_weight(sample_weight, numbers)
@@ -69,12 +69,6 @@ class CheckedTable(NamedTuple):
             X, weight = rows_of(X, there), weight[there]
             numbers, found = checked_numbers(vae, X, columns)
         return cls(numbers, weight, found, located(vae.likelihood, X), X)
-
-    @classmethod
-    def _sampled(cls, stream: Stream, likelihood: Any) -> CheckedTable:
-        """Sample of a table that is read in blocks."""
-        place, X, weight = stream.sample()
-        return cls(X, weight, stream.columns, likelihood, X, Sampled(stream, place))
 
 
 class Admitted(NamedTuple):

@@ -121,7 +121,7 @@ class Windows:
             seed = torch.randint(2**31 - 1, (1,), generator=generator)
             self._random = np.random.RandomState(int(seed))
             for numbers in self.stream.admitted(self.likelihood, self._random):
-                place, X, weight = numbers
+                _, place, X, weight = numbers
                 ends = np.searchsorted(self.held_out, [place[0], place[-1] + 1])
                 held_out = self.held_out[slice(*ends)]
                 if len(held_out):

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
-from skvae.data._blocks import blocks_of
 from skvae.data._checks import checked_numbers
 from skvae.data._frames import readable
+from skvae.data._large import blocks_of
 from skvae.fitted._fitted import Fitted
 from skvae.likelihoods._unknown import admitted_numbers
 

@@ -16,6 +16,7 @@ def test_every_page_has_a_template():
         "codes",
         "counts",
         "imputation",
+        "large",
         "pitfalls",
         "regret",
         "speed",

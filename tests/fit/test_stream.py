@@ -9,8 +9,8 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skvae import BalancedVAE, OutlierVAE
-from skvae.data import _blocks
-from skvae.data._blocks import blocks_of
+from skvae.data import _large, _mapped
+from skvae.data._large import blocks_of
 from skvae.fit import _stream, _windows
 from skvae.fit._prepared import prepared, scalar_like, scaled
 from skvae.fit._stream import Stream
@@ -23,8 +23,8 @@ SETTINGS = {"hidden_layer_sizes": (8,), "max_iter": 10, "random_state": 0}
 @pytest.fixture
 def small_parts(monkeypatch):
     """Mapped arrays of any size count as large, and are read in small parts."""
-    monkeypatch.setattr(_blocks, "_SMALL", 0)
-    monkeypatch.setattr(_blocks, "_BLOCK", 2**9)
+    monkeypatch.setattr(_large, "_SMALL", 0)
+    monkeypatch.setattr(_mapped, "_BLOCK", 2**9)
     monkeypatch.setattr(_windows, "_WINDOW", 2**13)
     monkeypatch.setattr(_stream, "_ROWS", 500)
 
@@ -82,7 +82,7 @@ def attributes_of(vae):
 def test_what_is_read_in_blocks(mapped, monkeypatch):
     X = mapped(rows_of(40))
     assert blocks_of(X) is None
-    monkeypatch.setattr(_blocks, "_SMALL", 0)
+    monkeypatch.setattr(_large, "_SMALL", 0)
     for part in (X, X[3:], X[:, ::2], np.asarray(X), X.view(np.int32)):
         assert blocks_of(part).n_rows == len(part)
     for other in (np.array(X), X.copy(), X + 1.0, X[[0, 1]], X[0], X[:0], [[1.0]]):
@@ -287,7 +287,7 @@ def test_methods_give_the_same_block_by_block(mapped, monkeypatch):
         lambda X: vae.rate_distortion(X)[0],
     )
     expected = [method(X) for method in methods]
-    monkeypatch.setattr(_blocks, "_SMALL", 0)
+    monkeypatch.setattr(_large, "_SMALL", 0)
     monkeypatch.setattr("skvae.data._rows._CELLS", 70 * 5)
     blocks = mapped(X)
     assert len(list(blocks_of(blocks).read())) == 5
@@ -321,9 +321,9 @@ def test_nothing_needs_the_memory_of_the_table(tmp_path):
     shape = 2**21, 32
     X = np.lib.format.open_memmap(tmp_path / "X.npy", "w+", "float32", shape)
     tracemalloc.start()
-    stream = Stream.of(BalancedVAE(), X, blocks_of(X), None, None)
+    stream = Stream.of(BalancedVAE(), blocks_of(X), None, None)
     n_rows = sum(len(numbers.place) for numbers in stream.read())
-    place, rows, _ = stream.sample()
+    _, place, rows, _ = stream.sample()
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert n_rows == len(X)

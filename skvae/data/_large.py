@@ -1,0 +1,34 @@
+"""Which tables are read in blocks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from skvae.data._blocks import Blocks
+from skvae.data._datasets import ArrowDataset, is_dataset, opened
+from skvae.data._mapped import MappedArray, is_mapped
+
+# Bytes up to which a table in a file is read as a whole, like any other table. A cell
+# of a dataset counts as eight.
+_SMALL = 2**26
+
+
+def blocks_of(X: Any) -> Blocks | None:
+    """Blocks of a table that is not to be in memory as a whole; None for any other.
+
+    Such a table is an array of numbers that is mapped from a file, or a dataset of
+    Arrow, and not small.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skvae.data._large import blocks_of
+    >>> blocks_of(np.zeros((3, 2))) is None
+    True
+    """
+    if is_mapped(X):
+        return MappedArray(X) if X.nbytes > _SMALL else None
+    if is_dataset(X):
+        dataset = ArrowDataset(opened(X))
+        return dataset if 8 * dataset.n_rows * dataset.n_features > _SMALL else None
+    return None
