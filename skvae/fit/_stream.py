@@ -224,6 +224,11 @@ class Stream:
 
     def _joined(self, parts: list[Numbers]) -> Numbers:
         """Rows of several parts, one after the other."""
-        tables, *arrays = zip(*parts, strict=True)
+        if len(parts) == 1:
+            return parts[0]
+        tables, places, numbers, weights = zip(*parts, strict=True)
         table = self.blocks.joined(list(tables))
-        return Numbers(table, *(np.concatenate(each) for each in arrays))
+        # Not in memory twice, where the table is one of numbers.
+        is_same = all(part.X is part.table for part in parts)
+        X = table if is_same else np.concatenate(numbers)
+        return Numbers(table, np.concatenate(places), X, np.concatenate(weights))

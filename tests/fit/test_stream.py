@@ -316,7 +316,8 @@ def test_outliers(mapped, small_parts, contamination):
         assert np.mean(vae.predict(X) == -1) == pytest.approx(0.1, abs=0.04)
 
 
-def test_nothing_needs_the_memory_of_the_table(tmp_path):
+def test_nothing_needs_the_memory_of_the_table(tmp_path, monkeypatch):
+    monkeypatch.setattr(_stream, "_ROWS", 20_000)
     # Of zeros: the file takes no space.
     shape = 2**21, 32
     X = np.lib.format.open_memmap(tmp_path / "X.npy", "w+", "float32", shape)
@@ -327,5 +328,10 @@ def test_nothing_needs_the_memory_of_the_table(tmp_path):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert n_rows == len(X)
-    assert len(np.unique(place)) == len(rows) == 100_000
+    assert len(np.unique(place)) == len(rows) == 20_000
     assert peak < X.nbytes / 5
+
+
+def test_sample_is_in_memory_once(mapped, small_parts):
+    table = CheckedTable.of(BalancedVAE(2), mapped(rows_of(2000)), None)
+    assert table.X is table.source
