@@ -422,8 +422,9 @@ class BalancedVAE(
         X : array-like of shape (n_samples, n_features)
             Finite numbers, in the support of the likelihood. An array of more than 64
             MB that is mapped from a file (`numpy.memmap`), the path of a Parquet file
-            or folder, or a `pyarrow.dataset.Dataset` is read batch by batch, and never
-            in memory as a whole.
+            or folder, a `pyarrow.dataset.Dataset`, or an object whose ``__iter__``
+            gives one table after another is read batch by batch, and never in memory as
+            a whole.
 
         y : None
             Ignored.
@@ -474,7 +475,8 @@ class BalancedVAE(
         `beta`, `likelihood` and the network; later calls do not read these. No rows
         are held out, and the learning rate is constant. The decoder variance is
         calibrated on the rows of the latest call, and the prior fitted to their
-        latents. Schedules of `balance` are fractions of `max_iter` calls.
+        latents. Schedules of `balance` are fractions of `max_iter` calls. Where chunks
+        can be read again, `fit` on an iterable of them learns from all.
 
         Parameters
         ----------

@@ -155,6 +155,16 @@ class ArrowTables:
 
         return pa.table(columns, names=[str(name) for name in labels.names or []])
 
+    def joined(self, tables: list[Any]) -> Any:
+        """Rows of several tables as one table."""
+        import pyarrow as pa
+
+        whole = [
+            each if isinstance(each, pa.Table) else pa.Table.from_batches([each])
+            for each in tables
+        ]
+        return pa.concat_tables(whole)
+
 
 def _is_text(dtype: Any) -> bool:
     """True for text and bytes."""

@@ -32,6 +32,3 @@ class Blocks(Protocol):
         random : RandomState or None, default=None
             Draws the order of the blocks; None for that of the rows.
         """
-
-    def joined(self, tables: list[Any]) -> Any:
-        """Rows of several tables of blocks as one table."""

@@ -82,12 +82,6 @@ class ArrowDataset:
                     yield Block(start, pa.Table.from_batches([batch]))
                     start += len(batch)
 
-    def joined(self, tables: list[Any]) -> Any:
-        """Rows of several parts as one table."""
-        import pyarrow as pa
-
-        return pa.concat_tables(tables)
-
     @property
     def _parts(self) -> list[tuple[int, Any]]:
         """Parts that can be read in any order, and the number of their first rows."""

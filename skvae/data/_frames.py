@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from skvae.data._arrow import ArrowTables
+from skvae.data._chunks import is_chunked
 from skvae.data._datasets import is_dataset, opened
 from skvae.data._library import Arrays, Labels, Library
 from skvae.data._pandas import PandasFrames
@@ -31,8 +32,13 @@ _REMEDIES = {
     ("polars", "Series"): "Use X.to_frame() for a table of one column.",
     ("polars", "LazyFrame"): "Use X.collect().",
     ("pyspark", None): "Use X.toPandas(), or partial_fit on parts of it.",
-    ("dask", None): "Use X.compute(), or partial_fit on its partitions one by one.",
-    ("dask_expr", None): "Use X.compute(), or partial_fit on its partitions.",
+    (
+        "dask",
+        None,
+    ): "Use X.compute(), or an object whose __iter__ gives its partitions, "
+    "each of them computed.",
+    ("dask_expr", None): "Use X.compute(), or an object whose __iter__ gives its "
+    "partitions, each of them computed.",
     ("duckdb", None): "Use X.df() or X.arrow().",
     ("ibis", None): "Use X.to_pandas() or X.to_pyarrow().",
 }
@@ -48,6 +54,11 @@ def container_of(X: Any) -> str:
         ):
             return name
     return "array"
+
+
+def joined(tables: list[Any]) -> Any:
+    """Rows of several tables of one library as one table."""
+    return LIBRARIES[container_of(tables[0])].joined(tables)
 
 
 def row_index(X: Any) -> Any:
@@ -94,6 +105,8 @@ def readable(X: Any) -> Any:
         return X
     if is_dataset(X):
         return opened(X).to_table()
+    if is_chunked(X):
+        return joined([readable(table) for table in X])
     module = type(X).__module__.split(".")[0]
     for (package, name), remedy in _REMEDIES.items():
         if module == package and name in {None, type(X).__name__}:

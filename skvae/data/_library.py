@@ -61,6 +61,9 @@ class Library(Protocol):
     def table(self, columns: list[Any], labels: Labels, index: Any) -> Any:
         """Table of columns; a row index where the library has one."""
 
+    def joined(self, tables: list[Any]) -> Any:
+        """Rows of several tables as one table."""
+
 
 class Arrays:
     """Arrays, lists of lists and whatever else numpy makes an array of."""
@@ -132,3 +135,7 @@ class Arrays:
         if len(kinds) > 1 or "b" in kinds or "O" in kinds:
             columns = [column.astype(object) for column in columns]
         return np.stack(columns, axis=1)
+
+    def joined(self, tables: list[Any]) -> NDArray[Any]:
+        """Rows of several tables as one array."""
+        return np.concatenate(tables)

@@ -47,10 +47,6 @@ class MappedArray:
         for part in parts:
             yield Block(part.start, self.X[part])
 
-    def joined(self, tables: list[NDArray[Any]]) -> NDArray[Any]:
-        """Rows of several tables of blocks as one table."""
-        return np.concatenate(tables)
-
 
 def is_mapped(X: Any) -> bool:
     """True for a table of numbers whose memory is that of a file."""

@@ -168,6 +168,12 @@ class PandasFrames:
             frame.columns = pd.Index(labels.names, name=labels.levels[0])
         return frame
 
+    def joined(self, tables: list[Any]) -> Any:
+        """Rows of several frames as one frame."""
+        import pandas as pd
+
+        return pd.concat(tables)
+
 
 def _numpy_type(dtype: Any) -> np.dtype:
     """Type of numpy that a sparse, a nullable or a plain type stands for."""

@@ -127,6 +127,12 @@ class PolarsFrames:
         names = [str(name) for name in labels.names or []]
         return pl.DataFrame(dict(zip(names, columns, strict=True)))
 
+    def joined(self, tables: list[Any]) -> Any:
+        """Rows of several frames as one frame."""
+        import polars as pl
+
+        return pl.concat(tables)
+
 
 def _time(dtype: Any) -> Time:
     """Kind of a column of a temporal type."""

@@ -13,6 +13,7 @@ from skvae._sklearn_compat import check_sample_weight, rows_of
 from skvae.data._blocks import Blocks
 from skvae.data._checks import checked_numbers
 from skvae.data._columns import Columns
+from skvae.data._frames import joined
 from skvae.data._moments import Moments
 from skvae.likelihoods import Likelihood
 from skvae.likelihoods._unknown import admitted_numbers
@@ -227,7 +228,7 @@ class Stream:
         if len(parts) == 1:
             return parts[0]
         tables, places, numbers, weights = zip(*parts, strict=True)
-        table = self.blocks.joined(list(tables))
+        table = joined(list(tables))
         # Not in memory twice, where the table is one of numbers.
         is_same = all(part.X is part.table for part in parts)
         X = table if is_same else np.concatenate(numbers)

@@ -8,6 +8,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from skvae import BalancedVAE
 from skvae.data import _datasets, _large
 from skvae.data._datasets import ArrowDataset
+from skvae.data._frames import joined
 from skvae.data._large import blocks_of
 from skvae.fit import _stream, _windows
 from skvae.fit._stream import Stream
@@ -77,7 +78,7 @@ def test_blocks_are_all_rows(frame, folder, small_parts, random):
     assert (starts == sorted(starts)) == (random is None)
     parts.sort(key=lambda block: block.start)
     assert_array_equal([start for start, _ in parts][:4], [0, 90, 180, 200])
-    table = blocks.joined([table for _, table in parts])
+    table = joined([table for _, table in parts])
     assert_array_equal(table["size"].to_numpy(), frame["size"])
 
 
