@@ -59,8 +59,6 @@ class Windows:
         held_out_weight = len(held_out) if weight is None else weight[held_out].sum()
         self._mean_weight = (stream.total_weight - held_out_weight) / self.n_rows
         self._window: Rows | None = None
-        self._left: Weighted | None = None
-        self._blocks: Iterator[Weighted] | None = None
 
     @property
     def n_rows(self) -> int:
@@ -85,43 +83,47 @@ class Windows:
     def fills(
         self, n_steps: int, batch_size: int, generator: torch.Generator
     ) -> Iterator[Fill]:
-        """Fill the window time and again, for the steps of an epoch."""
-        window = self.window(batch_size)
-        if self._blocks is None:
-            self._blocks = self._passes(generator)
+        """Fill the window time and again, for the steps of an epoch.
+
+        An epoch begins a pass of its own, so that a training that is stopped between
+        two of them goes on as if it had not been.
+        """
+        window, random = self.window(batch_size), _random(generator)
+        blocks, left = self._passes(random), None
         while n_steps:
             some = min(n_steps, len(window.x) // batch_size)
-            self._fill(window, self._blocks, some * batch_size, batch_size)
-            yield Fill(some * batch_size, some)
+            n_rows, start = some * batch_size, 0
+            while start < n_rows:
+                X, weight = next(blocks) if left is None else left
+                n_taken = min(n_rows - start, len(X))
+                here = slice(start, start + n_taken)
+                relative = weight[:n_taken] / (self._mean_weight * batch_size)
+                self._write(window, here, X[:n_taken], relative, random)
+                left = (X[n_taken:], weight[n_taken:]) if n_taken < len(X) else None
+                start += n_taken
+            yield Fill(n_rows, some)
             n_steps -= some
 
-    def _fill(
-        self, window: Rows, blocks: Iterator[Weighted], n_rows: int, batch_size: int
+    def _write(
+        self,
+        window: Rows,
+        here: slice,
+        X: Floats,
+        weight: NDArray[np.float64],
+        random: np.random.RandomState,
     ) -> None:
-        """Put the next rows into the window; what is left of a block comes later."""
-        start = 0
-        while start < n_rows:
-            X, weight = next(blocks) if self._left is None else self._left
-            n_taken = min(n_rows - start, len(X))
-            rows = slice(start, start + n_taken)
-            x, observed = self.view.drawn(X[:n_taken], self._random)[:2]
-            window.x[rows] = torch.from_numpy(x)
-            relative = weight[:n_taken] / (self._mean_weight * batch_size)
-            window.weight[rows] = torch.from_numpy(relative)
-            if window.observed is not None:
-                there = True if observed is None else torch.from_numpy(observed)
-                window.observed[rows] = there
-            is_rest = n_taken < len(X)
-            self._left = (X[n_taken:], weight[n_taken:]) if is_rest else None
-            start += n_taken
+        """Put admitted rows into the window, as the model sees them."""
+        x, observed, _ = self.view.drawn(X, random)
+        window.x[here] = torch.from_numpy(x)
+        window.weight[here] = torch.from_numpy(weight)
+        if window.observed is not None:
+            there = True if observed is None else torch.from_numpy(observed)
+            window.observed[here] = there
 
-    def _passes(self, generator: torch.Generator) -> Iterator[Weighted]:
+    def _passes(self, random: np.random.RandomState) -> Iterator[Weighted]:
         """Blocks of admitted rows, pass after pass, without those held out."""
         while True:
-            seed = torch.randint(2**31 - 1, (1,), generator=generator)
-            self._random = np.random.RandomState(int(seed))
-            for numbers in self.stream.admitted(self.likelihood, self._random):
-                _, place, X, weight = numbers
+            for _, place, X, weight in self.stream.admitted(self.likelihood, random):
                 ends = np.searchsorted(self.held_out, [place[0], place[-1] + 1])
                 held_out = self.held_out[slice(*ends)]
                 if len(held_out):
@@ -129,3 +131,9 @@ class Windows:
                     X, weight = X[is_trained_on], weight[is_trained_on]
                 if len(X):
                     yield X, weight
+
+
+def _random(generator: torch.Generator) -> np.random.RandomState:
+    """Random numbers of numpy, with a seed from those of torch."""
+    seed = torch.randint(2**31 - 1, (1,), generator=generator)
+    return np.random.RandomState(int(seed))
