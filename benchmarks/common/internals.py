@@ -1,11 +1,10 @@
 """Everything that the benchmarks use of skvae beside its public interface."""
 
-from dataclasses import replace
-
-import numpy as np
 from contextlib import contextmanager
+from dataclasses import replace
 from unittest.mock import patch
 
+import numpy as np
 import torch
 
 from skvae import training
@@ -13,8 +12,8 @@ from skvae.balance import RunningAverage, Sizes
 from skvae.data import _large, _mapped
 from skvae.data._rows import Rows
 from skvae.divergences import KL
-from skvae.fitted._access import admitted
 from skvae.fit import _windows
+from skvae.fitted._access import admitted
 from skvae.learning_rates import Constant
 from skvae.likelihoods import ByColumns, Gaussian
 from skvae.model._calibration import Calibration

@@ -90,7 +90,12 @@ class Run:
     def _check_start(self, ranks: Ranks) -> None:
         """Raise an error unless all processes start alike."""
         state, reached = self.task.state, self.task.reached
-        numbers = [state.values, state.prior, state.generator, self.task.source.sample.weight]
+        numbers = [
+            state.values,
+            state.prior,
+            state.generator,
+            self.task.source.sample.weight,
+        ]
         numbers += tensors_of(state.balance)
         if reached is not None:
             numbers.append(reached.latest.values)
