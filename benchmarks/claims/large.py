@@ -157,8 +157,8 @@ def slots(results):
     }
     return {
         "file": f"{first.mb.iloc[0]:,.0f}",
-        "answer": f"A fit on a file of {first.mb.iloc[0]:,.0f} MB takes {peak:.0f} MB of "
-        "memory beyond the imports, and its held-out elbo is within "
+        "answer": f"A fit on a file of {first.mb.iloc[0]:,.0f} MB takes {peak:.0f} MB "
+        "of memory beyond the imports, and its held-out elbo is within "
         f"{means.loss.max():.2f} nats per row of that of the fit in memory.",
         "goals": "\n".join(goal(text, is_met) for text, is_met in goals.items()),
         "memory": table(
