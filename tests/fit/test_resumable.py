@@ -32,7 +32,7 @@ def test_before_an_epoch_there_is_no_state(training):
 def test_state_of_an_epoch_is_taken_up_with_its_seed(vae, training):
     report = Report(vae, X, training)
     fit = Fit.fresh(vae, training.table, [1.0], training.seed)
-    report.begin(fit.trained)
+    report.begin(fit.trained, fit.prepared.jacobian)
     (expected,) = fit.train(lambda *given: report(*given) or given[0] == 1)
     assert training.n_epochs == 2
     vae.set_params(random_state=1)
