@@ -121,22 +121,22 @@ plt.show()
 # %%
 # Conclusion
 # ----------
-# The VAE halves the error of the mean, and is well ahead of nearest neighbours. Against
-# `IterativeImputer`, which predicts each column from all others, it depends on the
-# split:
+# The VAE halves the error of the mean, and is well ahead of nearest neighbours. It is
+# also ahead of `IterativeImputer`, which predicts each column from all others, in each
+# of the three splits:
 
 for name in ("BalancedVAE", "IterativeImputer"):
     errors = results["errors"][METHODS.index(name)]
     print(f"{name:17}", *(f"{error:.3f}" for error in errors))
 
 # %%
-# In two of them the regressions are better by a few hundredths, in the third worse by
-# nearly a half.
+# In two of them the regressions come within a few hundredths, and in the third they are
+# worse by nearly a half.
 #
-# The intervals are right at 90 %, and too wide in the middle: the middle half of the
-# draws holds more than six in ten of the true values. Errors have more small and more
-# large values than the normal noise of the decoder. For multiple imputation that is on
-# the safe side.
+# The intervals are too wide: the middle half of the draws holds two thirds of the true
+# values, and the middle 90 % nineteen of twenty. Errors have more small and more large
+# values than the normal noise of the decoder. For multiple imputation that is on the
+# safe side.
 #
 # Of digits, the mean of a lower half is a blur of all that is possible. The draws are
 # different ways to complete a digit, as rough as the noise of the decoder.
