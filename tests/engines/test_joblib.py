@@ -120,7 +120,8 @@ def test_dask_repeats_what_a_killed_worker_did(dask_client, tmp_path, one_thread
     search = GridSearchCV(BalancedVAE(**SMALL), {"beta": BETAS}, scoring=elbo, cv=2)
     expected = search.fit(X).cv_results_["mean_test_score"]
     workers = set(dask_client.run(os.getpid).values())
-    with joblib.parallel_config("dask"):
+    # Without it, the only copy of X may be lost with the worker.
+    with joblib.parallel_config("dask", scatter=[X]):
         found = search.fit(X).cv_results_["mean_test_score"]
     assert_array_equal(found, expected)
     assert int(killed.read_text()) in workers
