@@ -136,10 +136,10 @@ class Checkpoint:
         if training is None:
             raise ValueError(
                 f"{self} keeps the training of one BalancedVAE or OutlierVAE, and was "
-                f"called in a fit of {type(estimator).__name__} that is not one. "
-                "BalancedVAECV and beta_path train many models, and have no "
-                "checkpoints. In a pipeline or a search, set it on the estimator "
-                "itself."
+                f"called in a fit of {type(estimator).__name__} that trains several "
+                "models, or is inside of another estimator. BalancedVAECV and "
+                "beta_path train many models, and have no checkpoints. In a pipeline "
+                "or a search, set it on the estimator itself."
             )
         if context.task_name == "epoch":
             return

@@ -107,6 +107,10 @@ class Pictures:
         # By thread: one object may watch fits that run side by side.
         self._fits: dict[int, _Fit] = {}
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Settings alone: fits are of one process."""
+        return {**vars(self), "_fits": {}}
+
     def setup(self, estimator: Any, context: Any) -> None:
         """Open what the figures of a fit go to."""
         name = type(self).__name__

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -39,10 +39,12 @@ class Chunks:
     ----------
     X : iterable
         Gives the same tables in the same order each time.
+    readable : callable
+        Returns a table in a form that can be read, such as one without a mask.
     """
 
-    def __init__(self, X: Any) -> None:
-        self.X = X
+    def __init__(self, X: Any, readable: Callable[[Any], Any]) -> None:
+        self.X, self.readable = X, readable
         shapes = [np.shape(table) for table in X]
         if not shapes or any(len(shape) != 2 for shape in shapes):
             found = sorted(set(shapes)) or "nothing"
@@ -56,6 +58,7 @@ class Chunks:
         """Read all rows once, always in their order."""
         start = 0
         for table in self.X:
+            table = self.readable(table)
             if len(table):
                 yield Block(start, table)
             start += len(table)

@@ -90,7 +90,13 @@ class Columns:
                     zip(found.kinds, other.kinds, strict=True)
                 )
             ]
-            found = replace(found, kinds=kinds)
+            dtypes = [
+                also if type(new) is Number and type(old) is Whole else dtype
+                for new, old, dtype, also in zip(
+                    kinds, found.kinds, found.dtypes, other.dtypes, strict=True
+                )
+            ]
+            found = replace(found, kinds=kinds, dtypes=dtypes)
         return found
 
     @property
@@ -226,6 +232,8 @@ def _joined(kind: Kind, other: Kind, name: str) -> Kind:
         return Category.of(np.concatenate([kind.levels, other.levels]))
     if kind == other:
         return kind
+    if {type(kind), type(other)} == {Whole, Number}:
+        return Number()
     raise ValueError(
         f"{capital(name)} holds values of one kind in some parts of the table, and of "
         f"another in others ({type(kind).__name__} and {type(other).__name__}). Give "

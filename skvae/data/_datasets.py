@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Iterator
@@ -40,7 +41,14 @@ def opened(X: Any) -> Any:
             "or the path of a Parquet file, or of a folder of them."
         )
     dataset = import_optional_dependency("pyarrow.dataset", needed_by="A path as X")
-    return dataset.dataset(X, format="parquet")
+    return dataset.dataset(X, format="parquet", partitioning="hive")
+
+
+def columns_in(dataset: Any) -> list[str]:
+    """Names of the columns, without those that hold the row index of pandas."""
+    noted = (dataset.schema.metadata or {}).get(b"pandas", b"{}")
+    index = json.loads(noted).get("index_columns", [])
+    return [name for name in dataset.schema.names if name not in index]
 
 
 class ArrowDataset:
@@ -54,7 +62,9 @@ class ArrowDataset:
     def __init__(self, dataset: Any) -> None:
         self.dataset = dataset
         self.n_rows: int = dataset.count_rows()
+        self.columns = columns_in(dataset)
         self._settings = {
+            "columns": self.columns,
             "batch_size": _BATCH,
             "batch_readahead": 1,
             "fragment_readahead": 1,
@@ -64,7 +74,7 @@ class ArrowDataset:
     @property
     def n_features(self) -> int:
         """Number of columns."""
-        return len(self.dataset.schema)
+        return len(self.columns)
 
     def read(self, random: np.random.RandomState | None = None) -> Iterator[Block]:
         """Read all rows once, as `Blocks` describes it: by groups of rows."""

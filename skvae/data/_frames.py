@@ -9,7 +9,7 @@ import numpy as np
 
 from skvae.data._arrow import ArrowTables
 from skvae.data._chunks import is_chunked
-from skvae.data._datasets import is_dataset, opened
+from skvae.data._datasets import columns_in, is_dataset, opened
 from skvae.data._library import Arrays, Labels, Library
 from skvae.data._pandas import PandasFrames
 from skvae.data._polars import PolarsFrames
@@ -104,7 +104,8 @@ def readable(X: Any) -> Any:
     if type(X) is np.ndarray and X.dtype.kind in "fiubO":
         return X
     if is_dataset(X):
-        return opened(X).to_table()
+        dataset = opened(X)
+        return dataset.to_table(columns=columns_in(dataset))
     if is_chunked(X):
         return joined([readable(table) for table in X])
     module = type(X).__module__.split(".")[0]

@@ -7,6 +7,7 @@ from typing import Any
 from skvae.data._blocks import Blocks
 from skvae.data._chunks import Chunks, is_chunked
 from skvae.data._datasets import ArrowDataset, is_dataset, opened
+from skvae.data._frames import readable
 from skvae.data._mapped import MappedArray, is_mapped
 
 # Bytes up to which such a table is read as a whole, like any other table. A cell of a
@@ -33,7 +34,7 @@ def blocks_of(X: Any) -> Blocks | None:
         dataset = ArrowDataset(opened(X))
         return _if_large(dataset)
     if is_chunked(X):
-        return _if_large(Chunks(X))
+        return _if_large(Chunks(X, readable))
     return None
 
 

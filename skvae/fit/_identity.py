@@ -63,7 +63,9 @@ def identity_of(vae: Settings, table: CheckedTable, last: Fitted | None) -> Iden
     n_rows, n_features = table.X.shape
     return {
         **{name: Trait.of(value) for name, value in settings.items()},
-        "warm_start": Trait(str(last is not None), digest_of(start)),
+        "model to start from": Trait(
+            "none" if last is None else "that of a fit", digest_of(start)
+        ),
         "columns of X": Trait(f"{n_features} columns", digest_of(table.columns)),
         "X or sample_weight": Trait(f"{n_rows} rows", _checksum_of_rows(table)),
         "version of skvae": Trait.of(__version__),

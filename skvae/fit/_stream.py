@@ -220,7 +220,13 @@ class Stream:
                 if len(known[d]) > _LEVELS:
                     # Of numbers, and not of levels.
                     del new[d]
-        places = gaps + [place for each in new.values() for place in each]
+        places, room = list(gaps), len(drawn)
+        for each in sorted(new.values(), key=len):
+            room -= len(each)
+            if room < 0:
+                # Of counts, most likely: as many rows as the sample has at most.
+                break
+            places += each
         return np.unique(np.array(places, dtype=np.intp))
 
     def _joined(self, parts: list[Numbers]) -> Numbers:

@@ -60,7 +60,9 @@ class Normals:
 
     def sample(self, noise: Tensor) -> Tensor:
         """Latents at standard normal noise, of shape (n_draws, 1, n_components)."""
-        return self.mean + _product(self.axes, self.scale * noise)
+        # The symmetric root: where curvatures are equal, axes are arbitrary.
+        along = self.scale * _product(self.axes.mT, noise)
+        return self.mean + _product(self.axes, along)
 
     def log_prob(self, z: Tensor) -> Tensor:
         """Log-density of latents, of shape (n_draws, n_rows)."""

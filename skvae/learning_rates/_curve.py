@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import pickle
 from collections.abc import Callable
 from typing import Any
@@ -38,7 +39,7 @@ class Curve(LearningRate):
         except Exception as error:
             # A function at the top of a session or a notebook, which pickle may not
             # look in, has a name of its own.
-            if "<" in getattr(self.function, "__qualname__", "<"):
+            if "<" in _named(self.function).__qualname__:
                 raise ValueError(
                     f"learning_rate={self.function!r} cannot be pickled, so that the "
                     "fitted model could not be stored or sent to another process: "
@@ -52,3 +53,10 @@ class Curve(LearningRate):
     def as_given(self) -> Any:
         """The function."""
         return self.function
+
+
+def _named(function: Any) -> Any:
+    """Function inside of partial ones, or the class of a callable instance."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    return function if hasattr(function, "__qualname__") else type(function)

@@ -99,9 +99,11 @@ class Run:
         numbers += tensors_of(state.balance)
         if reached is not None:
             numbers.append(reached.latest.values)
+        rates = [self.plan.schedule(i / 100) for i in range(101)]
         ranks.check_same(
             numbers,
-            str(self.plan),
+            # A schedule that is a function is printed with its address.
+            str({**self.plan._asdict(), "schedule": rates}),
             "The processes of the group do not start alike. Each must fit the same "
             "table with the same settings, an integer as random_state, the same number "
             "of threads and, with a Checkpoint, from the same epoch.",

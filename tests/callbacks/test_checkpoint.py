@@ -171,7 +171,7 @@ def test_warm_start_goes_on_from_the_same_model(path):
     del vae._skl_callbacks
     assert vars(vae) == before
     assert checksum(fitted(vae, 2.0 * X, Checkpoint(path))) == checksum(expected)
-    with pytest.raises(ValueError, match="warm_start was True and is False"):
+    with pytest.raises(ValueError, match="to start from was that of a fit and is"):
         fitted(small(warm_start=True), 2.0 * X, Checkpoint(path))
 
 
@@ -335,7 +335,7 @@ MANY = (
 
 def test_many_trainings_are_refused(path):
     callback = Checkpoint(path)
-    with pytest.raises(ValueError, match=f"{MANY} BalancedVAE that is not one"):
+    with pytest.raises(ValueError, match=f"{MANY} BalancedVAE that trains sev"):
         beta_path(X, betas=[0.5, 1.0], max_iter=2, callbacks=[callback])
     vae = small(BalancedVAECV, betas=[0.5, 1.0], cv=2).set_callbacks(callback)
     with pytest.raises(ValueError, match="BalancedVAECV and beta_path train many"):

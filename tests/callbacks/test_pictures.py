@@ -231,3 +231,23 @@ def test_numbers_of_what_is_drawn(name, value):
     match = f"{name} must be an integer of at least 1, got {value!r}"
     with pytest.raises(ValueError, match=match):
         Pictures("pictures", **{name: value})
+
+
+class Keep:
+    """Stores the model of each epoch."""
+
+    stored: list = []
+
+    def setup(self, estimator, context): ...
+
+    teardown = on_fit_task_begin = setup
+
+    def on_fit_task_end(self, estimator, context, *, fitted_estimator=None):
+        if fitted_estimator is not None:
+            self.stored.append(pickle.dumps(fitted_estimator))
+
+
+def test_model_may_be_stored_by_another_callback(tmp_path):
+    Keep.stored.clear()
+    small().set_callbacks(Pictures(tmp_path, every=2), Keep()).fit(X)
+    assert Keep.stored

@@ -10,6 +10,7 @@ from skvae.data import _large
 from skvae.data._chunks import is_chunked
 from skvae.data._large import blocks_of
 from skvae.fit import _stream, _windows
+from skvae.fit._table import CheckedTable
 
 SETTINGS = {"hidden_layer_sizes": (8,), "max_iter": 5, "tol": 1e3, "random_state": 0}
 
@@ -98,3 +99,40 @@ def test_an_iterable_of_no_tables():
         BalancedVAE(1).fit(Parts(np.zeros((0, 2)), 3))
     with pytest.raises(ValueError, match=r"two dimensions, but gave \[\(3,\)\]"):
         BalancedVAE(1).fit(Parts(np.zeros(6), 3))
+
+
+def test_masks_of_chunks_are_read(small_parts):
+    X = np.random.default_rng(0).standard_normal((600, 3))
+    is_masked = X > 1.0
+    masked = np.ma.array(np.where(is_masked, 999.0, X), mask=is_masked)
+    vae = BalancedVAE(1, likelihood="gaussian", **SETTINGS).fit(Parts(masked, 200))
+    expected = np.nanmean(np.where(is_masked, np.nan, X), axis=0)
+    assert_allclose(vae._fitted.view.scaling.center, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_whole_numbers_may_have_gaps_in_some_chunks(small_parts, order):
+    frame = pd.DataFrame({"x": np.arange(400.0) % 7, "whole": np.arange(400) % 5})
+    other = frame.astype({"whole": float})
+    other.iloc[3, 1] = np.nan
+    vae = BalancedVAE(1, **SETTINGS).fit(AnyChunks([frame, other][::order]))
+    assert vae.sample(3, random_state=0)["whole"].dtype == float
+
+
+class AnyChunks:
+    """The same tables, time and again."""
+
+    def __init__(self, tables):
+        self.tables = tables
+
+    def __iter__(self):
+        return iter(self.tables)
+
+
+def test_sample_of_many_counts_stays_small(monkeypatch, small_parts):
+    # Each column has hundreds of values that a small sample lacks.
+    monkeypatch.setattr(_stream, "_CELLS", 400 * 20)
+    random = np.random.default_rng(0)
+    X = random.poisson(np.exp(random.normal(3.0, 1.5, (5000, 20)))).astype(float)
+    table = CheckedTable.of(BalancedVAE(2), Parts(X, 500), None)
+    assert 400 <= len(table.X) <= 800

@@ -139,3 +139,17 @@ def test_a_column_of_two_kinds(tmp_path, small_parts):
     parts = [pd.DataFrame({"a": [1.0]}), pd.DataFrame({"a": ["x"]})]
     with pytest.raises(ValueError, match="'a' holds values of one kind in some parts"):
         Columns.of_parts(parts)
+
+
+@pytest.mark.parametrize("limit", [0, 2**26])
+def test_columns_of_partitions_and_index(frame, tmp_path, monkeypatch, limit):
+    monkeypatch.setattr(_large, "_SMALL", limit)
+    frame = frame[["size", "weight", "flag"]].assign(year=2000 + np.arange(1200) % 3)
+    frame.to_parquet(tmp_path / "parts", partition_cols=["year"], index=False)
+    vae = BalancedVAE(1, **SETTINGS).fit(str(tmp_path / "parts"))
+    assert sorted(vae.feature_names_in_) == ["flag", "size", "weight", "year"]
+    frame.index = pd.Index(np.arange(1200)[::-1], name="id")
+    frame.to_parquet(tmp_path / "indexed.parquet")
+    vae = BalancedVAE(1, **SETTINGS).fit(str(tmp_path / "indexed.parquet"))
+    assert list(vae.feature_names_in_) == list(frame)
+    assert vae.transform(str(tmp_path / "indexed.parquet")).shape == (1200, 1)

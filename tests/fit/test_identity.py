@@ -17,7 +17,7 @@ def identity(rows=X, weight=None, **params):
 def test_every_setting_is_one_that_a_fit_follows_from():
     names = set(BalancedVAE().get_params(deep=False))
     assert set(Settings.__annotations__) == names - {"warm_start"}
-    assert names - set(identity()) == {"verbose"}
+    assert names - set(identity()) == {"verbose", "warm_start"}
 
 
 def test_equal_calls_are_equal():

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from sklearn.datasets import load_breast_cancer
 
 from skvae import BalancedVAE
 from skvae.fitted._laplace import Normals, WeightedLatents, drawn_about_modes, laplace
@@ -144,3 +145,22 @@ def test_normals_have_the_moments_of_draws():
     torch.testing.assert_close(found.log_prob(z), normal.log_prob(z).sum(dim=-1))
     noise = torch.ones((1, 1, 2), dtype=torch.float64)
     torch.testing.assert_close(found.sample(noise)[0], z.mean(dim=0) + z.std(dim=0))
+
+
+def test_cells_do_not_depend_on_the_other_rows():
+    # Most latents are determined by none of the few cells that are left: their
+    # curvatures are equal, and the axes of these arbitrary.
+    X = load_breast_cancer().data
+    vae = BalancedVAE(
+        6,
+        hidden_layer_sizes=(),
+        max_iter=5,
+        tol=1e3,
+        precision="float64",
+        random_state=0,
+    ).fit(X)
+    gaps = X[:40].copy()
+    gaps[np.random.RandomState(1).uniform(size=gaps.shape) < 0.93] = np.nan
+    filled, scale = vae.impute(gaps), X.std(axis=0)
+    alone = np.concatenate([vae.impute(gaps[i : i + 1]) for i in range(len(gaps))])
+    assert (np.abs(filled - alone) / scale).max() < 1e-6

@@ -1,5 +1,6 @@
 """What every learning rate promises; a new one is tested by being in LEARNING_RATES."""
 
+import functools
 import pickle
 import re
 
@@ -18,6 +19,7 @@ from skvae.learning_rates import (
     StepDecay,
 )
 from skvae.learning_rates import __all__ as public
+from skvae.learning_rates._curve import Curve
 
 X = np.random.RandomState(0).standard_normal((20, 3))
 SMALL = {"hidden_layer_sizes": (4,), "max_iter": 4, "tol": 1e3, "random_state": 0}
@@ -194,3 +196,12 @@ def test_function_that_fails_between_the_fractions_tried():
 def test_function_that_cannot_be_pickled():
     with pytest.raises(ValueError, match=r"cannot be pickled.* in place of a lambda"):
         fit(lambda progress: 1.0)
+
+
+def test_function_inside_of_partial_ones_is_looked_at():
+    # As in a script, whose functions pickle may not find there.
+    def hidden(progress, power):
+        return (1.0 - progress) ** power
+
+    hidden.__qualname__ = "hidden"
+    Curve(functools.partial(functools.partial(hidden, power=2.0))).check()
