@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -35,7 +36,7 @@ class Layers(Function):
         if self.n_linear:
             self.shapes[self.linear] = (widths[0], self.n_linear)
 
-    @property
+    @functools.cached_property
     def noise_widths(self) -> dict[str, int]:
         """Noise of all layers."""
         widths: dict[str, int] = {}

@@ -30,6 +30,8 @@ class StepNoise(NamedTuple):
         of_encoder, of_decoder = (
             function.noise_widths for function in (module.encoder, module.decoder)
         )
+        if not of_encoder and not of_decoder:
+            return cls(noise, {}, {})
         widths = [module.n_components, *of_encoder.values(), *of_decoder.values()]
         latents, *others = noise.split(widths, dim=-1)
         # A row is encoded once for all draws, and decoded for each.

@@ -113,7 +113,8 @@ class Differentiator:
         """
         encoder, decoder = self.module.encoder, self.module.decoder
         noise = StepNoise.of(self.module, batch.noise)
-        batch = replace(batch, noise=noise.latents)
+        if noise.latents is not batch.noise:
+            batch = replace(batch, noise=noise.latents)
         x = self.module.inputs(batch.x, batch.observed)
         encoded, from_encoded = encoder.vjp(
             {**weights, **noise.encoder}, x, to_rows=False
