@@ -74,6 +74,7 @@ gallery: .venv/.installed ## compute what the experiments of the gallery show (1
 
 bench: .venv/.bench ## time steps, fits, scores and searches, against peers too (70 minutes)
 	$(BIN)/python -m benchmarks.claims.step
+	$(BIN)/python -m benchmarks.claims.pictures
 	$(BIN)/python -m benchmarks.claims.quality
 	$(BIN)/python -m benchmarks.claims.scaling
 	$(BIN)/python -m benchmarks.claims.choosing

@@ -19,17 +19,16 @@ from skvae.likelihoods import ByColumns, Gaussian
 from skvae.model._calibration import Calibration
 from skvae.model._evaluate import quadrature
 from skvae.model._module import Module
-from skvae.networks import MLP
 from skvae.path._beta_grid import beta_grid
 
 # The least decoder variance.
 FLOOR = 1e-6
 
 
-def training_pass(x, hidden, batch_size, n_components, learning_rate, n_replicas=1):
+def training_pass(x, network, batch_size, n_components, learning_rate, n_replicas=1):
     """A function that trains for one pass over rows, the variance included."""
     n_rows, n_features = x.shape
-    module = Module(MLP(hidden), Gaussian(), KL(), n_features, n_components)
+    module = Module(network, Gaussian(), KL(), n_features, n_components)
     policy, ones = RunningAverage(scope="feature"), torch.ones(n_features)
     sizes = Sizes(n_replicas, n_features, n_components, ones[:1], ones)
     betas, floor = torch.ones(n_replicas), FLOOR * ones
@@ -48,6 +47,12 @@ def training_pass(x, hidden, batch_size, n_components, learning_rate, n_replicas
     )
     task = training.Task(state, _rows(torch.from_numpy(x)))
     return lambda: training.train(module, policy, task, plan, None)
+
+
+def modules_of(network, n_features, n_components):
+    """The torch modules of a network: its encoder, and its decoder without offset."""
+    decoder = network.decoder(n_components, n_features)
+    return network.encoder(n_features, n_components).module, decoder.inner.module
 
 
 def _rows(x):

@@ -17,6 +17,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from benchmarks.common.internals import training_pass
+from skvae.networks import MLP
 
 N_COMPONENTS = 8
 LEARNING_RATE = 1e-3
@@ -119,7 +120,11 @@ def repeated(triples, n_times):
     return run
 
 
-skvae = partial(training_pass, n_components=N_COMPONENTS, learning_rate=LEARNING_RATE)
+def skvae(x, hidden, batch_size, n_replicas=1):
+    """A pass of skvae."""
+    return training_pass(
+        x, MLP(hidden), batch_size, N_COMPONENTS, LEARNING_RATE, n_replicas
+    )
 
 
 def tutorial_loop(x, hidden, batch_size):
