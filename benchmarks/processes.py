@@ -4,13 +4,16 @@
     torchrun --standalone --nproc_per_node 2 -m benchmarks.processes    # two
 
 A step is timed on this machine, and in it the networks, which are divided. What goes
-over the network is counted. From both follows the time of a step by more processes.
+over the network is counted. From both follows the time of a step by more processes, and
+their number with the fastest step: with this batch, with a larger one, and with local
+SGD, in which each process trains on its own rows and weights are averaged now and then.
 """
 
 import os
 import time
 import warnings
 from copy import copy
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -31,6 +34,10 @@ SIZES = [((128, 128), 1024), ((128, 128), 8192), ((512, 512), 8192)]
 # Of the model: 10 Gbit/s, and 50 microseconds for a message.
 BYTES_PER_SECOND, LATENCY = 1.25e9, 50e-6
 N_RANKS = [2, 8, 64, 1000]
+# How many times larger the larger batch is, and steps between two averages of weights.
+LARGER, LOCAL_STEPS = 8, 16
+# Of a process; with fewer rows, products cost more for each.
+MIN_ROWS = 64
 # One process works all the time, on one thread; several wait for each other.
 IS_ALONE = int(os.environ.get("WORLD_SIZE", "1")) == 1
 CLOCK = time.process_time if IS_ALONE else time.perf_counter
@@ -57,8 +64,47 @@ class Timed(Function):
         return output, pullback
 
 
+class Step(NamedTuple):
+    """What a step of one process takes, and what one of many processes receives."""
+
+    batch_size: int
+    seconds: float
+    networks: float
+    """Seconds of the networks, which are divided."""
+    gathered: int
+    """Bytes of latents and outputs."""
+    summed: int
+    """Bytes of gradients."""
+
+    def larger(self):
+        """The step with a larger batch."""
+        batch_size, *each = (LARGER * value for value in self[:4])
+        return Step(batch_size, *each, self.summed)
+
+    def divided(self, n_ranks):
+        """Seconds of a step by several processes.
+
+        Three gathers and a sum in a ring: each passes its messages on n_ranks - 1
+        times, the sum twice as often.
+        """
+        rest = self.seconds - self.networks
+        n_bytes = self.gathered + self.summed
+        return self.networks / n_ranks + rest + _sent(n_bytes, 5 * (n_ranks - 1))
+
+    def local(self, n_ranks):
+        """Seconds of a step by several processes with local SGD: all is divided."""
+        averaged = _sent(self.summed, 2 * (n_ranks - 1))
+        return self.seconds / n_ranks + averaged / LOCAL_STEPS
+
+    def best(self, seconds):
+        """The number of processes with the fastest step, and how much faster it is."""
+        n_most = self.batch_size // MIN_ROWS
+        n_ranks = min(range(1, n_most + 1), key=seconds)
+        return f"{n_ranks}: {self.seconds / seconds(n_ranks):.1f}"
+
+
 def measured(hidden, batch_size):
-    """Seconds of a step and of its networks, and bytes that a process receives."""
+    """A step of these layers, timed."""
     X = np.random.RandomState(0).normal(size=(2 * batch_size, N_FEATURES))
     vae = BalancedVAE(
         N_COMPONENTS,
@@ -89,18 +135,13 @@ def measured(hidden, batch_size):
     n_rows = plan.batch_size * plan.n_draws
     gathered = plan.batch_size * 2 * N_COMPONENTS + n_rows * (n_outputs + N_COMPONENTS)
     n_weights = sum(int(np.prod(shape)) for shape in module.shapes.values())
-    n_bytes = rows.x.element_size() * (gathered + 2 * n_weights)
-    return (*np.median(seconds, axis=0), n_bytes)
+    size = rows.x.element_size()
+    whole, networks = np.median(seconds, axis=0)
+    return Step(batch_size, whole, networks, size * gathered, size * 2 * n_weights)
 
 
-def modelled(step, networks, n_bytes, n_ranks):
-    """Seconds of a step by several processes.
-
-    Three gathers and a sum in a ring: each passes its messages on n_ranks - 1 times,
-    the sum twice as often.
-    """
-    messages = 5 * (n_ranks - 1) * LATENCY
-    return networks / n_ranks + step - networks + n_bytes / BYTES_PER_SECOND + messages
+def _sent(n_bytes, n_messages):
+    return n_bytes / BYTES_PER_SECOND + n_messages * LATENCY
 
 
 def main():
@@ -109,11 +150,19 @@ def main():
         distributed.init_process_group("gloo")
     found = []
     for hidden, batch_size in SIZES:
-        step, networks, n_bytes = measured(hidden, batch_size)
-        row = {"hidden": "-".join(map(str, hidden)), "batch": batch_size}
-        row |= {"step": 1e3 * step, "networks": networks / step, "mb": n_bytes / 1e6}
-        for n in N_RANKS:
-            row[f"n{n}"] = step / modelled(step, networks, n_bytes, n)
+        step = measured(hidden, batch_size)
+        larger = step.larger()
+        row = {
+            "hidden": "-".join(map(str, hidden)),
+            "batch": batch_size,
+            "step": 1e3 * step.seconds,
+            "networks": step.networks / step.seconds,
+            "mb": (step.gathered + step.summed) / 1e6,
+            "same": step.best(step.divided),
+            "larger": larger.best(larger.divided),
+            "local": step.best(step.local),
+        }
+        row |= {f"n{n}": step.seconds / step.divided(n) for n in N_RANKS}
         found.append(row)
     if not IS_ALONE:
         is_first = distributed.get_rank() == 0
@@ -121,10 +170,14 @@ def main():
         if is_first:
             print(table("layers {hidden} | batch {batch} | ms {step:.1f}", found))
         return
-    columns = "layers {hidden} | batch {batch} | ms a step {step:.1f} | networks "
-    columns += "{networks:.0%} | MB a step {mb:.1f} | "
-    columns += " | ".join(f"×{n} {{n{n}:.1f}}" for n in N_RANKS)
-    print(table(columns, found))
+    size = "layers {hidden} | batch {batch}"
+    columns = f"{size} | ms a step {{step:.1f}} | networks {{networks:.0%}} | "
+    columns += "MB a step {mb:.1f} | " + " | ".join(
+        f"×{n} {{n{n}:.1f}}" for n in N_RANKS
+    )
+    print(table(columns, found), end="\n\n")
+    columns = f"{size} | same batch {{same}} | {LARGER} times the batch {{larger}}"
+    print(table(f"{columns} | local SGD {{local}}", found))
 
 
 if __name__ == "__main__":
