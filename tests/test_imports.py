@@ -14,7 +14,7 @@ FAMILIES = (
     "priors",
 )
 # Files of a family that its base class, and whoever is given one of its members, reads.
-BASES = ("_base", "_posterior", "_group", "_dispersion", "_dispersed")
+BASES = ("_base", "_posterior", "_group", "_inputs", "_dispersion", "_dispersed")
 MAX_LINES, MAX_ROOT_FILES = 400, 8
 # Most of it are docstrings.
 LONGER_FILES = {"skvae._vae"}

@@ -170,9 +170,13 @@ class Likelihood(BaseEstimator):
             return np.zeros(X.shape, X.dtype)
         return X.new_zeros(X.shape)
 
+    def input_columns(self, n_features: int) -> NDArray[np.intp]:
+        """Column that each input of the encoder stands for, shape (n_inputs,)."""
+        return np.arange(n_features)
+
     def n_inputs(self, n_features: int) -> int:
         """Number of inputs of the encoder for a row."""
-        return n_features
+        return len(self.input_columns(n_features))
 
     def inputs(self, x: Tensor, observed: Tensor | None = None) -> Tensor:
         """Return the inputs of the encoder, of shape (n_rows, n_inputs).

@@ -165,9 +165,14 @@ class ByColumns(Likelihood):
             ).items()
         }
 
-    def n_inputs(self, n_features: int) -> int:
-        """Number of inputs of the encoder: the groups side by side."""
-        return sum(g.likelihood.n_inputs(len(g.columns)) for g in self.listed())
+    def input_columns(self, n_features: int) -> NDArray[np.intp]:
+        """Column that each input of the encoder stands for, group by group."""
+        return np.concatenate(
+            [
+                np.asarray(g.columns)[g.likelihood.input_columns(len(g.columns))]
+                for g in self.listed()
+            ]
+        )
 
     def inputs(self, x: Tensor, observed: Tensor | None = None) -> Tensor:
         """Return the inputs of the encoder."""

@@ -12,6 +12,7 @@ from skvae.likelihoods._levels import Levels
 from skvae.linear._columns import LinearColumns
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from skvae.likelihoods._base import Floats, PerColumn
@@ -80,9 +81,9 @@ class Categorical(Levels):
         check_is_fitted(self)
         return len(self.column_)
 
-    def n_inputs(self, n_features: int) -> int:
-        """Number of inputs of the encoder: all levels of all columns."""
-        return len(self.column_)
+    def input_columns(self, n_features: int) -> NDArray[np.intp]:
+        """Column that each input of the encoder stands for: one for each level."""
+        return self.column_
 
     def inputs(self, x: Tensor, observed: Tensor | None = None) -> Tensor:
         """Indicators of levels; none is set where a cell is missing."""

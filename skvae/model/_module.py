@@ -18,6 +18,7 @@ from skvae.likelihoods._groups import groups_of
 from skvae.likelihoods._level_frequencies import LevelFrequencies
 from skvae.linear._model import LinearWeights
 from skvae.networks._base import Network, Weights
+from skvae.networks._inputs import Inputs
 
 Floats = NDArray[np.floating]
 
@@ -81,7 +82,7 @@ class Module:
             if group.likelihood.column_dispersion(len(group.columns)) is None
         ]
         self.level_frequencies = LevelFrequencies(self._without_dispersion)
-        n_inputs = likelihood.n_inputs(n_features) + len(masked)
+        n_inputs = Inputs(likelihood.input_columns(n_features), masked)
         self.encoder = network.encoder(n_inputs, n_components)
         self.posterior = POSTERIORS[network.posterior]
         self.decoder = network.decoder(

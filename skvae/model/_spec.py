@@ -22,7 +22,7 @@ from skvae.likelihoods._groups import groups_of
 from skvae.likelihoods._resolve import likelihood_of
 from skvae.model._parts import check_settings, resolved
 from skvae.model._settings import Settings
-from skvae.networks import MLP, NETWORKS, Network
+from skvae.networks import MLP, NETWORKS, Inputs, Network
 from skvae.networks._base import Widths
 from skvae.priors import PRIORS, Prior
 
@@ -131,11 +131,10 @@ class ModelSpec(NamedTuple):
         like : Tensor
             A tensor on the device and in the precision of the training.
         """
-        n_values = self.likelihood.n_inputs(self.n_features)
+        columns = self.likelihood.input_columns(self.n_features)
         widths = Widths(
             n_features=self.n_features,
-            n_values=n_values,
-            n_inputs=n_values + len(self.indicator_columns),
+            n_inputs=Inputs(columns, self.indicator_columns),
             n_components=self.n_components,
             n_outputs=self.likelihood.n_parameters(self.n_features),
             n_likelihoods=len(groups_of(self.likelihood, self.n_features)),

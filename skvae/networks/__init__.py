@@ -3,6 +3,7 @@
 from skvae.networks._activations import ACTIVATIONS
 from skvae.networks._base import Function, Network
 from skvae.networks._conv_net import ConvNet
+from skvae.networks._inputs import Inputs
 from skvae.networks._mlp import MLP
 from skvae.networks._torch_network import TorchNetwork
 
@@ -14,6 +15,7 @@ __all__ = [
     "NETWORKS",
     "ConvNet",
     "Function",
+    "Inputs",
     "Network",
     "TorchNetwork",
 ]

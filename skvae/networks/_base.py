@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from skvae.linear._model import LinearWeights
+    from skvae.networks._inputs import Inputs
 
 #: Named weights of a network, replica axis first.
 Weights = dict[str, "Tensor"]
@@ -119,17 +120,15 @@ class Widths(NamedTuple):
 
     n_features: int
     """Number of columns."""
-    n_values: int
-    """Inputs of the encoder that stand for the cells of a row."""
-    n_inputs: int
-    """All inputs of the encoder: with an indicator for each column that has one."""
+    n_inputs: Inputs
+    """Inputs of the encoder, and the column of each."""
     n_components: int
     """Number of latents."""
     n_outputs: int
     """Outputs of the decoder."""
     n_likelihoods: int
-    """Likelihoods: if more than one, inputs and outputs have the order of the groups
-    of columns that they are for, not that of the table."""
+    """Likelihoods: if more than one, outputs have the order of the groups of columns
+    that they are for, not that of the table."""
 
 
 class Network(BaseEstimator):
@@ -173,6 +172,12 @@ class Network(BaseEstimator):
 
     def encoder(self, n_inputs: int, n_components: int) -> Function:
         """Build the encoder.
+
+        Parameters
+        ----------
+        n_inputs : int
+            In a fit an `Inputs`, which says what each input is.
+        n_components : int
 
         Returns
         -------

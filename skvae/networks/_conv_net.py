@@ -130,12 +130,13 @@ class ConvNet(Network):
                 f"table has {n_features}. Pass the image_shape of the pictures, and "
                 "each picture as a row: X.reshape(len(X), -1) with channels first."
             )
+        n_values = widths.n_inputs.n_values
         is_one = widths.n_likelihoods == 1
-        if not is_one or widths.n_values != n_features or widths.n_outputs % n_features:
+        if not is_one or n_values != n_features or widths.n_outputs % n_features:
             raise ValueError(
                 "ConvNet needs one likelihood for all pixels, with one input and the "
                 "same number of parameters for each, but the likelihood has "
-                f"{widths.n_likelihoods} groups of columns, {widths.n_values} inputs "
+                f"{widths.n_likelihoods} groups of columns, {n_values} inputs "
                 f"and {widths.n_outputs} parameters for {n_features} pixels. Use "
                 "likelihood='gaussian', 'continuous_bernoulli' or 'bernoulli' in place "
                 "of 'auto', of a list or of levels."

@@ -24,9 +24,10 @@ class TorchNetwork(Network):
     ----------
     make_encoder : callable
         Builds the encoder, a `torch.nn.Module`, from the numbers ``(n_inputs,
-        n_components)``: a class, or a function at the top of a module. The encoder
-        returns the posterior mean and its log-variance side by side, 2 * n_components
-        numbers a row.
+        n_components)``: a class, or a function at the top of a module. `n_inputs` is
+        an `Inputs`, whose ``columns`` say what each input is. The encoder returns the
+        posterior mean and its log-variance side by side, 2 * n_components numbers a
+        row.
 
     make_decoder : callable
         Builds the decoder from ``(n_components, n_outputs)``. It returns the

@@ -332,6 +332,8 @@ def test_inputs_of_the_encoder(name, dtype):
     changed = likelihood.inputs(x, observed) != inputs
     assert changed.any()
     assert not changed[[0, 1, 3, 4, 5]].any()
+    is_own = torch.from_numpy(likelihood.input_columns(N_FEATURES) == 1)
+    assert not changed[2, ~is_own].any()
 
 
 @every_scope
