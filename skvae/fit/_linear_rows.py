@@ -38,7 +38,7 @@ def linear_rows(
     weight = rows.weight.double().cpu().numpy()
     weight = weight / weight.sum()
     n_rows, n_features = rows.x.shape
-    widest = max(n_features, likelihood.n_inputs(n_features))
+    widest = max(n_features, len(likelihood.input_columns(n_features)))
 
     def seen(part: slice) -> NDArray[np.float64]:
         inputs = likelihood.inputs(rows.x[part]).double().cpu().numpy()

@@ -80,7 +80,7 @@ def start_of(
             )
             for replica in replicas
         ]
-        n_inputs = likelihood.n_inputs(n_features)
+        n_inputs = len(likelihood.input_columns(n_features))
         starts = [
             linear.columns.weights(each.weights, bias, n_inputs, spec.indicator_columns)
             for each in found

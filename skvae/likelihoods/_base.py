@@ -174,10 +174,6 @@ class Likelihood(BaseEstimator):
         """Column that each input of the encoder stands for, shape (n_inputs,)."""
         return np.arange(n_features)
 
-    def n_inputs(self, n_features: int) -> int:
-        """Number of inputs of the encoder for a row."""
-        return len(self.input_columns(n_features))
-
     def inputs(self, x: Tensor, observed: Tensor | None = None) -> Tensor:
         """Return the inputs of the encoder, of shape (n_rows, n_inputs).
 

@@ -191,7 +191,9 @@ class ByColumns(Likelihood):
     def linear_columns(self, n_features: int) -> LinearColumns | None:
         """Columns of the groups that have some, in the order of the table."""
         own = [g.likelihood.linear_columns(len(g.columns)) for g in self.listed()]
-        widths = [g.likelihood.n_inputs(len(g.columns)) for g in self.listed()]
+        widths = [
+            len(g.likelihood.input_columns(len(g.columns))) for g in self.listed()
+        ]
         columns = [group.columns for group in self.listed()]
         return LinearColumns.of_groups(own, widths, self._widths(), columns)
 

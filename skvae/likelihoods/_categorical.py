@@ -89,7 +89,7 @@ class Categorical(Levels):
         """Indicators of levels; none is set where a cell is missing."""
         place = x.long() + self.tensor("offset_", x)
         source = x.new_ones(()).expand_as(x) if observed is None else observed.to(x)
-        width = self.n_inputs(x.shape[-1])
+        width = len(self.column_)
         return x.new_zeros((*x.shape[:-1], width)).scatter(-1, place, source)
 
     def start(

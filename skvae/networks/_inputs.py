@@ -1,4 +1,4 @@
-"""What the inputs of an encoder stand for."""
+"""The inputs of an encoder, and the columns that they stand for."""
 
 from __future__ import annotations
 

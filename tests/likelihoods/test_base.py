@@ -64,7 +64,7 @@ def test_base_sees_columns_as_they_are_and_starts_at_zero():
     np.testing.assert_array_equal(likelihood.start(2), [0.0] * 4)
     assert likelihood.feature_parameters() == {}
     x = torch.tensor([[1.0, 2.0]])
-    assert likelihood.n_inputs(2) == 2
+    assert likelihood.input_columns(2).tolist() == [0, 1]
     assert likelihood.inputs(x) is x
     assert likelihood.inputs(x, torch.tensor([[False, True]])).tolist() == [[0.0, 2.0]]
 

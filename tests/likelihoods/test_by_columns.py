@@ -163,7 +163,7 @@ def test_outputs_and_inputs_stand_side_by_side(both):
     found = both.mixture.inputs(both.x, observed)
     expected = torch.cat(inputs, dim=-1)
     torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
-    assert found.shape[-1] == both.mixture.n_inputs(13)
+    assert found.shape[-1] == len(both.mixture.input_columns(13))
     for column, seen in enumerate(observed.T):
         alone = both.mixture.inputs(both.x, observed | (torch.arange(13) != column))
         is_own = torch.from_numpy(both.mixture.input_columns(13) == column)

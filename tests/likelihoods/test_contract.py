@@ -321,7 +321,7 @@ def test_inputs_of_the_encoder(name, dtype):
     likelihood = fitted(name)
     x = rows_of(name, dtype=dtype)
     inputs = likelihood.inputs(x)
-    assert inputs.shape == (N_ROWS, likelihood.n_inputs(N_FEATURES))
+    assert inputs.shape == (N_ROWS, len(likelihood.input_columns(N_FEATURES)))
     assert inputs.dtype == dtype
     assert torch.equal(likelihood.inputs(x, torch.ones_like(x).bool()), inputs)
     missing = likelihood.inputs(x, torch.zeros_like(x).bool())
