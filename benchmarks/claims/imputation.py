@@ -12,6 +12,7 @@ from benchmarks.common.benchmark import Benchmark, product
 from benchmarks.common.markdown import goal, table
 from benchmarks.common.tables import FRAMES, categories, parts
 from skvae import BalancedVAE
+from skvae.networks import MLP
 
 TABLES = ["wine", "breast cancer", "california housing", "bike sharing"]
 TABLES += ["communities", "adult", "titanic"]
@@ -19,12 +20,12 @@ TABLES += ["communities", "adult", "titanic"]
 MIXED, CODED = ["adult", "titanic"], "IterativeImputer, codes"
 SETTINGS = {"n_seeds": 3, "max_rows": 2000, "max_scored": 500, "share": 0.3}
 QUICK = {"n_seeds": 1, "max_rows": 150, "max_scored": 50}
-OURS = "skvae"
+OURS, QUANTILE = "skvae", "skvae, quantile"
 # In the place of missForest, as in scikit-learn's comparison of imputers. Trees split
 # codes as well as indicators, of which there are many more.
 TREES = ExtraTreesRegressor(n_estimators=10, random_state=0)
 # The relative distance to the best that still counts as equal to it.
-MARGIN = 0.02
+MARGIN = 0.01
 
 
 def by_another(frame, share, random):
@@ -91,10 +92,18 @@ def by_imputer(imputer, is_coded=False):
     return fill
 
 
+def by_model(**settings):
+    """A function that fits a `BalancedVAE` and fills the second table."""
+
+    def fill(train, test, seed):
+        return BalancedVAE(random_state=seed, **settings).fit(train).impute(test)
+
+    return fill
+
+
 MODELS = {
-    OURS: lambda train, test, seed: (
-        BalancedVAE(random_state=seed).fit(train).impute(test)
-    ),
+    OURS: by_model(),
+    QUANTILE: by_model(standardize="quantile", network=MLP(posterior="full")),
     "mean and mode": by_imputer(SimpleImputer()),
     "KNNImputer": by_imputer(KNNImputer()),
     "IterativeImputer": by_imputer(IterativeImputer()),
@@ -148,45 +157,57 @@ def measure(settings, table, mechanism, model, seed):
     }
 
 
-def cases(runs, value, best):
-    """Means over seeds by table and mechanism, and how far skvae is from the best.
+def short(name):
+    """Column of how far one of ours is from the best of the others."""
+    return f"{name} worse than the best by"
 
-    That is relative to the `best` of the others, "min" or "max"; above 0, it is worse.
+
+def cases(runs, value, best):
+    """Means over seeds by table and mechanism, and how far ours are from the best.
+
+    That is relative to the `best` of the others, "min" or "max"; above 0, one is worse.
     """
     grouped = runs.groupby(["table", "mechanism", "model"], sort=False)
     rows = grouped[value].mean().unstack().dropna(how="all")
-    ratio = rows[OURS] / rows.drop(columns=OURS).agg(best, axis=1)
-    rows["short"] = ratio - 1 if best == "min" else 1 - ratio
+    others = rows.drop(columns=[OURS, QUANTILE]).agg(best, axis=1)
+    for name in (OURS, QUANTILE):
+        ratio = rows[name] / others
+        rows[short(name)] = ratio - 1 if best == "min" else 1 - ratio
     return rows.reset_index()
 
 
 def score_table(rows):
     listed = " | ".join(f"{name} {{{name}:.3f}}" for name in MODELS)
-    columns = (
-        f"table {{table}} | cells missing {{mechanism}} | {listed} | "
-        f"{OURS} worse than the best by {{short:+.1%}}"
+    ours = " | ".join(
+        f"{short(name)} {{{short(name)}:+.1%}}" for name in (OURS, QUANTILE)
     )
+    columns = f"table {{table}} | cells missing {{mechanism}} | {listed} | {ours}"
     return table(columns, rows)
 
 
-def verdict(value, rows):
-    n_good, worst = (rows["short"] <= MARGIN).sum(), rows.loc[rows["short"].idxmax()]
+def n_good(rows, name):
+    """In how many cases one of ours is at most a margin behind the best."""
+    return f"{(rows[short(name)] <= MARGIN).sum()} of {len(rows)}"
+
+
+def verdict(value, rows, name):
+    behind = rows[short(name)]
+    worst = rows.loc[behind.idxmax()]
     text = (
-        f"{value}: at most {100 * MARGIN:.0f} % worse than the best of the others in "
-        f"{n_good} of {len(rows)} cases; worst {100 * worst['short']:+.1f} % "
+        f"{value}, {name}: at most {100 * MARGIN:.0f} % worse than the best of the "
+        f"others in {n_good(rows, name)} cases; worst {100 * behind.max():+.1f} % "
         f"({worst['table']}, {worst['mechanism']}); goal: all"
     )
-    return goal(text, n_good == len(rows))
+    return goal(text, (behind <= MARGIN).all())
 
 
 def answer(errors, hits):
-    """In how many cases skvae is at most a margin behind the best, in a sentence."""
-    counts = [
-        f"{(rows['short'] <= MARGIN).sum()} of {len(rows)}" for rows in (errors, hits)
-    ]
+    """In how many cases ours are at most a margin behind the best, in sentences."""
     return (
         f"`impute` is the best imputer, or within {100 * MARGIN:.0f} % of the best, in "
-        f"{counts[0]} cases for numbers and in {counts[1]} cases for categories."
+        f"{n_good(errors, OURS)} cases for numbers and in {n_good(hits, OURS)} cases "
+        f"for categories. With the settings of *{QUANTILE}* it is so in "
+        f"{n_good(errors, QUANTILE)} and {n_good(hits, QUANTILE)}."
     )
 
 
@@ -203,7 +224,11 @@ def slots(results):
         "percent": f"{percent:.0f}",
         "twice": f"{2 * percent:.0f}",
         "answer": answer(errors, hits),
-        "goals": "\n".join([verdict("NRMSE", errors), verdict("Accuracy", hits)]),
+        "goals": "\n".join(
+            verdict(value, rows, name)
+            for value, rows in (("NRMSE", errors), ("Accuracy", hits))
+            for name in (OURS, QUANTILE)
+        ),
         "sizes": ", ".join(sizes),
         "errors": score_table(errors),
         "hits": score_table(hits),
