@@ -104,11 +104,18 @@ def layer_norm_backward(
     return found
 
 
-def lgamma_operator() -> Any:
-    """The logarithm of the gamma function, as graphs of operations name it."""
+def operator(name: str) -> Any:
+    """Function of tensors, as graphs of operations name it.
+
+    Parameters
+    ----------
+    name : str
+        Such as "lgamma", and "searchsorted.Tensor" where it has several forms.
+    """
     import torch
 
-    return torch.ops.aten.lgamma.default
+    name, _, form = name.partition(".")
+    return getattr(getattr(torch.ops.aten, name), form or "default")
 
 
 __all__ = [
@@ -118,5 +125,5 @@ __all__ = [
     "gelu_backward",
     "layer_norm",
     "layer_norm_backward",
-    "lgamma_operator",
+    "operator",
 ]

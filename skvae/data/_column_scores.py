@@ -116,6 +116,11 @@ class ColumnScores:
         return self.low < self.high
 
     @property
+    def nearness(self) -> float:
+        """Distance within which a cell is equal to a knot, but for rounding."""
+        return 4.0 * _EPS * float(np.abs(self.values[[0, -1]]).max())
+
+    @property
     def middle(self) -> NDArray[np.float64]:
         """Mean of a standard normal number between the ends of each knot."""
         half = 0.5 * (self.low + self.high)
@@ -140,9 +145,9 @@ class ColumnScores:
 
     def _between(self, u: Floats) -> Floats:
         """Centred and scaled values at scores within the range."""
-        return np.interp(u, *self._line(self.x))
+        return np.interp(u, *self.line(self.x))
 
-    def _line(self, at_knots: Floats) -> tuple[Floats, Floats]:
+    def line(self, at_knots: Floats) -> tuple[Floats, Floats]:
         """Both ends of every knot, and a number of each knot at them."""
         ends = np.column_stack([self.low, self.high]).ravel()
         is_new = np.column_stack([np.ones_like(self.is_atom), self.is_atom]).ravel()
@@ -156,11 +161,10 @@ class ColumnScores:
             known, cells = self.values.astype(dtype), cells.astype(dtype)
         after = np.searchsorted(self.values, cells)
         found = np.full(cells.shape, -1, dtype=np.intp)
-        size = np.abs(self.values[[0, -1]]).max()
         for place in (after - 1, after):
             knot = place.clip(0, len(known) - 1)
             with np.errstate(over="ignore", invalid="ignore"):
-                near = np.abs(cells - self.values[knot]) <= 4.0 * _EPS * size
+                near = np.abs(cells - self.values[knot]) <= self.nearness
             found = np.where((known[knot] == cells) | near, knot, found)
         return found
 
@@ -181,17 +185,21 @@ class ColumnScores:
 
         An atom has a probability, and no density.
         """
-        slopes, knot = self.slopes, self.knots_of(cells)
-        at_knots = np.minimum(slopes[:-1], slopes[1:])
-        at_knots[self.is_atom] = np.nan
-        beside = slopes[np.searchsorted(self.x, x, side="right")]
-        return np.log(np.where(knot >= 0, at_knots[knot], beside))
+        knot = self.knots_of(cells)
+        beside = np.log(self.slopes)[np.searchsorted(self.x, x, side="right")]
+        return np.where(knot >= 0, self.log_slope_at_knots[knot], beside)
+
+    @property
+    def log_slope_at_knots(self) -> Floats:
+        """Logarithm of the slope at each knot, as of `log_slope`."""
+        nats = np.log(self.slopes)
+        return np.where(self.is_atom, np.nan, np.minimum(nats[:-1], nats[1:]))
 
     def to_user(self, u: Floats) -> NDArray[np.float64]:
         """Values at scores, none of them beyond the knots; NaN stays NaN."""
         is_missing = np.isnan(u)
         u = np.where(is_missing, 0.0, u)
-        place = np.interp(u, *self._line(np.arange(len(self.x), dtype=float)))
+        place = np.interp(u, *self.line(np.arange(len(self.x), dtype=float)))
         before = np.floor(place)
         after = np.minimum(before + 1.0, len(self.x) - 1.0)
         first, second = before.astype(np.intp), after.astype(np.intp)

@@ -8,8 +8,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from skvae.export._draws import AtomDraws
 from skvae.export._scalers import Scaler
 from skvae.export._view import TensorView
+from skvae.fitted._drawn_posterior import drawn_sample
 from skvae.fitted._fitted import Fitted
 from skvae.model._evaluate import quadrature
 
@@ -72,6 +74,10 @@ class TorchVAE(nn.Module):
         self.register_buffer("variance", model.scored_variance)
         noise = quadrature(self.n_components)[:, None]
         self.register_buffer("noise", torch.tensor(noise, dtype=dtype))
+        scores = fitted.view.scores
+        self.draws = None
+        if scores is not None and scores.has_atoms:
+            self.draws = AtomDraws(scores, len(noise))
 
     def forward(self, rows: Tensor) -> Tensor:
         """The chosen method."""
@@ -128,9 +134,15 @@ class TorchVAE(nn.Module):
         """
         admitted = self.view.admitted(X)
         x, observed = self._seen(admitted)
-        sample = self.functions.sample(
-            self._weights, x, torch.ones_like(x[:, 0]), self.noise, observed
-        )
+        if self.draws is None or self.view.scores is None:
+            sample = self.functions.sample(
+                self._weights, x, torch.ones_like(x[:, 0]), self.noise, observed
+            )
+        else:
+            u = self.draws(*self.view.scores.knots(admitted)).to(x.dtype)
+            sample = drawn_sample(
+                self.functions, self._weights, x, u, self.noise, observed
+            )
         log_prob = self.functions.likelihood.log_prob(
             sample.x, sample.parameters, self.variance
         )

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Callable
 from os import PathLike
 from typing import Any
 
-from skvae._torch_compat import lgamma_operator
+from skvae._torch_compat import operator
+from skvae.export._operators import log_gamma, log_normal_cdf, search, solve_lower
 from skvae.export._torch import exported
 from skvae.ground._optional import import_optional_dependency
-
-# Steps of the recurrence after which Stirling's series is exact.
-_STEPS = 10
 
 
 def to_onnx(
@@ -86,7 +82,12 @@ def to_onnx(
             dynamic_shapes=({0: torch.export.Dim("n_samples", min=1)},),
             input_names=["Z" if is_decoder else "X"],
             output_names=[method],
-            custom_translation_table={lgamma_operator(): log_gamma()},
+            custom_translation_table={
+                operator("lgamma"): log_gamma(),
+                operator("special_log_ndtr"): log_normal_cdf(),
+                operator("searchsorted.Tensor"): search(),
+                operator("linalg_solve_triangular"): solve_lower(),
+            },
             verbose=False,
         )
     except torch.onnx.errors.OnnxExporterError as error:
@@ -101,30 +102,3 @@ def to_onnx(
     metadata = {"levels": json.dumps(levels, default=str), "method": method}
     program.model.metadata_props.update(metadata)
     program.save(path)
-
-
-def log_gamma() -> Callable[[Any], Any]:
-    """Logarithm of the gamma function above zero, which ONNX lacks.
-
-    Stirling's series ten steps up the recurrence, with an error below 1e-10.
-    """
-    from onnxscript import opset18 as op
-
-    def number(value: float, x: Any) -> Any:
-        return op.CastLike(op.Constant(value_float=value), x)
-
-    def function(x: Any) -> Any:
-        product, y = x, op.Add(x, number(float(_STEPS), x))
-        for i in range(1, _STEPS):
-            product = op.Mul(product, op.Add(x, number(float(i), x)))
-        inverse = op.Reciprocal(y)
-        square = op.Mul(inverse, inverse)
-        series = number(1 / 1260, x)
-        for term in (-1 / 360, 1 / 12):
-            series = op.Add(op.Mul(series, square), number(term, x))
-        leading = op.Sub(op.Mul(op.Sub(y, number(0.5, x)), op.Log(y)), y)
-        constant = number(0.5 * math.log(2.0 * math.pi), x)
-        large = op.Add(op.Add(leading, constant), op.Mul(series, inverse))
-        return op.Sub(large, op.Log(product))
-
-    return function

@@ -12,7 +12,10 @@ from skvae.fitted._access import fitted_of
 from skvae.fitted._pipeline import model_in
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from skvae.export._module import TorchVAE
+    from skvae.export._scalers import Scaler
     from skvae.fitted._fitted import Fitted
 
 # Agreement with the estimator, in double precision, on rows that the model draws.
@@ -50,7 +53,7 @@ def to_torch(
     Raises
     ------
     ValueError
-        If a step of the pipeline is no such scaler, the model was fitted with
+        If a step of the pipeline is no such scaler, or comes before a model with
         ``standardize="quantile"``, a column holds times or exact decimals, or a part
         of the model computes something else on tensors.
 
@@ -95,6 +98,7 @@ def exported(
     vae, steps = model_in(estimator, needed_by)
     fitted, scalers = fitted_of(vae), scalers_of(steps, needed_by)
     _check_columns(fitted, needed_by)
+    _check_scalers(fitted, scalers, needed_by)
     _check_agreement(fitted, needed_by)
     dtype = getattr(torch, precision or fitted.dtype.name)
     module = TorchVAE(fitted, scalers, dtype, method).eval()
@@ -115,11 +119,6 @@ def _check_option(name: str, value: Any, options: list, needed_by: str) -> None:
 
 def _check_columns(fitted: Fitted, needed_by: str) -> None:
     """Raise ValueError about columns whose values are no tensor's."""
-    if fitted.view.scores is not None:
-        raise ValueError(
-            f"{needed_by} does not take a model with standardize='quantile', whose map "
-            "of each column is by rank. Fit it with standardize=True or 'robust'."
-        )
     columns = fitted.view.columns
     for d, kind in enumerate(columns.kinds):
         if not isinstance(kind, (Number, Whole, Flag, Category)):
@@ -129,6 +128,17 @@ def _check_columns(fitted: Fitted, needed_by: str) -> None:
                 f"({type(kind).__name__}). Make it a column of numbers, such as "
                 "seconds since a date of your choice, and fit the model on that."
             )
+
+
+def _check_scalers(fitted: Fitted, scalers: Sequence[Scaler], needed_by: str) -> None:
+    """Raise ValueError where values that scalers round are to be told apart by rank."""
+    if scalers and fitted.view.scores is not None:
+        raise ValueError(
+            f"{needed_by} takes a model with standardize='quantile' without scalers "
+            "before it: it knows values again that fit has seen, and a scaler rounds "
+            "them. Fit the model alone, which needs no scaler: its map of each column "
+            "is by rank."
+        )
 
 
 def _check_agreement(fitted: Fitted, needed_by: str) -> None:

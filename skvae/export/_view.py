@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from skvae.data._tensor_scores import TensorScores
 from skvae.data._view import TableView
 from skvae.export._scalers import Scaler
 from skvae.ground._tensors import within
@@ -54,6 +55,7 @@ class TensorView(nn.Module):
         self._keep("is_constant", scaling.is_constant)
         usual = view.units.to_user(scaling.center[None])
         self._keep("constant_jacobian", view.units.log_jacobian(usual)[0])
+        self.scores = None if view.scores is None else TensorScores(view.scores)
 
     def _keep(self, name: str, array: np.ndarray) -> None:
         # A copy: what was mapped from a file is read-only.
@@ -61,31 +63,43 @@ class TensorView(nn.Module):
 
     def admitted(self, X: Tensor) -> Tensor:
         """Rows as the model gets them, NaN where a cell is missing."""
-        X = X.double()
+        is_single, X = X.dtype == torch.float32, X.double()
         for i, (low, high) in enumerate(self.bounds):
             center, scale = self._scaler(i)
             X = ((X - center) / scale).clamp(low, high)
         admitted: Tensor = self.units.admit(X)
+        if self.scores is not None:
+            admitted = self.scores.admitted(admitted, is_single)
         return admitted
 
     def seen(self, X: Tensor, eps: float) -> tuple[Tensor, Tensor]:
         """Admitted rows as the model sees them, and which cells are not missing."""
         observed = ~X.isnan()
+        x = self._scaled(X, eps)
+        if self.scores is not None:
+            x = self.scores.to_scores(X, x)
+        return torch.where(observed, x, 0.0), observed
+
+    def _scaled(self, X: Tensor, eps: float) -> Tensor:
+        """Admitted rows in the units of the likelihood, centred and scaled."""
         x: Tensor = self.units.to_model(X)
         off = x - self.center
         largest = torch.maximum(x.abs(), self.center.abs())
         is_same = off.abs() <= _ROUNDINGS * max(eps, self.eps) * largest
         changed = torch.where(is_same, 0.0, off.sign() * _CHANGED)
         x = torch.where(self.is_constant, changed, off / self.scale)
-        x = torch.minimum(torch.maximum(x, -self.farthest), self.farthest)
-        return torch.where(observed, x, 0.0), observed
+        return torch.minimum(torch.maximum(x, -self.farthest), self.farthest)
 
     def log_jacobian(self, X: Tensor) -> Tensor:
         """Nats that each cell's distortion gains in the units of X."""
         nats: Tensor = self.units.log_jacobian(X)
-        return self.log_scale + torch.where(
-            self.is_constant, self.constant_jacobian, nats
-        )
+        nats = torch.where(self.is_constant, self.constant_jacobian, nats)
+        nats = self.log_scale + nats
+        if self.scores is None:
+            return nats
+        log_slope = self.scores.log_slope(X, self._scaled(X, self.eps))
+        # An atom has a probability, in any units.
+        return torch.where(log_slope.isnan(), 0.0, nats - log_slope)
 
     def to_user(self, X: Tensor, limit: float) -> Tensor:
         """Reconstructed rows before the scalers, within the range of their type."""

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from skvae.divergences._posterior import FullPosterior, Posterior
 from skvae.ground._tensors import standard_normal_log_prob
+from skvae.model._module import Module, Sample
+from skvae.networks._base import Weights
 
 
 @dataclass(frozen=True)
@@ -67,3 +73,54 @@ class DrawnPosterior:
     def log_prob(self, noise: Tensor) -> Tensor:
         """Log-density at the draws, of shape (1, n_draws, n_rows)."""
         return self.log_density
+
+
+def ranks_of_draws(n_draws: int, n_features: int) -> NDArray[np.float64]:
+    """Ranks within atoms of several draws of a row, always the same.
+
+    Returns
+    -------
+    ranks : ndarray of shape (n_draws, n_features)
+        Between 0 and 1, at equal distances in each column.
+    """
+    # RandomState: the streams of newer generators may change with numpy.
+    random = np.random.RandomState(0)
+    order = np.argsort(random.uniform(size=(n_draws, n_features)), axis=0)
+    ranks: NDArray[np.float64] = (order + 0.5) / n_draws
+    return ranks
+
+
+def drawn_sample(
+    module: Module,
+    weights: Weights,
+    x: Tensor,
+    u: Tensor,
+    noise: Tensor,
+    observed: Tensor | None,
+) -> Sample:
+    """Encode several draws of each row, draw latents of each and decode them.
+
+    Parameters
+    ----------
+    module : Module
+    weights : dict of str to Tensor
+    x : Tensor of shape (n_rows, n_features)
+        As the model sees them.
+    u : Tensor of shape (n_draws, n_rows, n_features)
+        Draws of cells on atoms, NaN for all others.
+    noise : Tensor of shape (n_draws, 1, n_components)
+    observed : Tensor of shape (n_rows, n_features), dtype=bool, or None
+        Cells that are not missing.
+    """
+    n_draws, u = noise.shape[0], u.flatten(0, 1)
+    x, _, observed = module.repeated(x, torch.ones_like(x[:, 0]), observed, n_draws)
+    noise_of_rows = noise.expand(-1, x.shape[0] // n_draws, -1).flatten(0, 1)[None]
+    sample = module.sample(
+        weights,
+        torch.where(u.isnan(), x, u),
+        torch.ones_like(x[:, 0]),
+        noise_of_rows,
+        observed,
+    )
+    posterior: Any = DrawnPosterior.of(sample.posterior, sample.z, n_draws)
+    return replace(sample, posterior=posterior, z=posterior.z, noise=noise, x=x)

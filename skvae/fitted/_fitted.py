@@ -94,7 +94,7 @@ class Fitted:
         )
         spec = self.spec
         if self.view.scores is not None:
-            likelihood = of_scores(spec.likelihood, self.view.scores)
+            likelihood = of_scores(spec.likelihood, self.view.scores, like.device)
             spec = spec._replace(likelihood=likelihood)
         return Model(
             module=spec.module(),

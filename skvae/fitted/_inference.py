@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from torch import Tensor
 from skvae.data._rows import chunks
 from skvae.data._view import TableView
 from skvae.divergences._posterior import FullPosterior, Posterior
-from skvae.fitted._drawn_posterior import DrawnPosterior
+from skvae.fitted._drawn_posterior import drawn_sample, ranks_of_draws
 from skvae.model._evaluate import quadrature
 from skvae.model._module import Module, Sample
 from skvae.networks._base import Weights
@@ -248,27 +248,13 @@ class Model:
             Standard normal, the same for all rows.
         """
         x, observed = self.seen(X)
-        n_draws = len(noise)
         scores = self.view.scores
         if scores is None or not scores.has_atoms:
             ones = x.new_ones(len(x))
             return self.module.sample(self.weights, x, ones, noise, observed)
-        # RandomState: the streams of newer generators may change with numpy.
-        random = np.random.RandomState(0)
-        order = np.argsort(random.uniform(size=(n_draws, X.shape[1])), axis=0)
-        drawn, _ = scores.drawn(X, (order[:, None] + 0.5) / n_draws)
-        u = self.tensor(drawn).flatten(0, 1)
-        x, _, observed = self.module.repeated(x, x.new_ones(len(x)), observed, n_draws)
-        noise_of_rows = noise.expand(-1, len(X), -1).reshape(1, len(x), -1)
-        sample = self.module.sample(
-            self.weights,
-            torch.where(u.isnan(), x, u),
-            x.new_ones(len(x)),
-            noise_of_rows,
-            observed,
-        )
-        posterior: Any = DrawnPosterior.of(sample.posterior, sample.z, n_draws)
-        return replace(sample, posterior=posterior, z=posterior.z, noise=noise, x=x)
+        drawn, _ = scores.drawn(X, ranks_of_draws(len(noise), X.shape[1])[:, None])
+        u = self.tensor(drawn)
+        return drawn_sample(self.module, self.weights, x, u, noise, observed)
 
     def log_joint(self, z: Tensor, x: Tensor, observed: Tensor | None) -> Tensor:
         """Log p(observed cells, z) at several latents of each row.

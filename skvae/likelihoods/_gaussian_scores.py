@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.special import ndtri
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 # Slices of equal probability that the mean of a cell is computed from.
 _N_SLICES = 20
+
+# Slices that are in memory together.
+_AT_A_TIME = 5
 
 # Width of an interval, relative to the distance over which the density changes, below
 # which a series is closer than a difference of probabilities.
@@ -50,7 +53,9 @@ class GaussianScores(Gaussian):
     """
 
     @classmethod
-    def of(cls, gaussian: Gaussian, scores: NormalScores) -> GaussianScores:
+    def of(
+        cls, gaussian: Gaussian, scores: NormalScores, device: Any = None
+    ) -> GaussianScores:
         """Likelihood with what a Gaussian has learned.
 
         Parameters
@@ -59,10 +64,14 @@ class GaussianScores(Gaussian):
             Fitted.
         scores : NormalScores
             Maps of its columns.
+        device : torch.device or None, default=None
+            None is the CPU.
         """
+        from skvae.data._tensor_scores import TensorScores
+
         found = cls(gaussian.variance, gaussian.floor)
         found.mean_ = gaussian.mean_
-        found.scores_ = scores
+        found.scores_ = TensorScores(scores).to(device)
         found.low_, found.high_ = scores.atoms
         return found
 
@@ -102,22 +111,24 @@ class GaussianScores(Gaussian):
         import torch
 
         of_scaled = super().reconstruction(parameters, variance, center, scale)
-        found = of_scaled.detach().cpu().numpy()
-        mean = parameters["mean"].detach().cpu().double().numpy()
-        std = np.sqrt(variance.detach().cpu().double().numpy())[:, None, :]
+        found = of_scaled.double()
+        mean, std = parameters["mean"].double(), variance.double().sqrt()[:, None, :]
         ends = ndtri(np.arange(_N_SLICES + 1) / _N_SLICES)
         density = np.exp(-0.5 * np.square(ends)) / math.sqrt(2.0 * math.pi)
         middles = -np.diff(density) * _N_SLICES
         usual = self.scores_.to_user(mean, found)
         # Exact where all slices are on one atom, and without sums of large numbers.
-        rest = np.zeros_like(usual)
-        for middle in middles:
-            value = self.scores_.to_user(mean + middle * std, found)
-            rest += value / _N_SLICES - usual / _N_SLICES
-        return torch.from_numpy(usual + rest).to(variance.device)
+        rest = torch.zeros_like(usual)
+        for some in torch.from_numpy(middles).to(mean).split(_AT_A_TIME):
+            u = mean + some[:, None, None, None] * std
+            values = self.scores_.to_user(u, found.expand(u.shape))
+            rest = rest + (values / _N_SLICES - usual / _N_SLICES).sum(dim=0)
+        return usual + rest
 
 
-def of_scores(likelihood: Likelihood, scores: NormalScores) -> Likelihood:
+def of_scores(
+    likelihood: Likelihood, scores: NormalScores, device: Any = None
+) -> Likelihood:
     """Fitted likelihood of a table whose scores a model sees.
 
     Parameters
@@ -126,18 +137,20 @@ def of_scores(likelihood: Likelihood, scores: NormalScores) -> Likelihood:
         Of the training.
     scores : NormalScores
         Maps of the columns.
+    device : torch.device or None, default=None
+        Of the model; None is the CPU.
     """
     if isinstance(likelihood, ByColumns):
         found = ByColumns(
             [
-                (of_scores(member, scores.of(columns)), columns)
+                (of_scores(member, scores.of(columns), device), columns)
                 for member, columns in likelihood.groups
             ]
         )
         found.dispersion_ = found.column_dispersion(len(scores.columns))
         return found
     if isinstance(likelihood, Gaussian):
-        return GaussianScores.of(likelihood, scores)
+        return GaussianScores.of(likelihood, scores, device)
     return likelihood
 
 

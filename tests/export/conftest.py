@@ -30,6 +30,11 @@ UNIT = RANDOM.uniform(size=(N_ROWS, 4))
 LEVELS = RANDOM.randint(3, size=(N_ROWS, 4)) + 2.0
 BITS = (UNIT > 0.5).astype(float)
 MIXED = np.column_stack([WINE[:, :2], LEVELS[:, :2], COUNTS[:, 0], BITS[:, 0]])
+# Measured, rounded, counted, zero-inflated and constant columns.
+RANKED = np.column_stack(
+    [WINE[:, :2], WINE[:, 2].round(), COUNTS[:, 0], UNIT[:, 0], np.full(N_ROWS, 3.5)]
+)
+RANKED[BITS[:, 0] > 0.0, 4] = 0.0
 TABLES = {
     "gaussian": WINE,
     "student_t": WINE,
@@ -74,6 +79,15 @@ def torch_encoder(n_inputs, n_components):
     return nn.Sequential(nn.Linear(n_inputs, 8), nn.SiLU(), nn.Linear(8, 4))
 
 
+def on_knots_and_between():
+    """Rows on, beside, between and beyond all values of a table, NaN included."""
+    X = np.sort(RANKED, axis=0)
+    beside = np.nextafter(X, np.inf), np.nextafter(X, -np.inf)
+    between = 0.5 * (X[1:] + X[:-1]), 0.9 * X[1:] + 0.1 * X[:-1]
+    rows = np.concatenate([X, *beside, *between, 3.0 * X[-1:], -X[-1:]])
+    return with_gaps(np.concatenate([rows, rows.astype(np.float32)]))
+
+
 def with_gaps(X):
     X = X.copy()
     X[[1, 7, 7], [0, 1, 3]] = np.nan
@@ -104,6 +118,20 @@ CASES: dict[str, tuple[Any, Any]] = {
     "torch modules": (small(network=TorchNetwork(torch_encoder, nn.Linear)), WINE),
     "mixture": (small(prior=Mixture(2)), WINE),
     "robust": (small(standardize="robust"), WINE),
+    "quantile": (small(standardize="quantile"), with_gaps(RANKED)),
+    "quantile, float32": (
+        small(standardize="quantile"),
+        with_gaps(RANKED.astype(np.float32)),
+    ),
+    "quantile, by columns": (
+        small(likelihood=BY_COLUMNS, standardize="quantile", prior=Mixture(2)),
+        with_gaps(MIXED.round(1)),
+    ),
+    "quantile, full posterior": (
+        small(3, network=MLP((8,), posterior="full"), standardize="quantile"),
+        with_gaps(RANKED),
+    ),
+    "quantile, no atoms": (small(standardize="quantile"), UNIT),
     "not scaled": (small(standardize=False), WINE / WINE.max(axis=0)),
     "constant column": (small(), np.column_stack([WINE, np.full(N_ROWS, 7.5)])),
     "float32": (small(), WINE.astype(np.float32)),

@@ -5,15 +5,15 @@ import sys
 
 import pytest
 import torch
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 
-from skvae._torch_compat import lgamma_operator
+from skvae._torch_compat import operator
 from skvae.export import to_onnx
-from skvae.export._onnx import log_gamma
+from skvae.export._operators import log_gamma, log_normal_cdf, search
 from skvae.networks import MLP
 from skvae.networks._base import Function
 
-from .conftest import WINE, frame, small
+from .conftest import RANKED, WINE, frame, on_knots_and_between, small
 
 METHODS = ["transform", "inverse_transform", "score_samples"]
 REASON = "needs the extra skvae[onnx]; `make test-engines` installs it"
@@ -56,6 +56,18 @@ def test_runtime_computes_what_the_estimator_does(case, method, runtime, tmp_pat
 @pytest.mark.parametrize("method", METHODS)
 def test_runtime_takes_double_precision(case, method, runtime, tmp_path):
     check(runtime, tmp_path, case, method, "float64")
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+@pytest.mark.parametrize("method", METHODS)
+def test_maps_by_rank_know_their_values_again(method, precision, runtime, tmp_path):
+    vae, path = small(standardize="quantile").fit(RANKED), tmp_path / "model.onnx"
+    to_onnx(vae, path, method, precision=precision)
+    rows = on_knots_and_between().astype(precision)
+    if method == "inverse_transform":
+        rows = vae.transform(rows)
+    found, expected = runtime(path, rows), getattr(vae, method)(rows)
+    assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
 
 
 def test_file_describes_itself(runtime, tmp_path):
@@ -117,20 +129,53 @@ def test_absent_extra_is_named(package, monkeypatch, tmp_path):
         to_onnx(small().fit(WINE), tmp_path / "model.onnx")
 
 
-class LogGamma(torch.nn.Module):
+class Applied(torch.nn.Module):
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
     def forward(self, x):
-        return torch.lgamma(x)
+        return self.function(x)
+
+
+def translated(function, operation, translation, x, runtime, folder):
+    """What ONNX Runtime makes of a function of tensors."""
+    program = torch.onnx.export(
+        Applied(function).eval(),
+        (x,),
+        dynamo=True,
+        verbose=False,
+        custom_translation_table={operator(operation): translation},
+    )
+    program.save(folder / "model.onnx")
+    return runtime(folder / "model.onnx", x.numpy())
 
 
 def test_log_gamma_is_exact(runtime, tmp_path):
     x = torch.tensor([1e-30, 1e-8, 0.3, 1.0, 1.5, 2.0, 9.7, 10.0]).double()
-    program = torch.onnx.export(
-        LogGamma().eval(),
-        (x,),
-        dynamo=True,
-        verbose=False,
-        custom_translation_table={lgamma_operator(): log_gamma()},
-    )
-    program.save(tmp_path / "model.onnx")
-    found = runtime(tmp_path / "model.onnx", x.numpy())
+    found = translated(torch.lgamma, "lgamma", log_gamma(), x, runtime, tmp_path)
     assert_allclose(found, torch.lgamma(x), rtol=1e-7, atol=1e-7)
+
+
+def test_log_normal_cdf_is_exact(runtime, tmp_path):
+    x = torch.linspace(-50.0, 10.0, 6001).double()
+    x, function = torch.cat([x, -x.square().square()]), torch.special.log_ndtr
+    found = translated(
+        function, "special_log_ndtr", log_normal_cdf(), x, runtime, tmp_path
+    )
+    assert_allclose(found, function(x), rtol=1e-7, atol=1e-7)
+
+
+@pytest.mark.parametrize("right", [False, True])
+@pytest.mark.parametrize("n_entries", [1, 2, 3, 4, 7, 8])
+def test_search_is_exact(n_entries, right, runtime, tmp_path):
+    entries = torch.arange(2.0 * n_entries).view(2, -1)
+    entries[1, n_entries // 2 + 1 :] = torch.inf
+
+    def function(x):
+        return torch.searchsorted(entries, x, right=right)
+
+    x = torch.arange(-1.0, 2 * n_entries, 0.5).expand(2, -1).contiguous()
+    name = "searchsorted.Tensor"
+    found = translated(function, name, search(), x, runtime, tmp_path)
+    assert_array_equal(found, function(x))

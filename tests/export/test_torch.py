@@ -17,7 +17,16 @@ from skvae import BalancedVAE, BalancedVAECV
 from skvae.export import to_torch
 from skvae.likelihoods import Categorical, Gaussian
 
-from .conftest import BY_COLUMNS, LEVELS, MIXED, WINE, frame, small
+from .conftest import (
+    BY_COLUMNS,
+    LEVELS,
+    MIXED,
+    RANKED,
+    WINE,
+    frame,
+    on_knots_and_between,
+    small,
+)
 
 METHODS = ["transform", "inverse_transform", "score_samples"]
 
@@ -170,13 +179,33 @@ def test_times_are_refused():
         to_torch(vae)
 
 
-def test_maps_by_rank_are_refused():
-    vae = small(standardize="quantile").fit(WINE)
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+@pytest.mark.parametrize("method", METHODS)
+def test_maps_by_rank_know_their_values_again(method, precision):
+    """In the precision of the table, and rounded to a coarser one."""
+    rows = on_knots_and_between().astype(precision)
+    for X in (RANKED, RANKED.astype(np.float32)):
+        vae = small(standardize="quantile").fit(X)
+        module = to_torch(vae, method, precision=precision)
+        given = vae.transform(rows) if method == "inverse_transform" else rows
+        with torch.no_grad():
+            found = module(torch.tensor(given)).numpy()
+        expected = np.asarray(getattr(vae, method)(given))
+        assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_rows_that_scalers_round_are_refused_by_rank():
+    pipeline = make_pipeline(StandardScaler(), small(standardize="quantile")).fit(WINE)
     message = (
-        r"to_torch does not take a model with standardize='quantile'.* or 'robust'"
+        r"to_torch takes a model with standardize='quantile' without scalers before "
+        r"it: .* Fit the model alone, which needs no scaler"
     )
     with pytest.raises(ValueError, match=message):
-        to_torch(vae)
+        to_torch(pipeline)
+    # The model itself, on rows that are scaled where it is used.
+    X = pipeline[:-1].transform(WINE)
+    found = to_torch(pipeline[-1], precision="float64")(torch.tensor(X))
+    assert_allclose(found.detach(), pipeline.transform(WINE), rtol=1e-9)
 
 
 @pytest.mark.parametrize(
