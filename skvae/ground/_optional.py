@@ -6,7 +6,12 @@ from importlib import import_module
 from types import ModuleType
 
 # Requirements for pip, where an extra of this package has the dependency.
-_EXTRAS = {"matplotlib": "plot", "onnx": "onnx", "onnxscript": "onnx"}
+_EXTRAS = {
+    "matplotlib": "plot",
+    "mlflow": "mlflow",
+    "onnx": "onnx",
+    "onnxscript": "onnx",
+}
 
 
 def import_optional_dependency(name: str, *, needed_by: str) -> ModuleType:
