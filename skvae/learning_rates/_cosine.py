@@ -64,7 +64,9 @@ class Cosine(LearningRate):
 
     def curve(self, progress: float) -> float:
         """Half a cosine from 1 down to `lowest` in each cycle."""
-        lengths = [self.growth**cycle for cycle in range(self.n_cycles)]
+        # In units of the last and longest one, so that none is too large for a float.
+        growth = float(self.growth)
+        lengths = [growth**-i for i in reversed(range(self.n_cycles))]
         passed = progress * sum(lengths)
         for length in lengths[:-1]:
             if passed < length:

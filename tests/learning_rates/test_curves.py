@@ -3,6 +3,7 @@
 import itertools
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -123,6 +124,19 @@ def test_warm_restarts_agree_with_torch(growth):
         scheduler.step()
     # torch would restart here.
     assert rate(1.0) == 0.125
+
+
+@pytest.mark.parametrize("growth", [np.int64(10), 1e300])
+def test_many_growing_cycles(growth):
+    rate = Cosine(n_cycles=400, growth=growth)
+    # Nearly all of the steps are in the last cycle.
+    start = 1.0 / growth
+    for step in range(11):
+        progress = step / 10
+        expected = cosine(max(0.0, progress - start) / (1.0 - start))
+        if step:
+            assert rate(progress) == pytest.approx(expected, abs=1e-12)
+    rate.check()
 
 
 def test_lower_cycles_agree_with_torch():
