@@ -197,7 +197,13 @@ class Pictures:
 
 def _files(folder: Path) -> Callable[[bytes, str], None]:
     """Make a folder for a fit, and return a function that writes figures there."""
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise type(error)(
+            f"The folder of Pictures, {str(folder)!r}, is a file, or lies in one. Name "
+            "a folder, or a path where there is nothing yet."
+        ) from error
     for number in itertools.count(1):
         own = folder / f"fit_{number}"
         try:

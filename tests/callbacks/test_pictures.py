@@ -217,6 +217,17 @@ def test_shape_of_no_row(tmp_path, shape):
     assert names(tmp_path) == []
 
 
+@pytest.mark.parametrize("below", ["", "below"])
+def test_folder_that_is_a_file(tmp_path, below):
+    path = tmp_path / "pictures"
+    path.write_text("")
+    vae = small().set_callbacks(Pictures(path / below if below else path))
+    with pytest.raises(OSError, match=r"pictures.*, is a file, or lies in one. Name a"):
+        vae.fit(X)
+    assert not hasattr(vae, "n_iter_")
+    assert path.read_text() == ""
+
+
 def test_on_a_search_itself(tmp_path):
     pytest.importorskip("sklearn.callback", reason="new in scikit-learn 1.9")
     search = GridSearchCV(small(), {"beta": [1.0]}, cv=2)
