@@ -37,6 +37,7 @@ from skvae.fit._seed import drawn_seed
 from skvae.fit._start import Replica, last_values, start_of
 from skvae.fit._table import CheckedTable
 from skvae.fitted._attributes import attributes_of, number
+from skvae.fitted._digest import digest_of
 from skvae.fitted._fitted import Fitted
 from skvae.model._calibration import Calibration
 from skvae.model._device import torch_device
@@ -232,7 +233,12 @@ class Fit:
         """Train all replicas, and return their results."""
         data = self.prepared
         task = training.Task(
-            self.state, data.source, data.held_out, self.calibration, self.reached
+            self.state,
+            data.source,
+            data.held_out,
+            self.calibration,
+            self.reached,
+            digest_of(data.view),
         )
         return training.train(self.module, data.spec.policy, task, self.plan, on_epoch)
 

@@ -90,12 +90,9 @@ class Run:
     def _check_start(self, ranks: Ranks) -> None:
         """Raise an error unless all processes start alike."""
         state, reached = self.task.state, self.task.reached
-        numbers = [
-            state.values,
-            state.prior,
-            state.generator,
-            self.task.source.sample.weight,
-        ]
+        rows = self.task.source.sample
+        means = rows.weight @ rows.x
+        numbers = [state.values, state.prior, state.generator, rows.weight, means]
         numbers += tensors_of(state.balance)
         if reached is not None:
             numbers.append(reached.latest.values)
@@ -103,7 +100,7 @@ class Run:
         ranks.check_same(
             numbers,
             # A schedule that is a function is printed with its address.
-            str({**self.plan._asdict(), "schedule": rates}),
+            str({**self.plan._asdict(), "schedule": rates, "table": self.task.table}),
             "The processes of the group do not start alike. Each must fit the same "
             "table with the same settings, an integer as random_state, the same number "
             "of threads and, with a Checkpoint, from the same epoch.",

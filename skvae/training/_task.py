@@ -24,3 +24,5 @@ class Task(NamedTuple):
     """Sets the decoder variance of the validation; None where it is fixed."""
     reached: RunState | None = None
     """State of an earlier run of the same task, to go on from; or None."""
+    table: str = ""
+    """Checksum of the columns and their units, in which equal rows may differ."""

@@ -13,6 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 from sklearn.datasets import load_wine
 from sklearn.exceptions import ConvergenceWarning
@@ -117,6 +118,9 @@ def fail_all(rank):
     """Errors of fits that cannot be."""
     errors = {
         "other table": error_of(small(), X ** (1 + rank)),
+        "other units": error_of(small(), X * 1000.0**rank),
+        "other levels": error_of(small(), pd.DataFrame({"a": ["b", "cd"[rank]] * 30})),
+        "other counts": error_of(small(likelihood="poisson"), COUNTS[:, 4:] + rank),
         "other seed": error_of(small(random_state=rank)),
         "small batch": error_of(small(batch_size=1)),
     }

@@ -114,6 +114,9 @@ def test_process_that_is_lost_ends_the_other_with_an_error(how, tmp_path):
     ("case", "message"),
     [
         ("other table", "The processes of the group do not start alike."),
+        ("other units", "Each must fit the same table with the same settings"),
+        ("other levels", "Each must fit the same table with the same settings"),
+        ("other counts", "Each must fit the same table with the same settings"),
         ("other seed", "Each must fit the same table with the same settings"),
         ("other epoch", "and, with a Checkpoint, from the same epoch."),
         ("small batch", "A batch has 1 rows, and the process group 2 processes"),
