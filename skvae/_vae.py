@@ -25,7 +25,8 @@ from skvae._sklearn_compat import (
     with_callbacks,
 )
 from skvae.balance import POLICIES, BalancePolicy
-from skvae.data._frames import readable, row_index, table_of_numbers
+from skvae.data._frames import row_index, table_of_numbers
+from skvae.data._large import in_memory
 from skvae.divergences import DIVERGENCES, Divergence
 from skvae.fit._progress import Report
 from skvae.fit._table import CheckedTable
@@ -819,7 +820,8 @@ class BalancedVAE(
         """
         from skvae.fitted import _imputation
 
-        index, table = row_index(X), readable(X)
+        table = in_memory(X)
+        index = row_index(table)
         fitted, X = admitted(self, table)
         for name, value in (
             ("n_importance_samples", n_importance_samples),

@@ -14,6 +14,7 @@ from skvae._sklearn_compat import (
 )
 from skvae._vae import BalancedVAE, _all_or_nothing
 from skvae.data._checks import checked_numbers
+from skvae.data._large import refuse_parts
 from skvae.path._cv_results import chosen, results_of
 from skvae.path._cv_routing import CVRouting
 from skvae.path._path import beta_path
@@ -325,10 +326,7 @@ class BalancedVAECV(CVRouting, BalancedVAE):
 
     @property
     def partial_fit(self):
-        """Not there: AttributeError.
-
-        Folds need all rows at once.
-        """
+        """Not there, AttributeError: folds need all rows at once."""
         raise AttributeError(
             f"{type(self).__name__} has no partial_fit: folds need all rows at once. "
             "Use BalancedVAE with the beta that was found."
@@ -364,6 +362,7 @@ class BalancedVAECV(CVRouting, BalancedVAE):
             The fitted estimator.
         """
         _raise_for_params(params, self, "fit")
+        refuse_parts(X, type(self).__name__)
         shared = [name for name in BalancedVAE._get_param_names() if name != "beta"]
         settings = {name: getattr(self, name) for name in shared}
         checked_numbers(self, X)

@@ -163,7 +163,12 @@ class ArrowTables:
             each if isinstance(each, pa.Table) else pa.Table.from_batches([each])
             for each in tables
         ]
-        return pa.concat_tables(whole)
+        # With numbers of several types, and columns without any value.
+        return pa.concat_tables(whole, promote_options="permissive")
+
+    def joined_type(self, dtype: Any, other: Any) -> Any:
+        """Type of a column with the levels of two."""
+        return dtype
 
 
 def _is_text(dtype: Any) -> bool:

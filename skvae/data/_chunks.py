@@ -2,26 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from itertools import zip_longest
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from skvae.data._blocks import Block
+from skvae.data._columns import Columns
+from skvae.data._frames import LIBRARIES, container_of, is_numeric, joined, readable
+from skvae.data._refuse import column_name
 
-# An object that has any of these is a table itself, or one of several kinds of lists.
-_OF_TABLES = ("__array__", "__dataframe__", "__getitem__", "__len__", "shape")
+# An object that has any of these is a table itself, or a column.
+_OF_TABLES = ("__array__", "__dataframe__", "__arrow_c_stream__", "shape")
+
+_NO_COLUMN = "no column"
 
 
 def is_chunked(X: Any) -> bool:
-    """True for an object that is no table, and can be iterated over time and again.
+    """True for an object that is no table, and gives tables time and again.
+
+    A list, or whatever else has `__getitem__`, is a list of rows unless the first thing
+    in it is a table.
 
     Raises
     ------
     TypeError
         If it is an iterator, which ends for good.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skvae.data._chunks import is_chunked
+    >>> is_chunked([[1.0, 2.0]]), is_chunked([np.ones((3, 2)), np.zeros((4, 2))])
+    (False, True)
     """
     if not hasattr(X, "__iter__") or any(hasattr(X, name) for name in _OF_TABLES):
+        return False
+    if isinstance(X, (str, bytes, Mapping)):
         return False
     if iter(X) is X:
         raise TypeError(
@@ -29,41 +47,168 @@ def is_chunked(X: Any) -> bool:
             "table, or an object whose __iter__ starts anew each time and gives one "
             "table after another."
         )
-    return True
+    if not hasattr(X, "__getitem__"):
+        return True
+    return len(getattr(next(iter(X), None), "shape", ())) == 2
+
+
+class _Form(NamedTuple):
+    """What all chunks have in common."""
+
+    library: str
+    columns: list[Any]
+    """Names of the columns, or their numbers."""
+
+    @classmethod
+    def of(cls, table: Any) -> _Form:
+        """Form of a table."""
+        library = container_of(table)
+        names = LIBRARIES[library].labels(table).names
+        return cls(library, list(range(table.shape[1])) if names is None else names)
+
+    def check(self, i: int, table: Any) -> None:
+        """Raise ValueError unless a chunk has the form of the first one."""
+        other = self.of(table)
+        if other == self:
+            return
+        if other.library != self.library:
+            raise ValueError(
+                f"Chunk {i} of X is a table of another kind ({other.library}) than "
+                f"chunk 0 ({self.library}). Make all chunks of one kind."
+            )
+        pairs = zip_longest(self.columns, other.columns, fillvalue=_NO_COLUMN)
+        d = next(d for d, (own, its) in enumerate(pairs) if own != its)
+        own, its = self._name(d), other._name(d)
+        if d < len(self.columns) and self.columns[d] not in other.columns:
+            found = f"lacks {own}, which chunk 0 has"
+        elif d < len(other.columns) and other.columns[d] not in self.columns:
+            found = f"has {its}, which chunk 0 lacks"
+        else:
+            found = f"has {its} in the place of {own} of chunk 0"
+        raise ValueError(
+            f"Chunk {i} of X {found}. Give all chunks the same columns, in one order."
+        )
+
+    def _name(self, d: int) -> str:
+        """Name of a column in a message."""
+        if d >= len(self.columns):
+            return _NO_COLUMN
+        return column_name(d, None if self.library == "array" else self.columns)
 
 
 class Chunks:
-    """An iterable that gives one part of the rows after another, each a table.
+    """A table that is given as one chunk of its rows after another.
 
     Parameters
     ----------
     X : iterable
-        Gives the same tables in the same order each time.
-    readable : callable
-        Returns a table in a form that can be read, such as one without a mask.
+        Gives the same tables in the same order each time. What also has `__getitem__`
+        and `__len__` can be read in random order.
+
+    Raises
+    ------
+    ValueError
+        If what it gives are no tables, or tables of several forms.
     """
 
-    def __init__(self, X: Any, readable: Callable[[Any], Any]) -> None:
-        self.X, self.readable = X, readable
-        shapes = [np.shape(table) for table in X]
-        if not shapes or any(len(shape) != 2 for shape in shapes):
-            found = sorted(set(shapes)) or "nothing"
-            raise ValueError(
-                f"The iterable X must give tables of two dimensions, but gave {found}."
-            )
-        self.n_rows = sum(shape[0] for shape in shapes)
-        self.n_features = shapes[0][1]
+    def __init__(self, X: Any) -> None:
+        self.X = X
+        self._lengths: list[int] = []
+        for table in tables_of(X):
+            if not self._lengths:
+                self._form, self._first_row = _Form.of(table), _first_row(table)
+            self._lengths.append(len(table))
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows."""
+        return sum(self._lengths)
+
+    @property
+    def n_features(self) -> int:
+        """Number of columns."""
+        return len(self._form.columns)
 
     def read(self, random: np.random.RandomState | None = None) -> Iterator[Block]:
-        """Read all rows once, always in their order."""
-        start = 0
-        for table in self.X:
-            table = self.readable(table)
+        """Read all rows once; those of a sequence of chunks in any order of these."""
+        starts, n_read = np.cumsum([0, *self._lengths]).tolist(), 0
+        for i, chunk in self._numbered(random):
+            table = _table(i, chunk)
+            self._form.check(i, table)
+            self._check_same(i, len(table))
+            if i == 0 and _first_row(table) != self._first_row:
+                raise _changed("chunk 0 began with another row later")
             if len(table):
-                yield Block(start, table)
-            start += len(table)
-        if start != self.n_rows:
-            raise ValueError(
-                f"The iterable X gave {self.n_rows} rows at first and {start} later. "
-                "Its __iter__ must start anew, and give the same tables each time."
-            )
+                yield Block(starts[i], table)
+            n_read += 1
+        if n_read < len(self._lengths):
+            self._check_same(n_read, 0)
+
+    def _numbered(
+        self, random: np.random.RandomState | None
+    ) -> Iterator[tuple[int, Any]]:
+        """Chunks with their numbers."""
+        X = self.X
+        if random is None or not (hasattr(X, "__getitem__") and hasattr(X, "__len__")):
+            return enumerate(X)
+        order = random.permutation(len(self._lengths)).tolist()
+        return ((i, X[i]) for i in order)
+
+    def _check_same(self, i: int, n_rows: int) -> None:
+        """Raise ValueError unless a chunk has as many rows as at first."""
+        was = self._lengths[i] if i < len(self._lengths) else 0
+        if n_rows != was:
+            raise _changed(f"chunk {i} had {was} rows at first and {n_rows} later")
+
+
+def tables_of(X: Any) -> Iterator[Any]:
+    """Chunks of an iterable, or ValueError if they are no tables of one form."""
+    form = None
+    for i, chunk in enumerate(X):
+        table = _table(i, chunk)
+        form = _Form.of(table) if form is None else form
+        form.check(i, table)
+        yield table
+    if form is None:
+        raise ValueError(
+            "An iterable X must give tables of two dimensions, but gave nothing."
+        )
+
+
+def joined_chunks(X: Any) -> Any:
+    """Chunks of an iterable as one table."""
+    tables = list(tables_of(X))
+    # The types of what is empty say nothing.
+    tables = [table for table in tables if len(table)] or tables[:1]
+    if not all(map(is_numeric, tables)):
+        # Raises an error where a column is of several kinds.
+        Columns.of_parts(tables)
+    return joined(tables)
+
+
+def _table(i: int, chunk: Any) -> Any:
+    """A chunk in a form that can be read, or ValueError if it is no table."""
+    table = readable(chunk)
+    shape = getattr(table, "shape", None)
+    if shape is not None and len(shape) == 2:
+        return table
+    of_shape = "" if shape is None else f" of shape {tuple(shape)}"
+    raise ValueError(
+        f"An iterable X must give tables of two dimensions, but chunk {i} of X is a "
+        f"{type(chunk).__name__}{of_shape}. Where it gives rows beside other things, "
+        "such as (rows, target), pass an object whose __iter__ gives the rows alone."
+    )
+
+
+def _first_row(table: Any) -> str:
+    """Contents of the first row of a table, to recognise it by."""
+    library = LIBRARIES[container_of(table)]
+    return repr([library.objects(each).tolist() for each in library.columns(table[:1])])
+
+
+def _changed(what: str) -> ValueError:
+    """Error about an iterable that does not give the same tables each time."""
+    return ValueError(
+        f"An iterable X must give the same tables in the same order each time, but "
+        f"{what}. Let its __iter__ start anew, and shuffle nothing."
+    )

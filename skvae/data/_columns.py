@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skvae.data._frames import LIBRARIES, container_of
+from skvae.data._joined import JoinedColumn
 from skvae.data._kinds import UNKNOWN, Category, Flag, Kind, Number, Whole
 from skvae.data._library import Labels, Library
-from skvae.data._refuse import capital, column_name
+from skvae.data._refuse import column_name
 
 
 @dataclass(frozen=True)
@@ -73,31 +74,31 @@ class Columns:
 
     @classmethod
     def of_parts(cls, parts: Iterable[Any]) -> Columns:
-        """Learn the contents of the columns of a table from parts of its rows.
+        """Learn the contents of the columns of a table from chunks of its rows.
 
-        Levels are those of all parts.
+        Levels are those of all chunks. One in which a column is missing altogether says
+        nothing about it.
 
         Raises
         ------
         ValueError
-            If a column holds values of several kinds in several parts.
+            If a column is of several kinds in several chunks.
         """
-        found, *others = (cls.of(part) for part in parts)
-        for other in others:
-            kinds = [
-                _joined(kind, also, found.name(d))
-                for d, (kind, also) in enumerate(
-                    zip(found.kinds, other.kinds, strict=True)
-                )
+        found: Columns | None = None
+        for i, part in enumerate(parts):
+            own = cls.of(part)
+            columns = zip(own.library.columns(part), own.kinds, own.dtypes, strict=True)
+            each = [JoinedColumn.of(*column, i, own.library) for column in columns]
+            if found is None:
+                found, joined = own, each
+                continue
+            joined = [
+                one.joined(other, found.name(d), own.library)
+                for d, (one, other) in enumerate(zip(joined, each, strict=True))
             ]
-            dtypes = [
-                also if type(new) is Number and type(old) is Whole else dtype
-                for new, old, dtype, also in zip(
-                    kinds, found.kinds, found.dtypes, other.dtypes, strict=True
-                )
-            ]
-            found = replace(found, kinds=kinds, dtypes=dtypes)
-        return found
+        assert found is not None
+        kinds, dtypes = [one.kind for one in joined], [one.dtype for one in joined]
+        return replace(found, kinds=kinds, dtypes=dtypes)
 
     @property
     def library(self) -> Library:
@@ -221,24 +222,6 @@ class Columns:
     def is_array_of_numbers(self) -> bool:
         """True for arrays whose numbers are their values."""
         return self.container == "array" and self.holds_numbers
-
-
-def _joined(kind: Kind, other: Kind, name: str) -> Kind:
-    """Kind of a column that has one kind in some rows, and another in others."""
-    if isinstance(kind, Category) and isinstance(other, Category):
-        if np.array_equal(kind.levels, other.levels):
-            # In their declared order, if they have one.
-            return kind
-        return Category.of(np.concatenate([kind.levels, other.levels]))
-    if kind == other:
-        return kind
-    if {type(kind), type(other)} == {Whole, Number}:
-        return Number()
-    raise ValueError(
-        f"{capital(name)} holds values of one kind in some parts of the table, and of "
-        f"another in others ({type(kind).__name__} and {type(other).__name__}). Give "
-        "it one type in all of them."
-    )
 
 
 def holds_numbers_alone(X: Any) -> bool:

@@ -8,8 +8,6 @@ from typing import Any
 import numpy as np
 
 from skvae.data._arrow import ArrowTables
-from skvae.data._chunks import is_chunked
-from skvae.data._datasets import columns_in, is_dataset, opened
 from skvae.data._library import Arrays, Labels, Library
 from skvae.data._pandas import PandasFrames
 from skvae.data._polars import PolarsFrames
@@ -32,13 +30,9 @@ _REMEDIES = {
     ("polars", "Series"): "Use X.to_frame() for a table of one column.",
     ("polars", "LazyFrame"): "Use X.collect().",
     ("pyspark", None): "Use X.toPandas(), or partial_fit on parts of it.",
-    (
-        "dask",
-        None,
-    ): "Use X.compute(), or an object whose __iter__ gives its partitions, "
-    "each of them computed.",
-    ("dask_expr", None): "Use X.compute(), or an object whose __iter__ gives its "
-    "partitions, each of them computed.",
+    ("dask", "Series"): "Use X.to_frame() for a table of one column.",
+    ("dask", None): "Use X.compute().",
+    ("dask_expr", None): "Use X.compute().",
     ("duckdb", None): "Use X.df() or X.arrow().",
     ("ibis", None): "Use X.to_pandas() or X.to_pyarrow().",
 }
@@ -54,6 +48,11 @@ def container_of(X: Any) -> str:
         ):
             return name
     return "array"
+
+
+def is_numeric(X: Any) -> bool:
+    """True for an array of numbers or booleans."""
+    return isinstance(X, np.ndarray) and X.dtype.kind in "fiub"
 
 
 def joined(tables: list[Any]) -> Any:
@@ -85,6 +84,17 @@ def table_of_numbers(library: str, numbers: Any, labels: Labels, index: Any) -> 
     return own.table([own.of_floats(column) for column in numbers.T], labels, index)
 
 
+def refuse_lazy(X: Any) -> None:
+    """Raise TypeError about a collection that is no table in memory."""
+    module = type(X).__module__.split(".")[0]
+    for (package, name), remedy in _REMEDIES.items():
+        if module == package and name in {None, type(X).__name__}:
+            raise TypeError(
+                f"X is a {type(X).__name__} of {package}, which is not a table in "
+                f"memory. {remedy}"
+            )
+
+
 def readable(X: Any) -> Any:
     """Return a table that can be read: tensors and masked arrays as plain arrays.
 
@@ -103,18 +113,7 @@ def readable(X: Any) -> Any:
     """
     if type(X) is np.ndarray and X.dtype.kind in "fiubO":
         return X
-    if is_dataset(X):
-        dataset = opened(X)
-        return dataset.to_table(columns=columns_in(dataset))
-    if is_chunked(X):
-        return joined([readable(table) for table in X])
-    module = type(X).__module__.split(".")[0]
-    for (package, name), remedy in _REMEDIES.items():
-        if module == package and name in {None, type(X).__name__}:
-            raise TypeError(
-                f"X is a {type(X).__name__} of {package}, which is not a table in "
-                f"memory. {remedy}"
-            )
+    refuse_lazy(X)
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(X, torch.Tensor):
         X = X.detach().cpu()
@@ -138,6 +137,12 @@ def _from_lists(X: Any) -> Any:
         array = np.asarray(X)
     except ValueError:
         return X
+    if array.ndim == 1 and array.dtype.kind == "U":
+        raise ValueError(
+            "Expected 2D array, got 1D array instead: a list of text, whose first is "
+            f"{str(array[0])!r}. Pass a list of rows. To a search of scikit-learn a "
+            "path is a list of letters: read the table into memory before."
+        )
     if array.dtype.kind in "fiub" or array.ndim != 2:
         return array if array.dtype.kind in "fiub" else X
     return np.asarray(X, dtype=object)

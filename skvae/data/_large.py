@@ -1,14 +1,16 @@
-"""Which tables are read in blocks."""
+"""Tables that come in other forms than one object in memory, and which are large."""
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from skvae.data._blocks import Blocks
-from skvae.data._chunks import Chunks, is_chunked
-from skvae.data._datasets import ArrowDataset, is_dataset, opened
-from skvae.data._frames import readable
+from skvae.data._chunks import Chunks, is_chunked, joined_chunks
+from skvae.data._datasets import ArrowDataset, columns_in, is_dataset, opened
+from skvae.data._frames import readable, refuse_lazy
 from skvae.data._mapped import MappedArray, is_mapped
+from skvae.data._partitions import Partitions, is_partitioned
 
 # Bytes up to which such a table is read as a whole, like any other table. A cell of a
 # dataset, or of an iterable, counts as eight.
@@ -18,8 +20,8 @@ _SMALL = 2**26
 def blocks_of(X: Any) -> Blocks | None:
     """Blocks of a table that is not to be in memory as a whole; None for any other.
 
-    Such a table is an array of numbers that is mapped from a file, a dataset of Arrow
-    or an iterable of tables, and not small.
+    Such a table is an array of numbers that is mapped from a file, a dataset of Arrow,
+    a collection of dask or an iterable of tables, and not small.
 
     Examples
     --------
@@ -30,14 +32,60 @@ def blocks_of(X: Any) -> Blocks | None:
     """
     if is_mapped(X):
         return MappedArray(X) if X.nbytes > _SMALL else None
+    blocks: ArrowDataset | Chunks
     if is_dataset(X):
-        dataset = ArrowDataset(opened(X))
-        return _if_large(dataset)
-    if is_chunked(X):
-        return _if_large(Chunks(X, readable))
-    return None
-
-
-def _if_large(blocks: ArrowDataset | Chunks) -> Blocks | None:
-    """Blocks of a table that is not small."""
+        blocks = ArrowDataset(opened(X))
+    else:
+        chunks = _chunks_of(X)
+        if chunks is None:
+            return None
+        blocks = Chunks(chunks)
     return blocks if 8 * blocks.n_rows * blocks.n_features > _SMALL else None
+
+
+def in_memory(X: Any) -> Any:
+    """A table in one object in memory, in a form that can be read.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skvae.data._large import in_memory
+    >>> in_memory([np.zeros((1, 2)), np.ones((1, 2))])
+    array([[0., 0.],
+           [1., 1.]])
+    """
+    if is_dataset(X):
+        dataset = opened(X)
+        return dataset.to_table(columns=columns_in(dataset))
+    chunks = _chunks_of(X)
+    return readable(X) if chunks is None else joined_chunks(chunks)
+
+
+def refuse_parts(X: Any, needed_by: str) -> None:
+    """Raise TypeError about a table that is no single object in memory.
+
+    Parameters
+    ----------
+    X : object
+        The user's table.
+    needed_by : str
+        What needs the whole, such as "BalancedVAECV".
+    """
+    if is_dataset(X) or is_partitioned(X) or is_chunked(X):
+        is_path = isinstance(X, (str, os.PathLike))
+        shown = f"the path {os.fspath(X)!r}" if is_path else f"a {type(X).__name__}"
+        raise TypeError(
+            f"{needed_by} divides the rows of X into folds, and takes a table in "
+            f"memory, but X is {shown}. Read it into memory as a whole, or choose "
+            "beta on a sample of its rows and pass X to BalancedVAE."
+        )
+
+
+def _chunks_of(X: Any) -> Any:
+    """Iterable of the chunks that a table comes in; None for any other table."""
+    if is_partitioned(X):
+        return Partitions(X)
+    if not is_chunked(X):
+        return None
+    refuse_lazy(X)
+    return X

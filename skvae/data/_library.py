@@ -64,6 +64,9 @@ class Library(Protocol):
     def joined(self, tables: list[Any]) -> Any:
         """Rows of several tables as one table."""
 
+    def joined_type(self, dtype: Any, other: Any) -> Any:
+        """Type of a column with the levels of two, or TypeError where it has none."""
+
 
 class Arrays:
     """Arrays, lists of lists and whatever else numpy makes an array of."""
@@ -139,3 +142,6 @@ class Arrays:
     def joined(self, tables: list[Any]) -> NDArray[Any]:
         """Rows of several tables as one array."""
         return np.concatenate(tables)
+
+    def joined_type(self, dtype: None, other: None) -> None:
+        """Type of a column with the levels of two: an array has none."""

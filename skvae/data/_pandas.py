@@ -172,7 +172,26 @@ class PandasFrames:
         """Rows of several frames as one frame."""
         import pandas as pd
 
-        return pd.concat(tables)
+        found = pd.concat(tables)
+        for d in range(found.shape[1]):
+            columns = [table.iloc[:, d] for table in tables]
+            dtypes = {str(column.dtype) for column in columns}
+            if dtypes != {"category"} or found.dtypes.iloc[d] == "category":
+                continue
+            if not any(column.cat.ordered for column in columns):
+                # pandas would make objects of categories that differ.
+                found.isetitem(d, pd.api.types.union_categoricals(columns))
+        return found
+
+    def joined_type(self, dtype: Any, other: Any) -> Any:
+        """Type of a column with the levels of two."""
+        is_category = isinstance(dtype, tuple), isinstance(other, tuple)
+        if not all(is_category):
+            return dtype if dtype == other or is_category[1] else other
+        (_, levels, ordered), (_, others, also_ordered) = dtype, other
+        if ordered or also_ordered:
+            raise TypeError
+        return ("category", list(dict.fromkeys([*levels, *others])), False)
 
 
 def _numpy_type(dtype: Any) -> np.dtype:

@@ -131,7 +131,18 @@ class PolarsFrames:
         """Rows of several frames as one frame."""
         import polars as pl
 
-        return pl.concat(tables)
+        # With numbers of several types, and columns without any value.
+        return pl.concat(tables, how="vertical_relaxed")
+
+    def joined_type(self, dtype: Any, other: Any) -> Any:
+        """Type of a column with the levels of two."""
+        import polars as pl
+
+        if dtype == other:
+            return dtype
+        if pl.Enum in (dtype, other):
+            raise TypeError
+        return pl.String
 
 
 def _time(dtype: Any) -> Time:

@@ -13,7 +13,7 @@ from skvae._sklearn_compat import check_sample_weight, rows_of
 from skvae.data._blocks import Blocks
 from skvae.data._checks import checked_numbers
 from skvae.data._columns import Columns
-from skvae.data._frames import joined
+from skvae.data._frames import is_numeric, joined
 from skvae.data._moments import Moments
 from skvae.likelihoods import Likelihood
 from skvae.likelihoods._unknown import admitted_numbers
@@ -92,16 +92,17 @@ class Stream:
         columns : Columns or None
             Those of the last fit, where this one goes on from it.
         """
-        first = next(blocks.read()).table
-        _, found = checked_numbers(estimator, first[:1], columns)
-        if columns is None and not found.is_array_of_numbers:
-            found = Columns.of_parts(table for _, table in blocks.read())
         weight = None
         if sample_weight is not None:
             # Nothing but the number of rows counts.
             rows = np.broadcast_to(0.0, (blocks.n_rows, 1))
             weight = check_sample_weight(sample_weight, rows)
-        return cls(estimator, blocks, found, weight)
+        first = next(blocks.read()).table
+        _, found = checked_numbers(estimator, first[:1], columns)
+        stream = cls(estimator, blocks, found, weight)
+        if columns is None and not is_numeric(first):
+            stream.columns = stream._columns_of_all()
+        return stream
 
     @property
     def n_rows(self) -> int:
@@ -174,15 +175,32 @@ class Stream:
                 here = place[first:last]
                 yield from self._numbers(here, rows_of(table, here - start))
 
+    def _columns_of_all(self) -> Columns:
+        """Contents of the columns, with the levels of all rows of positive weight."""
+        tables = (
+            self._weighted(np.arange(start, start + len(table)), table)[2]
+            for start, table in self.blocks.read()
+        )
+        found = Columns.of_parts(table for table in tables if len(table))
+        if found.is_array_of_numbers:
+            return Columns.of_numbers(len(found.kinds))
+        return found
+
+    def _weighted(
+        self, place: NDArray[np.intp], table: Any
+    ) -> tuple[NDArray[np.intp], NDArray[np.float64], Any]:
+        """Those of some rows that have a positive weight: place, weight and table."""
+        if self.weight is None:
+            return place, np.ones(len(place)), table
+        weight = self.weight[place]
+        if weight.all():
+            return place, weight, table
+        there = np.flatnonzero(weight)
+        return place[there], weight[there], rows_of(table, there)
+
     def _numbers(self, place: NDArray[np.intp], table: Any) -> Iterator[Numbers]:
         """Some rows as numbers, without those of weight 0; nothing if all are."""
-        weight = np.ones(len(place))
-        if self.weight is not None:
-            weight = self.weight[place]
-            if not weight.all():
-                there = np.flatnonzero(weight)
-                place, weight = place[there], weight[there]
-                table = rows_of(table, there)
+        place, weight, table = self._weighted(place, table)
         if len(place):
             X, _ = checked_numbers(self.estimator, table, self.columns, place)
             yield Numbers(table, place, X, weight)

@@ -11,8 +11,7 @@ from skvae._sklearn_compat import check_sample_weight, rows_of
 from skvae.data._canonical import canonical_rows
 from skvae.data._checks import checked_numbers
 from skvae.data._columns import Columns
-from skvae.data._frames import readable
-from skvae.data._large import blocks_of
+from skvae.data._large import blocks_of, in_memory
 from skvae.data._scaling import columns_with_gaps
 from skvae.fit._stream import Sampled, Stream
 from skvae.likelihoods import Likelihood
@@ -59,7 +58,7 @@ class CheckedTable(NamedTuple):
             table, place, numbers, weight = stream.sample()
             likelihood, sampled = located(vae.likelihood, table), Sampled(stream, place)
             return cls(numbers, weight, stream.columns, likelihood, table, sampled)
-        X = readable(X)
+        X = in_memory(X)
         numbers, found = checked_numbers(vae, X, columns)
         weight = check_sample_weight(sample_weight, numbers)
         if not weight.all():

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from skvae.data._checks import checked_numbers
-from skvae.data._frames import readable
-from skvae.data._large import blocks_of
+from skvae.data._large import blocks_of, in_memory
 from skvae.fitted._fitted import Fitted
 from skvae.likelihoods._unknown import admitted_numbers
 
@@ -47,7 +46,7 @@ def admitted(
         Admitted numbers; NaN where a cell is missing.
     """
     fitted = fitted_of(vae)
-    X = readable(X)
+    X = in_memory(X)
     view = fitted.view
     numbers, _ = checked_numbers(vae, X, view.columns, place)
     return fitted, admitted_numbers(fitted.spec.likelihood, view.columns, numbers, X)

@@ -21,6 +21,7 @@ from skvae._sklearn_compat import (
     validate_params,
 )
 from skvae._vae import BalancedVAE
+from skvae.data._large import refuse_parts
 from skvae.fitted._measures import Seen, measures_of
 from skvae.path._beta_grid import beta_grid
 from skvae.path._runs import BetaModels, fit_betas
@@ -225,6 +226,8 @@ def beta_path(
         raise TypeError(
             "beta_path takes the weights of the rate as betas, not as beta."
         )
+    if cv is not None:
+        refuse_parts(X, "beta_path with cv")
     given = {"betas": betas, "cv": cv, "n_jobs": n_jobs, "halving": halving}
     validate_parameter_constraints(_CONSTRAINTS, given, "beta_path")
     vae = BalancedVAE(**params)

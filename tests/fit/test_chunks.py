@@ -90,14 +90,14 @@ def test_an_iterable_that_ends_early(small_parts):
             return iter([]) if self.n_left < 0 else super().__iter__()
 
     X = np.random.default_rng(0).standard_normal((100, 2))
-    with pytest.raises(ValueError, match="100 rows at first and 0 later"):
+    with pytest.raises(ValueError, match="chunk 0 had 30 rows at first and 0 later"):
         BalancedVAE(1).fit(Ending(X, 30))
 
 
 def test_an_iterable_of_no_tables():
     with pytest.raises(ValueError, match="two dimensions, but gave nothing"):
         BalancedVAE(1).fit(Parts(np.zeros((0, 2)), 3))
-    with pytest.raises(ValueError, match=r"two dimensions, but gave \[\(3,\)\]"):
+    with pytest.raises(ValueError, match=r"chunk 0 of X is a ndarray of shape \(3,\)"):
         BalancedVAE(1).fit(Parts(np.zeros(6), 3))
 
 
