@@ -423,9 +423,9 @@ class BalancedVAE(
         X : array-like of shape (n_samples, n_features)
             Finite numbers, in the support of the likelihood. An array of more than 64
             MB that is mapped from a file (`numpy.memmap`), the path of a Parquet file
-            or folder, a `pyarrow.dataset.Dataset`, or an object whose ``__iter__``
-            gives one table after another is read batch by batch, and never in memory as
-            a whole.
+            or folder, a `pyarrow.dataset.Dataset`, an array or frame of dask, or a list
+            or another object whose ``__iter__`` gives one table after another is read
+            batch by batch, and never in memory as a whole.
 
         y : None
             Ignored.
