@@ -53,7 +53,7 @@ def is_chunked(X: Any) -> bool:
 
 
 class _Form(NamedTuple):
-    """What all chunks have in common."""
+    """Library and columns, which all chunks have in common."""
 
     library: str
     columns: list[Any]

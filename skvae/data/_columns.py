@@ -76,8 +76,8 @@ class Columns:
     def of_parts(cls, parts: Iterable[Any]) -> Columns:
         """Learn the contents of the columns of a table from chunks of its rows.
 
-        Levels are those of all chunks. One in which a column is missing altogether says
-        nothing about it.
+        Levels are those of all chunks. One in which a column is missing altogether does
+        not count for its kind.
 
         Raises
         ------
