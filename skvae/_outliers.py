@@ -117,10 +117,10 @@ class OutlierVAE(OutlierMixin, BalancedVAE):
         Whether the training on all rows starts from the weights and the column scaling
         of the last fit. Those of the folds never do.
 
-    device : str, default="auto"
+    device : str or torch.device, default="auto"
         A torch device.
 
-    precision : {"float32", "float64"}, default="float32"
+    precision : {"float32", "float64", "bfloat16", "tf32"}, default="float32"
         Floating-point type of the training.
 
     random_state : int, RandomState instance or None, default=None

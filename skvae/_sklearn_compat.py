@@ -15,6 +15,7 @@ from sklearn.base import _fit_context
 from sklearn.utils import _safe_indexing
 from sklearn.utils._indexing import _get_column_indices as column_indices
 from sklearn.utils._param_validation import (
+    HasMethods,
     Interval,
     StrOptions,
     validate_parameter_constraints,
@@ -22,6 +23,30 @@ from sklearn.utils._param_validation import (
 from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.metadata_routing import _raise_for_params, _routing_enabled
 from sklearn.utils.validation import _check_method_params, _check_sample_weight
+
+
+class InstanceOfImported(HasMethods):
+    """Constraint for instances of a class in a module that need not be imported.
+
+    Parameters
+    ----------
+    name : str
+        Module and class, as in "torch.device". Until the module has been imported there
+        are no instances.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__([])
+        self.name = name
+
+    def is_satisfied_by(self, val: object) -> bool:
+        """Return whether a parameter is such an instance."""
+        module, _, kind = self.name.rpartition(".")
+        found = getattr(sys.modules.get(module), kind, None)
+        return found is not None and isinstance(val, found)
+
+    def __str__(self) -> str:
+        return f"an instance of {self.name!r}"
 
 
 class StandInTask:
@@ -228,6 +253,7 @@ def check_sample_weight(sample_weight, X):
 __all__ = [
     "CALLBACK_ATTRIBUTES",
     "CallbackSupportMixin",
+    "InstanceOfImported",
     "Interval",
     "StrOptions",
     "_check_method_params",

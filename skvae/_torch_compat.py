@@ -118,6 +118,27 @@ def operator(name: str) -> Any:
     return getattr(getattr(torch.ops.aten, name), form or "default")
 
 
+def set_matmul_precision(precision: str) -> str:
+    """Set that of float32 products on CUDA, "tf32" or another; return the one before.
+
+    Of the two settings that torch 2.9 has for it, reading the older one is an error
+    where the newer has been used.
+    """
+    import torch
+
+    matmul = torch.backends.cuda.matmul
+    if not hasattr(matmul, "fp32_precision"):
+        before = "tf32" if matmul.allow_tf32 else "ieee"
+        matmul.allow_tf32 = precision == "tf32"
+        return before
+    before = matmul.fp32_precision
+    if before == torch.backends.fp32_precision:  # type: ignore[attr-defined]
+        # It follows that of all products.
+        before = "none"
+    matmul.fp32_precision = precision
+    return before
+
+
 __all__ = [
     "adam_step",
     "add_each",
@@ -126,4 +147,5 @@ __all__ = [
     "layer_norm",
     "layer_norm_backward",
     "operator",
+    "set_matmul_precision",
 ]

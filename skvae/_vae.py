@@ -17,6 +17,7 @@ from sklearn.utils.metadata_routing import UNUSED
 
 from skvae._sklearn_compat import (
     CallbackSupportMixin,
+    InstanceOfImported,
     Interval,
     StrOptions,
     _fit_context,
@@ -191,13 +192,18 @@ class BalancedVAE(
     warm_start : bool, default=False
         If True, `fit` starts from the weights and the column scaling of the last fit.
 
-    device : str, default="auto"
-        A torch device such as "cpu" or "cuda:1". "auto" takes a GPU if there is one.
-        A fitted model that finds its device missing works on the CPU.
+    device : str or torch.device, default="auto"
+        A torch device such as "cpu", "cuda:1", "mps" or "xpu". "auto" takes a GPU of
+        CUDA if there is one, else the CPU; others are taken by name alone. A fitted
+        model that finds its device missing, or without double precision as "mps" is,
+        works on the CPU.
 
-    precision : {"float32", "float64"}, default="float32"
-        Floating-point type of the training. Rows are encoded, decoded and scored in
-        their own type.
+    precision : {"float32", "float64", "bfloat16", "tf32"}, default="float32"
+        Floating-point type of the training. With "bfloat16" and "tf32", the networks
+        compute training steps in it, and all else is in float32: weights, likelihood,
+        optimiser and calibration. "tf32" needs an NVIDIA GPU of compute capability 8.0
+        or newer. Rows are encoded, decoded and scored in their own type, whatever the
+        precision.
 
     random_state : int, RandomState instance or None, default=None
         Seed of the initial weights, the held-out rows, the batches and the noise.
@@ -341,8 +347,8 @@ class BalancedVAE(
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="left")],
         "warm_start": ["boolean"],
-        "device": [str],
-        "precision": [StrOptions({"float32", "float64"})],
+        "device": [str, InstanceOfImported("torch.device")],
+        "precision": [StrOptions({"float32", "float64", "bfloat16", "tf32"})],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }

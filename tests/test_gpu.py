@@ -63,7 +63,7 @@ def test_gpu_trains_every_divergence(divergence, posterior):
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("balance", POLICIES)
-@pytest.mark.parametrize("precision", ["float32", "float64"])
+@pytest.mark.parametrize("precision", ["float32", "float64", "bfloat16"])
 def test_gpu_replays_its_steps(balance, precision, monkeypatch):
     from skvae.training._captured import CapturedStepper
 
@@ -77,6 +77,48 @@ def test_gpu_replays_its_steps(balance, precision, monkeypatch):
     # A recording that differs from eager steps is a warning, and so an error here.
     fit("cuda", balance=balance, precision=precision)
     assert n_replayed[0] > 2
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("network", [MLP((64, 64)), MLP((64,), dropout=0.1)])
+def test_gpu_trains_in_bfloat16(network):
+    # Sums of products are rounded in another order, and then to eight bits.
+    params = {"network": network, "max_iter": 30}
+    gpu, cpu = (
+        fit(device, precision="bfloat16", **params) for device in ("cuda", "cpu")
+    )
+    assert gpu.score(X) == pytest.approx(cpu.score(X), abs=0.1)
+    exact = fit("cuda", precision="float32", **params)
+    assert gpu.score(X) == pytest.approx(exact.score(X), abs=0.1)
+    assert not np.array_equal(gpu.transform(X), exact.transform(X))
+    again = fit("cuda", precision="bfloat16", **params)
+    np.testing.assert_array_equal(again.transform(X), gpu.transform(X))
+
+
+@pytest.mark.gpu
+def test_gpu_trains_in_tf32():
+    import torch
+
+    from skvae.model._device import has_tf32
+
+    if not has_tf32(torch.device("cuda")):
+        pytest.skip("this GPU has no TF32")
+    before = torch.get_float32_matmul_precision()
+    params = {"network": MLP((64, 64)), "max_iter": 30}
+    exact = fit("cuda", precision="float32", **params)
+    found = fit("cuda", precision="tf32", **params)
+    assert found.score(X) == pytest.approx(exact.score(X), abs=0.1)
+    # Products of ten bits were used, in training alone.
+    assert not np.array_equal(found.transform(X), exact.transform(X))
+    assert torch.get_float32_matmul_precision() == before
+
+
+@pytest.mark.gpu
+def test_gpu_is_accepted_as_a_device_of_torch():
+    import torch
+
+    found, expected = fit(torch.device("cuda")), fit("cuda")
+    np.testing.assert_allclose(found.transform(X), expected.transform(X), atol=1e-9)
 
 
 @pytest.mark.gpu

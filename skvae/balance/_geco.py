@@ -201,6 +201,6 @@ class Geco(SetPoint):
 
 def _constant(sizes: Sizes) -> float:
     """Distortion of a reconstruction without error, in nats per row of X."""
-    variance = sizes.variance.double().cpu().numpy()
+    variance = sizes.variance.cpu().double().numpy()
     nats = np.log(2.0 * np.pi * np.broadcast_to(variance, sizes.n_features)).sum()
     return float(0.5 * nats) + sizes.log_jacobian

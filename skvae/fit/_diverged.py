@@ -41,7 +41,7 @@ def remedies(vae: Any, prepared: Prepared, beta: float) -> str:
     if rate >= _LOW_LEARNING_RATE:
         found.append(f"Lower learning_rate_init (now {rate:g}).")
     found += _of_weights(prepared) + _of_scales(vae, prepared) + _of_cells(prepared)
-    if vae.precision == "float32":
+    if vae.precision != "float64":
         found.append("Or use precision='float64'.")
     return " ".join(found)
 

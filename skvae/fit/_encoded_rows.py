@@ -81,7 +81,7 @@ class EncodedRows(NamedTuple):
             here = rows.take(torch.from_numpy(index[part]).to(rows.x.device))
             found.append(self.module.encode(self.weights, here.x, here.observed))
         fields = (torch.cat(parts, dim=1) for parts in zip(*found, strict=True))
-        return type(found[0])(*(field.double().cpu() for field in fields))
+        return type(found[0])(*(field.cpu().double() for field in fields))
 
 
 def counts_of(weight: NDArray[np.float64], n: int) -> NDArray[np.intp]:
@@ -97,5 +97,5 @@ def counts_of(weight: NDArray[np.float64], n: int) -> NDArray[np.intp]:
 
 def _weight(rows: Rows) -> NDArray[np.float64]:
     """Weights of rows that sum to 1."""
-    weight = rows.weight.double().cpu().numpy()
+    weight = rows.weight.cpu().double().numpy()
     return weight / weight.sum()

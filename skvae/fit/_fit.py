@@ -40,9 +40,10 @@ from skvae.fitted._attributes import attributes_of, number
 from skvae.fitted._digest import digest_of
 from skvae.fitted._fitted import Fitted
 from skvae.model._calibration import Calibration
-from skvae.model._device import torch_device
+from skvae.model._device import missing_named, training_device
 from skvae.model._evaluate import evaluate, quadrature, with_noise
 from skvae.model._module import Module
+from skvae.model._precision import WEIGHTS, for_steps
 from skvae.model._settings import Settings
 from skvae.model._spec import ModelSpec
 from skvae.model._weights import views
@@ -240,7 +241,9 @@ class Fit:
             self.reached,
             digest_of(data.view),
         )
-        return training.train(self.module, data.spec.policy, task, self.plan, on_epoch)
+        module = for_steps(self.module, self.vae.precision)
+        with missing_named(self.state.values.device):
+            return training.train(module, data.spec.policy, task, self.plan, on_epoch)
 
     def train_until_interrupted(
         self, on_epoch: Callable[..., bool] | None
@@ -287,7 +290,8 @@ class Fit:
         """
         if not bool(torch.isfinite(outcome.values).all()):
             raise self._diverged(r, "weights are no longer finite")
-        attributes = self.attributes(r, outcome.values)
+        with missing_named(self.state.values.device):
+            attributes = self.attributes(r, outcome.values)
         fitted = attributes["_fitted"].resumable(outcome.state.to_numpy())
         beta = number(outcome.beta.cpu().numpy())
         variance = outcome.variance[0].cpu().numpy()
@@ -382,7 +386,7 @@ def _scaled(vae: Settings, table: CheckedTable, betas: Sequence[float]) -> Scale
     """A table that the parts of an estimator have learned from."""
     spec = ModelSpec.from_params(vae, table.likelihood, table.X, table.columns, betas)
     found = scaled(spec, table, standardize=vae.standardize)
-    check_scales(found, vae.precision)
+    check_scales(found, WEIGHTS[vae.precision])
     return found
 
 
@@ -393,6 +397,7 @@ def prepare(vae: Settings, table: CheckedTable, betas: Sequence[float]) -> Prepa
 
 def _split(vae: Settings, table: Scaled, course: Course, seed: int) -> Prepared:
     """Rows to train on and to score on, on the device of an estimator."""
-    like = scalar_like(torch_device(vae.device), vae.precision)
+    device = training_device(vae.device, vae.precision)
+    like = scalar_like(device, vae.precision)
     is_held_out = course.held_out(vae, len(table.admitted.rows), seed)
     return prepared(table, is_held_out, like, seed)

@@ -35,13 +35,13 @@ def linear_rows(
     weight : ndarray of shape (n_rows or fewer,)
         Sums to 1.
     """
-    weight = rows.weight.double().cpu().numpy()
+    weight = rows.weight.cpu().double().numpy()
     weight = weight / weight.sum()
     n_rows, n_features = rows.x.shape
     widest = max(n_features, len(likelihood.input_columns(n_features)))
 
     def seen(part: slice) -> NDArray[np.float64]:
-        inputs = likelihood.inputs(rows.x[part]).double().cpu().numpy()
+        inputs = likelihood.inputs(rows.x[part]).cpu().double().numpy()
         observed = None if rows.observed is None else rows.observed[part].cpu().numpy()
         return columns.rows(inputs, observed)
 

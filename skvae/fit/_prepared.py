@@ -20,6 +20,7 @@ from skvae.fitted._null_model import NullModel
 from skvae.likelihoods._gaussian_scores import check_gaussian
 from skvae.likelihoods._groups import continuous
 from skvae.likelihoods._open_levels import report_open_columns
+from skvae.model._precision import WEIGHTS
 from skvae.model._spec import ModelSpec
 from skvae.training._source import Source
 
@@ -180,5 +181,5 @@ def prepared(
 
 
 def scalar_like(device: torch.device, precision: str) -> Tensor:
-    """A tensor on a device and in a precision."""
-    return torch.zeros((), dtype=getattr(torch, precision), device=device)
+    """A tensor on a device, of the type that weights have in a precision."""
+    return torch.zeros((), dtype=getattr(torch, WEIGHTS[precision]), device=device)

@@ -23,7 +23,7 @@ def check_scales(table: Scaled, precision: str) -> None:
     ----------
     table : Scaled
     precision : {"float32", "float64"}
-        Of the training. Rows are scored in their own, which may be less.
+        Of the weights. Rows are scored in their own, which may be less.
     """
     scaling = table.view.scaling
     dtype = min(precision, scaling.dtype)

@@ -13,6 +13,8 @@ from skvae.fitted._predicted_collapse import n_directions
 from skvae.linear._model import LinearModel
 
 if TYPE_CHECKING:
+    import torch
+
     from skvae.fitted._fitted import Fitted
     from skvae.fitted._inference import Model
 
@@ -35,7 +37,7 @@ MAX_CELLS = 2**21
 
 
 def warn_after_fit(
-    fitted: Fitted, device: str, X: Floats, weight: NDArray[np.float64]
+    fitted: Fitted, device: str | torch.device, X: Floats, weight: NDArray[np.float64]
 ) -> None:
     """Warn if a fitted model, or most of its latents, have collapsed.
 
@@ -43,7 +45,7 @@ def warn_after_fit(
     ----------
     fitted : Fitted
         The model.
-    device : str
+    device : str or torch.device
         Where to compute.
     X : ndarray of shape (n_rows, n_features)
         Rows that it was fitted to, as admitted numbers.
@@ -63,7 +65,9 @@ def warn_after_fit(
         )
 
 
-def _found(fitted: Fitted, device: str, X: Floats, weight: Floats) -> str:
+def _found(
+    fitted: Fitted, device: str | torch.device, X: Floats, weight: Floats
+) -> str:
     """Sentence on the latents that have collapsed; empty where none have."""
     model, n_components = fitted.on(device), fitted.spec.n_components
     kl = model.posterior(X).kl()[0].numpy()

@@ -113,7 +113,7 @@ class Digest:
             self._add_all(name, [_of_numpy(value)])
         elif name.partition(".")[0] in _TABLES:
             self._add_all(name, _of_table(value))
-        elif name.startswith("torch."):
+        elif name.startswith("torch.") and hasattr(value, "detach"):
             self._add_all(name, [np.asarray(value.detach().cpu())])
         elif is_dataclass(value) or isinstance(value, BaseEstimator):
             self._add_items(name, self._attributes(name, value))

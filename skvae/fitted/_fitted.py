@@ -16,6 +16,7 @@ from skvae.likelihoods._gaussian_scores import of_scores
 from skvae.model._spec import ModelSpec
 
 if TYPE_CHECKING:
+    import torch
     from numpy.typing import DTypeLike
 
     from skvae.fitted._inference import Model
@@ -66,13 +67,14 @@ class Fitted:
         """Precision that the model was trained in."""
         return self.values.dtype
 
-    def on(self, device: str, dtype: DTypeLike = np.float64) -> Model:
+    def on(self, device: str | torch.device, dtype: DTypeLike = np.float64) -> Model:
         """The model on a device and in a precision, built at the first call.
 
         Parameters
         ----------
-        device : str
-            A torch device or "auto"; the CPU where it is not available.
+        device : str or torch.device
+            A torch device or "auto"; the CPU where it is not available, or has no
+            double precision.
         dtype : numpy dtype, default=float64
         """
         key = device, np.dtype(dtype).name
@@ -81,16 +83,16 @@ class Fitted:
             models[key] = self._built(*key)
         return models[key]
 
-    def _built(self, device: str, dtype: str) -> Model:
+    def _built(self, device: str | torch.device, dtype: str) -> Model:
         """The model, with its weights as tensors."""
         import torch
 
         from skvae.fitted._inference import Model, tensor_beside
-        from skvae.model._device import torch_device
+        from skvae.model._device import device_of_use
         from skvae.model._weights import views
 
         like = torch.zeros(
-            (), dtype=getattr(torch, dtype), device=torch_device(device, or_cpu=True)
+            (), dtype=getattr(torch, dtype), device=device_of_use(device)
         )
         spec = self.spec
         if self.view.scores is not None:
@@ -130,6 +132,6 @@ class Fitted:
 
 # Models built from fitted ones. They are no attributes of these, as tensors on a device
 # are not to be pickled.
-_MODELS: weakref.WeakKeyDictionary[Fitted, dict[tuple[str, str], Model]] = (
-    weakref.WeakKeyDictionary()
-)
+_MODELS: weakref.WeakKeyDictionary[
+    Fitted, dict[tuple[str | torch.device, str], Model]
+] = weakref.WeakKeyDictionary()

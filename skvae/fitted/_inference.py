@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from functools import wraps
+from typing import Concatenate, NamedTuple, ParamSpec, TypeVar
 
 import numpy as np
 import torch
@@ -16,12 +17,16 @@ from skvae.data._rows import chunks
 from skvae.data._view import TableView
 from skvae.divergences._posterior import FullPosterior, Posterior
 from skvae.fitted._drawn_posterior import drawn_sample, ranks_of_draws
+from skvae.model._device import missing_named
 from skvae.model._evaluate import quadrature
 from skvae.model._module import Module, Sample
 from skvae.networks._base import Weights
 from skvae.priors._base import Prior
 
 Floats = NDArray[np.floating]
+
+Given = ParamSpec("Given")
+Result = TypeVar("Result")
 
 # Draws of rows that are decoded at a time, if memory is to hold them.
 _PER_PASS = 100
@@ -36,6 +41,19 @@ class Scored(NamedTuple):
     """Distortion of each row in the units of X, of shape (n_samples,)."""
     mean: Floats
     """Posterior mean, shape (n_samples, n_components)."""
+
+
+def _on_its_device(
+    method: Callable[Concatenate[Model, Given], Result],
+) -> Callable[Concatenate[Model, Given], Result]:
+    """Method without gradients, whose errors name an operation that is missing."""
+
+    @wraps(method)
+    def call(self: Model, /, *args: Given.args, **kwargs: Given.kwargs) -> Result:
+        with torch.no_grad(), missing_named(self.scored_variance.device):
+            return method(self, *args, **kwargs)
+
+    return call
 
 
 @dataclass
@@ -78,7 +96,7 @@ class Model:
         """Slices of rows that fit into the memory bound."""
         return chunks(n_rows, n_draws * self.module.cells_per_row)
 
-    @torch.no_grad()
+    @_on_its_device
     def encode(self, X: Floats) -> Floats:
         """Posterior means, of shape (n_samples, n_components)."""
         Z = np.empty((len(X), self.module.n_components), X.dtype)
@@ -87,7 +105,7 @@ class Model:
             Z[rows] = posterior.mean[0].cpu().numpy()
         return Z
 
-    @torch.no_grad()
+    @_on_its_device
     def posterior(self, X: Floats) -> Posterior | FullPosterior:
         """Posterior of every row, of one replica, on the CPU."""
         found = []
@@ -96,7 +114,7 @@ class Model:
         fields = (torch.cat(parts, dim=1).cpu() for parts in zip(*found, strict=True))
         return type(found[0])(*fields)
 
-    @torch.no_grad()
+    @_on_its_device
     def decode(self, Z: Floats) -> Floats:
         """Decoder means in the units of X, of shape (n_samples, n_features)."""
         X = np.empty((len(Z), self.module.n_features), Z.dtype)
@@ -116,7 +134,7 @@ class Model:
         seed = int(random_state.randint(np.iinfo(np.int32).max))
         return self.tensor(self.prior.sample(n_samples, random_state)), seed
 
-    @torch.no_grad()
+    @_on_its_device
     def draw_at(self, z: Tensor, seed: int) -> Floats:
         """Rows from p(x given z), one for each row of latents, in the units of X."""
         X = np.empty((len(z), self.module.n_features))
@@ -128,6 +146,7 @@ class Model:
             X[rows] = self.to_user(x[0])
         return X
 
+    @_on_its_device
     def score(self, X: Floats) -> Scored:
         """Rate, posterior mean and distortion of rows.
 
@@ -143,6 +162,7 @@ class Model:
             mean[rows] = sample.posterior.mean[0].cpu().numpy()
         return Scored(rate, distortion, mean)
 
+    @_on_its_device
     def score_cells(self, X: Floats) -> Floats:
         """Distortion of each cell in the units of X, (n_samples, n_features)."""
         found = np.empty(X.shape, X.dtype)
@@ -162,7 +182,7 @@ class Model:
             nats = -log_prob[0].unflatten(0, sample.z.shape[1:3]).mean(dim=0)
             yield rows, sample, self.in_units_of_x(nats, X[rows])
 
-    @torch.no_grad()
+    @_on_its_device
     def explained(self, X: Floats, *, by_each: bool = True) -> Floats:
         """Nats by which the distortion of each row rises without its latents.
 
@@ -196,7 +216,7 @@ class Model:
                 nats[rows, column] = rise.cpu().numpy()
         return nats
 
-    @torch.no_grad()
+    @_on_its_device
     def log_likelihood(self, X: Floats, n_importance_samples: int) -> Floats:
         """Importance-weighted bound on log p(x), of shape (n_samples,), in nats.
 

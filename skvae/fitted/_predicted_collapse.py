@@ -110,7 +110,7 @@ def n_directions(eigenvalues: Floats) -> int:
 
 def _is_one_variance(policy: VariancePolicy, sizes: Sizes) -> bool:
     """True where a moved variance is the same for all features without latents."""
-    data_variance = sizes.data_variance.double().cpu().numpy()
+    data_variance = sizes.data_variance.cpu().double().numpy()
     return policy.scope == "shared" or np.allclose(data_variance, 1.0, rtol=1e-5)
 
 

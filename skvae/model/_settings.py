@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -12,6 +12,9 @@ from skvae.divergences import Divergence
 from skvae.learning_rates import LearningRate
 from skvae.networks import Network
 from skvae.priors import Prior
+
+if TYPE_CHECKING:
+    import torch
 
 
 class Settings(Protocol):
@@ -37,7 +40,7 @@ class Settings(Protocol):
     validation_fraction: float
     n_iter_no_change: int
     tol: float
-    device: str
+    device: str | torch.device
     precision: str
     random_state: int | np.random.RandomState | None
     verbose: int

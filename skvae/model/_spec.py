@@ -69,6 +69,10 @@ class ModelSpec(NamedTuple):
         betas : sequence of float
             Requested weights of the rate.
         """
+        from skvae.model._device import training_device
+
+        # Before a pass over a large table.
+        training_device(vae.device, vae.precision)
         n_features = X.shape[1]
         network = vae.network
         if network is None:

@@ -132,7 +132,8 @@ class Dropped(_Around):
     ) -> tuple[Tensor, Pullback]:
         """Output with some of it left out, and its derivatives in closed form."""
         output, from_inner = self.inner.vjp(weights, x, to_rows=to_rows)
-        scale = (weights[self.name] >= self.bound) / self.kept
+        is_kept = weights[self.name] >= self.bound
+        scale = is_kept.to(output.dtype).div_(self.kept)
 
         def pullback(to_output: Tensor, gradients: Weights) -> Tensor | None:
             return from_inner(to_output.mul_(scale), gradients)

@@ -71,7 +71,7 @@ def test_derivatives_are_those_of_autograd(network, side, to_rows, monkeypatch):
     function, weights, noise = build(network, side, 6)
 
     def leave_out(self, weights, x):
-        scale = (noise[self.name] >= self.bound) / 0.7
+        scale = (noise[self.name] >= self.bound).double() / 0.7
         return scale * self.inner(weights, x)
 
     x = draw(3, 6, 5, seed=20)
