@@ -232,8 +232,10 @@ def check_sample_weight(sample_weight, X):
     Weights must be finite, not negative and not all zero; scikit-learn itself
     refuses weights that are all zero only from version 1.9. Where their scale is so
     extreme that sums would overflow or vanish, they are divided by a power of two,
-    which changes no proportion.
+    which changes no proportion. Without weights, all are one number in memory.
     """
+    if sample_weight is None:
+        return np.broadcast_to(1.0, len(X))
     weight = _check_sample_weight(
         sample_weight, X, dtype=np.float64, ensure_non_negative=True
     )

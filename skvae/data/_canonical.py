@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 
 def canonical_rows(
-    X: NDArray[np.floating], weight: NDArray[np.float64], *, has_gaps: bool = True
+    X: NDArray[np.floating], weight: NDArray[np.float64]
 ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
     """Order rows by value, merge equal ones and drop those of weight zero.
 
@@ -22,8 +22,6 @@ def canonical_rows(
         NaN where a cell is missing; otherwise finite.
     weight : ndarray of shape (n_samples,)
         Not negative.
-    has_gaps : bool, default=True
-        Whether any cell may be missing.
 
     Returns
     -------
@@ -32,29 +30,47 @@ def canonical_rows(
     weight : ndarray of shape (n_rows,)
         Summed weight of each.
     """
-    if has_gaps:
-        # A missing cell equals another one, and no cell is infinite.
-        X = np.where(np.isnan(X), np.inf, X)
     order = np.flatnonzero(weight > 0)
-    # A group holds the places in `order` whose rows are equal so far, and is named
-    # by the first of them. Each column sorts within the groups and splits them; most
-    # rows are alone after the first one, and cost nothing more.
-    group = np.zeros(len(order), dtype=np.intp)
-    tied = np.arange(len(order))
-    for column in range(X.shape[1]):
+    # By the first column alone, which takes less memory than within groups.
+    order = order[np.argsort(_cells(X, order, 0), kind="stable")]
+    values = _cells(X, order, 0)
+    # A group holds the places in `order` whose rows are equal so far. Each column sorts
+    # within the groups and splits them; most rows are alone after the first one, and
+    # cost nothing more.
+    starts_group = np.append(True, values[1:] != values[:-1])
+    tied = np.flatnonzero(~_is_alone(starts_group))
+    for column in range(1, X.shape[1]):
         if not len(tied):
             break
-        values = X[order[tied], column]
-        by_value = np.lexsort((values, group[tied]))
+        group = np.cumsum(starts_group[tied])
+        values = _cells(X, order[tied], column)
+        by_value = np.lexsort((values, group))
         order[tied] = order[tied][by_value]
-        values, name = values[by_value], group[tied]
-        is_first = np.ones(len(tied), dtype=bool)
-        is_first[1:] = (name[1:] != name[:-1]) | (values[1:] != values[:-1])
-        group[tied] = tied[is_first][np.cumsum(is_first) - 1]
-        is_alone = is_first & np.append(is_first[1:], True)
-        tied = tied[~is_alone]
+        values = values[by_value]
+        starts = np.append(True, values[1:] != values[:-1])
+        starts_group[tied] |= starts
+        tied = tied[~_is_alone(starts_group[tied])]
+    if not len(tied):
+        # Weights that are one number stay it.
+        is_one = weight.strides == (0,) and len(order) == len(weight)
+        return order, weight if is_one else weight[order]
     # Equal rows are summed from the lightest, or the rounding of the sum would
     # depend on the order in which they came.
-    order = order[np.lexsort((weight[order], group))]
-    first = np.flatnonzero(np.append(True, group[1:] != group[:-1]))
+    group = np.cumsum(starts_group[tied])
+    order[tied] = order[tied][np.lexsort((weight[order[tied]], group))]
+    first = np.flatnonzero(starts_group)
     return order[first], np.add.reduceat(weight[order], first)
+
+
+def _cells(
+    X: NDArray[np.floating], rows: NDArray[np.intp], column: int
+) -> NDArray[np.floating]:
+    """Cells of a column, infinite where missing, as no cell is infinite."""
+    cells = X[rows, column]
+    cells[np.isnan(cells)] = np.inf
+    return cells
+
+
+def _is_alone(starts_group: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """True for places whose group has no other one."""
+    return starts_group & np.append(starts_group[1:], True)

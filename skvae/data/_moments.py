@@ -77,7 +77,7 @@ class Moments:
         def numbers() -> Iterable[Part]:
             return ((x if is_ordinary else x / unit, weight) for x, weight in parts())
 
-        mean = _mean(numbers())
+        mean = mean_of(numbers())
         is_constant = differs_by_rounding(low, high)
         center = np.where(is_constant, first, mean)
         # Relative to the largest one, or squares of 1e-200 and 1e200 are lost.
@@ -86,11 +86,11 @@ class Moments:
         squares = (
             (np.square((x - center) / largest), weight) for x, weight in numbers()
         )
-        std = largest * np.sqrt(_mean(squares))
+        std = largest * np.sqrt(mean_of(squares))
         return cls(unit, mean, is_constant, center, largest, std)
 
 
-def _mean(parts: Iterable[Part]) -> NDArray[np.float64]:
+def mean_of(parts: Iterable[Part]) -> NDArray[np.float64]:
     """Weighted means of columns, over what is not missing."""
     total: Any = 0.0
     mean: Any = 0.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,6 +34,32 @@ class Fill(NamedTuple):
     """Number of steps to take with them."""
 
 
+class WeightedRows(Protocol):
+    """Rows with weights: `Rows` on the device, or those that stay in a large table."""
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows."""
+
+    @property
+    def n_features(self) -> int:
+        """Number of columns."""
+
+    @property
+    def like(self) -> Tensor:
+        """A tensor on the device and in the precision of the rows."""
+
+    @property
+    def weight(self) -> Tensor:
+        """Weight of each row, of shape (n_rows,)."""
+
+    def part(self, rows: slice | Tensor) -> Rows:
+        """Some of the rows, as the model sees them, with their weights."""
+
+    def take(self, rows: slice | Tensor) -> WeightedRows:
+        """Some of the rows, with weights that sum to 1."""
+
+
 class Rows(NamedTuple):
     """Rows as the model sees them, on the device: of all, or in a window of them."""
 
@@ -50,6 +76,16 @@ class Rows(NamedTuple):
         return len(self.x)
 
     @property
+    def n_features(self) -> int:
+        """Number of columns."""
+        return self.x.shape[1]
+
+    @property
+    def like(self) -> Tensor:
+        """A tensor on the device and in the precision of the rows."""
+        return self.x
+
+    @property
     def sample(self) -> Rows:
         """Rows that stand for all: all of them."""
         return self
@@ -63,6 +99,16 @@ class Rows(NamedTuple):
     ) -> Iterator[Fill]:
         """All rows at once, for all steps of an epoch."""
         yield Fill(len(self.x), n_steps)
+
+    def part(self, rows: slice | Tensor) -> Rows:
+        """Some of the rows, with their weights."""
+        x, weight, observed = self
+        if isinstance(rows, slice):
+            some = None if observed is None else observed[rows]
+            return Rows(x[rows], weight[rows], some)
+        # Several times as fast as by brackets.
+        some = None if observed is None else observed.index_select(0, rows)
+        return Rows(x.index_select(0, rows), weight.index_select(0, rows), some)
 
     def take(self, rows: slice | Tensor) -> Rows:
         """Some of the rows, with weights that sum to 1."""

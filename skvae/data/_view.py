@@ -13,12 +13,16 @@ from skvae.data._columns import Columns
 from skvae.data._moments import Moments
 from skvae.data._normal_scores import NormalScores
 from skvae.data._rows import Rows, chunks
+from skvae.data._rows_in_table import RowsInTable
 from skvae.data._scaling import Scaling
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 Floats = NDArray[np.floating]
+
+# Bytes of rows, as the model sees them, from which on they stay in the table.
+_LARGE = 2**26
 
 
 class Units(Protocol):
@@ -218,8 +222,8 @@ class TableView:
         has_gaps: bool,
         like: Tensor,
         random: np.random.RandomState,
-    ) -> tuple[Rows, float]:
-        """Some rows of a table as tensors, and what their units are worth.
+    ) -> tuple[Rows | RowsInTable, float]:
+        """Some rows of a table, and what their units are worth.
 
         Parameters
         ----------
@@ -237,8 +241,9 @@ class TableView:
 
         Returns
         -------
-        rows : Rows
-            A row of large weight that is on atoms is there several times.
+        rows : Rows or RowsInTable
+            Tensors, or what makes them of many rows. A row of large weight that is on
+            atoms is there several times.
         jacobian : float
             Nats per row that their distortion gains in the units of X.
         """
@@ -248,8 +253,13 @@ class TableView:
             copies = self.scores.n_copies(X, index, weight)
             index, weight = index.repeat(copies), (weight / copies).repeat(copies)
         shape, weight = (len(index), X.shape[1]), weight / weight.sum()
-        x = like.new_empty(shape)
-        observed = like.new_empty(shape, dtype=torch.bool) if has_gaps else None
+        is_large = len(index) * X.shape[1] * like.element_size() > _LARGE
+        # Cells that were drawn are kept, and a device has memory of its own.
+        stays = is_large and self.scores is None and like.device.type == "cpu"
+        x = like.new_empty((0, 0) if stays else shape)
+        observed = None
+        if has_gaps and not stays:
+            observed = like.new_empty(shape, dtype=torch.bool)
         jacobian = 0.0
         for part in chunks(*shape):
             numbers = X[index[part]]
@@ -262,6 +272,12 @@ class TableView:
             if observed is not None:
                 there = True if is_observed is None else torch.from_numpy(is_observed)
                 observed[part] = there
-            x[part] = torch.as_tensor(seen, dtype=like.dtype, device=like.device)
+            if not stays:
+                x[part] = torch.as_tensor(seen, dtype=like.dtype, device=like.device)
             jacobian += float(weight[part] @ nats.sum(axis=1))
-        return Rows(x, torch.as_tensor(weight).to(like), observed), jacobian
+        weights = torch.as_tensor(weight).to(like)
+        if stays:
+            small = np.min_scalar_type(len(X))
+            places = index.astype(small, copy=False)
+            return RowsInTable(self.seen, X, places, weights, has_gaps), jacobian
+        return Rows(x, weights, observed), jacobian

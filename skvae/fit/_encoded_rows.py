@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from skvae.data._rows import Rows, chunks
+from skvae.data._rows import WeightedRows, chunks
 from skvae.divergences._posterior import FullPosterior, Posterior
 from skvae.model._module import Module
 from skvae.networks._base import Weights
@@ -30,8 +30,8 @@ class EncodedRows(NamedTuple):
     module: Module
     weights: Weights
     """Weights of the module, of one replica."""
-    train: Rows
-    validation: Rows | None
+    train: WeightedRows
+    validation: WeightedRows | None
     """Held-out rows, if there are any."""
 
     @property
@@ -73,12 +73,12 @@ class EncodedRows(NamedTuple):
 
     @torch.no_grad()
     def _posterior(
-        self, rows: Rows, index: NDArray[np.intp]
+        self, rows: WeightedRows, index: NDArray[np.intp]
     ) -> Posterior | FullPosterior:
         """Posterior of some rows, in float64 on the CPU."""
         found = []
         for part in chunks(len(index), self.module.cells_per_row):
-            here = rows.take(torch.from_numpy(index[part]).to(rows.x.device))
+            here = rows.part(torch.from_numpy(index[part]).to(rows.like.device))
             found.append(self.module.encode(self.weights, here.x, here.observed))
         fields = (torch.cat(parts, dim=1) for parts in zip(*found, strict=True))
         return type(found[0])(*(field.cpu().double() for field in fields))
@@ -95,7 +95,7 @@ def counts_of(weight: NDArray[np.float64], n: int) -> NDArray[np.intp]:
     return np.diff(ends, prepend=0)
 
 
-def _weight(rows: Rows) -> NDArray[np.float64]:
+def _weight(rows: WeightedRows) -> NDArray[np.float64]:
     """Weights of rows that sum to 1."""
     weight = rows.weight.cpu().double().numpy()
     return weight / weight.sum()

@@ -148,7 +148,7 @@ class Fit:
     ) -> Fit:
         """Later call of `partial_fit`: goes on from the state of the last one."""
         data = _split(vae, scaled_for(last, table), ONE_PASS, drawn_seed(vae))
-        device, dtype = data.rows.x.device, data.rows.x.dtype
+        device, dtype = data.rows.like.device, data.rows.like.dtype
         state = last.training_state.to_torch(device, dtype)
         scope = last.spec.scope
         if last.variance.shape[1] > 1:
@@ -178,7 +178,7 @@ class Fit:
         """Fit of a table that the model's parts have learned from."""
         seed = drawn_seed(vae) if seed is None else seed
         data = _split(vae, table, course, seed)
-        data.spec.check_network(data.rows.x)
+        data.spec.check_network(data.rows.like)
         plan = course.plan(vae, data.source.n_rows, data.spec.divergence)
         data, scopes = candidates(data)
         replicas = [Replica(beta, scope) for beta in betas for scope in scopes]
@@ -209,7 +209,7 @@ class Fit:
 
     def halved(self) -> Fit:
         """Fit in which only the best of several betas are trained to the end."""
-        n_rows, is_held_out = len(self.prepared.rows.x), self.vae.early_stopping
+        n_rows, is_held_out = self.prepared.rows.n_rows, self.vae.early_stopping
         if self.prepared.held_out is None:
             raise ValueError(
                 "halving=True compares betas by the elbo of rows that are held out of "
@@ -346,9 +346,9 @@ class Fit:
         """
         data = self.prepared
         weights = views(values, self.state.shapes)
-        n_nodes = int(np.clip(_REPORTED_ROWS // len(data.rows.x), 2, 32))
+        n_nodes = int(np.clip(_REPORTED_ROWS // data.rows.n_rows, 2, 32))
         nodes = quadrature(data.spec.n_components, n_nodes)
-        noise = torch.tensor(nodes).to(data.rows.x)[:, None]
+        noise = torch.tensor(nodes).to(data.rows.like)[:, None]
         encoded = EncodedRows(self.module, weights, data.rows, data.held_out)
         prior = clone(data.spec.prior).learn(encoded)
         rows = data.rows if data.held_out is None else data.held_out

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from skvae.data._rows import Rows, chunks
+from skvae.data._rows import WeightedRows, chunks
 from skvae.likelihoods import Likelihood
 from skvae.linear._columns import LinearColumns
 
@@ -14,7 +14,7 @@ _LINEAR_ROWS = 20_000
 
 
 def linear_rows(
-    rows: Rows, likelihood: Likelihood, columns: LinearColumns
+    rows: WeightedRows, likelihood: Likelihood, columns: LinearColumns
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Rows as a linear model sees them and their weights, as arrays in float64.
 
@@ -23,7 +23,7 @@ def linear_rows(
 
     Parameters
     ----------
-    rows : Rows
+    rows : WeightedRows
     likelihood : Likelihood
         Gives the encoder's inputs.
     columns : LinearColumns
@@ -37,13 +37,15 @@ def linear_rows(
     """
     weight = rows.weight.cpu().double().numpy()
     weight = weight / weight.sum()
-    n_rows, n_features = rows.x.shape
+    n_rows, n_features = rows.n_rows, rows.n_features
     widest = max(n_features, len(likelihood.input_columns(n_features)))
 
     def seen(part: slice) -> NDArray[np.float64]:
-        inputs = likelihood.inputs(rows.x[part]).cpu().double().numpy()
-        observed = None if rows.observed is None else rows.observed[part].cpu().numpy()
-        return columns.rows(inputs, observed)
+        x, _, observed = rows.part(part)
+        inputs = likelihood.inputs(x).cpu().double().numpy()
+        return columns.rows(
+            inputs, None if observed is None else observed.cpu().numpy()
+        )
 
     parts = chunks(n_rows, widest)
     n_columns = len(columns.inputs)

@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from skvae.data._rows import Rows
+from skvae.data._rows import Rows, WeightedRows
+from skvae.data._rows_in_table import RowsInTable
 from skvae.data._view import TableView
 from skvae.fit._stream import Sampled
 from skvae.fit._table import Admitted, CheckedTable
@@ -18,7 +19,7 @@ from skvae.fit._windows import Windows
 from skvae.fitted._fitted import Fitted
 from skvae.fitted._null_model import NullModel
 from skvae.likelihoods._gaussian_scores import check_gaussian
-from skvae.likelihoods._groups import continuous
+from skvae.likelihoods._groups import continuous, learn_rows
 from skvae.likelihoods._open_levels import report_open_columns
 from skvae.model._precision import WEIGHTS
 from skvae.model._spec import ModelSpec
@@ -52,7 +53,7 @@ class Prepared(NamedTuple):
     null_model: NullModel
     source: Source
     """Training rows."""
-    held_out: Rows | None
+    held_out: WeightedRows | None
     """Held-out rows, if there are any."""
     jacobian: Jacobian
     admitted: Admitted
@@ -61,7 +62,7 @@ class Prepared(NamedTuple):
     """Distinct rows of the table that are held out."""
 
     @property
-    def rows(self) -> Rows:
+    def rows(self) -> WeightedRows:
         """Training rows in memory, which stand for all."""
         return self.source.sample
 
@@ -73,7 +74,7 @@ class Prepared(NamedTuple):
         """
         X, index, weight, _ = self.admitted
         mask = self.is_held_out if self.held_out is not None else ~self.is_held_out
-        found = fitted.on(str(self.rows.x.device), X.dtype).score(X[index[mask]])
+        found = fitted.on(str(self.rows.like.device), X.dtype).score(X[index[mask]])
         weight = weight[mask] / weight[mask].sum()
         return float(weight @ found.rate), float(weight @ found.distortion)
 
@@ -83,7 +84,7 @@ def _learned(spec: ModelSpec, table: CheckedTable) -> Admitted:
     spec.likelihood.find_levels(table.X)
     report_open_columns(spec.likelihood, table.columns, table.X)
     admitted = Admitted.of(table, spec.likelihood)
-    spec.likelihood.learn(admitted.X[admitted.rows], admitted.weight)
+    learn_rows(spec.likelihood, admitted.X, admitted.rows, admitted.weight)
     return admitted
 
 
@@ -145,7 +146,7 @@ def prepared(
     X, index, weight, gaps = table.admitted
     random = np.random.RandomState(seed)
 
-    def rows_at(mask: NDArray[np.bool_]) -> tuple[Rows, float]:
+    def rows_at(mask: NDArray[np.bool_]) -> tuple[Rows | RowsInTable, float]:
         return table.view.rows(
             X,
             index[mask],

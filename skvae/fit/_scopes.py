@@ -35,15 +35,10 @@ def calibration_of(
     data: Prepared, state: training.TrainingState, scope: str
 ) -> Calibration | None:
     """Calibration of the decoder variance; None where there is none to move."""
-    spec, held_out = data.spec, data.held_out
+    spec = data.spec
     dispersion = spec.likelihood.column_dispersion(spec.n_features)
     if dispersion is None or not dispersion.is_free:
         return None
-    columns = dispersion.columns
     return Calibration.of(
-        scope,
-        state.floor,
-        state.prior,
-        data.rows.of_columns(columns),
-        None if held_out is None else held_out.of_columns(columns),
+        scope, state.floor, state.prior, data.rows, data.held_out, dispersion.columns
     )

@@ -63,10 +63,10 @@ def start_of(
 
     def tensor(values: ArrayLike) -> Tensor:
         return torch.tensor(
-            values, dtype=prepared.rows.x.dtype, device=prepared.rows.x.device
+            values, dtype=prepared.rows.like.dtype, device=prepared.rows.like.device
         )
 
-    precision = torch.finfo(prepared.rows.x.dtype)
+    precision = torch.finfo(prepared.rows.like.dtype)
     levels = _levels(module.dispersion, scaling.variance, precision.tiny**0.8)
     bias = prepared.null_model.output
     is_exact = is_gaussian(likelihood, n_features)

@@ -87,5 +87,5 @@ class Admitted(NamedTuple):
         """Admit a table, or raise ValueError about a value that is impossible."""
         X = admitted_numbers(likelihood, table.columns, table.X, table.source)
         gaps = columns_with_gaps(X)
-        index, weight = canonical_rows(X, table.weight, has_gaps=bool(gaps))
+        index, weight = canonical_rows(X, table.weight)
         return cls(X, index, weight, gaps)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from skvae.data._rows import Fill, Rows
+from skvae.data._rows import Fill, Rows, WeightedRows
 from skvae.data._view import TableView
 from skvae.fit._stream import Floats, Stream
 from skvae.likelihoods import Likelihood
@@ -35,7 +35,7 @@ class Windows:
         Fitted; admits its rows.
     view : TableView
         The table as the model sees it.
-    sample : Rows
+    sample : WeightedRows
         Training rows that stand for all.
     held_out : ndarray of shape (n_held_out,)
         Numbers of the rows that are not trained on.
@@ -48,7 +48,7 @@ class Windows:
         stream: Stream,
         likelihood: Likelihood,
         view: TableView,
-        sample: Rows,
+        sample: WeightedRows,
         held_out: NDArray[np.intp],
         *,
         has_gaps: bool,
@@ -68,11 +68,11 @@ class Windows:
     def window(self, batch_size: int) -> Rows:
         """Rows that batches are gathered from, with their weights in a batch."""
         if self._window is None:
-            like = self.sample.x
-            row_bytes = like.shape[1] * like.element_size()
+            like, n_features = self.sample.like, self.sample.n_features
+            row_bytes = n_features * like.element_size()
             n_batches = max(1, _WINDOW // row_bytes // batch_size)
             n_batches = min(n_batches, -(-self.n_rows // batch_size))
-            shape = n_batches * batch_size, like.shape[1]
+            shape = n_batches * batch_size, n_features
             self._window = Rows(
                 like.new_empty(shape),
                 like.new_empty(shape[:1]),

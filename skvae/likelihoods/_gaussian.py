@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from skvae.data._numbers import standardized
+from skvae.data._rows import chunks
 from skvae.likelihoods._dispersed import Dispersed
 from skvae.likelihoods._weighted import column_means
 from skvae.linear._columns import LinearColumns
@@ -13,6 +16,7 @@ from skvae.linear._columns import LinearColumns
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from numpy.typing import NDArray
     from torch import Tensor
     from torch.distributions import Distribution
 
@@ -58,7 +62,17 @@ class Gaussian(Dispersed):
 
     def learn(self, X: Floats, weight: Floats | None) -> None:
         """Learn the mean of each column."""
-        self.mean_ = column_means(self.to_model(X), weight)
+        self.learn_rows(X, np.arange(len(X)), weight)
+
+    def learn_rows(
+        self, X: Floats, rows: NDArray[np.intp], weight: Floats | None
+    ) -> None:
+        """Learn the mean of each column from some rows, without a copy of them."""
+        each = np.ones(len(rows)) if weight is None else np.asarray(weight, np.float64)
+        parts = chunks(len(rows), X.shape[1])
+        self.mean_ = column_means(
+            lambda: ((self.to_model(X[rows[part]]), each[part]) for part in parts)
+        )
 
     def start(
         self,

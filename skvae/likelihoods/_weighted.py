@@ -6,10 +6,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from skvae.data._moments import mean_of
 from skvae.data._numbers import differs_by_rounding, unit_of, unstandardized
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from numpy.typing import NDArray
+
+    from skvae.data._moments import Part
 
 
 def cell_weights(
@@ -20,24 +25,19 @@ def cell_weights(
     return np.where(np.isnan(X), 0.0, rows[:, None])
 
 
-def column_means(
-    X: NDArray[np.floating], weight: NDArray[np.floating] | None
-) -> NDArray[np.float64]:
-    """Mean of each column; 0 of one that is missing.
+def column_means(parts: Callable[[], Iterable[Part]]) -> NDArray[np.float64]:
+    """Mean of each column, over all parts of a table; 0 of one that is missing.
 
-    One column at a time: beside a large table there may be no room for another.
+    Parameters
+    ----------
+    parts : callable
+        Returns rows and their weights, at each call the same ones.
     """
-    means = np.zeros(X.shape[1])
-    for d in range(X.shape[1]):
-        x = np.ascontiguousarray(X[:, d], dtype=np.float64)
-        cells = cell_weights(x[:, None], weight)[:, 0]
-        total = cells.sum()
-        cells /= total if total > 0.0 else 1.0
-        filled = np.nan_to_num(x)
-        unit = unit_of(np.abs(filled).max())
-        mean = (cells * (filled / unit if unit != 1.0 else filled)).sum()
-        means[d] = unstandardized(mean, 0.0, unit, np.float64)
-    return means
+    sizes = [np.fmax.reduce(np.abs(x), axis=0) for x, _ in parts()]
+    size = np.nan_to_num(np.fmax.reduce(sizes, axis=0)).astype(np.float64)
+    unit = unit_of(size)
+    mean = mean_of((x / unit, weight) for x, weight in parts())
+    return np.asarray(unstandardized(mean, 0.0, unit, np.float64), dtype=np.float64)
 
 
 def mean_and_std(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from skvae.balance._base import pool
-from skvae.data._rows import Rows, chunks
+from skvae.data._rows import WeightedRows, chunks
 from skvae.ground._tensors import cell_weights, weighted_sum
 from skvae.model._shrinkage import shrink_to_mean
 
@@ -58,23 +60,26 @@ class Calibration(NamedTuple):
         scope: str,
         floor: Tensor,
         prior: Tensor,
-        rows: Rows,
-        held_out: Rows | None,
+        rows: WeightedRows,
+        held_out: WeightedRows | None,
+        columns: NDArray[np.bool_] | None = None,
     ) -> Calibration:
-        """Count the effective held-out rows of each feature."""
+        """Count the effective held-out rows of each of some columns, or of all."""
+        if columns is None:
+            columns = np.ones(rows.n_features, dtype=bool)
         if held_out is None:
             none = torch.zeros_like(floor)
             return cls(scope, floor, prior, none, 0, none)
-        center = _moment(rows, 1)
-        second, seen = (_moment(part, 2, center) for part in (rows, held_out))
+        center = _moment(rows, columns, 1)
+        second, seen = (_moment(part, columns, 2, center) for part in (rows, held_out))
         tiny = torch.finfo(floor.dtype).tiny
         # In units of a power of two, which changes no digit: fourth powers overflow.
         unit = second.clamp(min=tiny).sqrt().log2().floor().exp2()
-        fourth = _moment(rows, 4, center, unit)
+        fourth = _moment(rows, columns, 4, center, unit)
         # The more a variance rests on a few rows, the more rows are needed to see it.
         kurtosis = fourth / (second / unit.square()).square().clamp(min=tiny)
         effective = seen / second.clamp(min=tiny) / kurtosis.clamp(min=1.0)
-        n_held_out = len(held_out.x)
+        n_held_out = held_out.n_rows
         total = second.where(second > floor, torch.zeros_like(second))
         return cls(scope, floor, prior, n_held_out * effective, n_held_out, total)
 
@@ -123,14 +128,19 @@ class Calibration(NamedTuple):
 
 
 def _moment(
-    rows: Rows, power: int, center: Tensor | float = 0.0, unit: Tensor | float = 1.0
+    rows: WeightedRows,
+    columns: NDArray[np.bool_],
+    power: int,
+    center: Tensor | float = 0.0,
+    unit: Tensor | float = 1.0,
 ) -> Tensor:
-    """Weighted mean of a power of each column, over the cells that are not missing."""
-    total = rows.x.new_zeros(rows.x.shape[1])
+    """Weighted mean of a power of some columns, over the cells that are not missing."""
+    n_columns = int(columns.sum())
+    total = rows.like.new_zeros(n_columns)
     weight_sum = torch.zeros_like(total)
-    for part in chunks(*rows.x.shape):
-        observed = None if rows.observed is None else rows.observed[part]
-        weight = cell_weights(rows.weight[part], observed)
-        total += weighted_sum(((rows.x[part] - center) / unit).pow(power), weight)
-        weight_sum += weight.sum(dim=0)
+    for part in chunks(rows.n_rows, n_columns):
+        x, weight, observed = rows.part(part).of_columns(columns)
+        cells = cell_weights(weight, observed)
+        total += weighted_sum(((x - center) / unit).pow(power), cells)
+        weight_sum += cells.sum(dim=0)
     return total / weight_sum.clamp(min=torch.finfo(total.dtype).tiny)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skvae.data._rows import Rows, chunks
+from skvae.data._rows import WeightedRows, chunks
 from skvae.model._module import Module
 from skvae.networks._base import Weights
 from skvae.priors import Normal, Prior
@@ -67,39 +67,44 @@ def quadrature(n_components: int, n_nodes: int = 32) -> np.ndarray:
     return np.concatenate([basis, -basis])
 
 
-def with_noise(module: Module, rows: Rows, n_nodes: int = 32) -> tuple[Rows, Tensor]:
+def with_noise(
+    module: Module, rows: WeightedRows, n_nodes: int = 32
+) -> tuple[WeightedRows, Tensor]:
     """Training rows and noise at which to evaluate them, in a bounded time.
 
     Parameters
     ----------
     module : Module
-    rows : Rows
+    rows : WeightedRows
     n_nodes : int, default=32
         Of the quadrature.
 
     Returns
     -------
-    rows : Rows
+    rows : WeightedRows
         All, or every k-th where two draws for each would take too long.
     noise : Tensor of shape (n_draws, 1 or n_rows, n_components)
         The nodes of the quadrature for all rows, or one pair of opposite draws for
         each, always the same.
     """
     nodes = quadrature(module.n_components, n_nodes)
-    cells = module.cells_per_row * len(rows.x)
+    cells = module.cells_per_row * rows.n_rows
     if len(nodes) * cells <= _MOST_CELLS:
-        return rows, torch.tensor(nodes).to(rows.x)[:, None]
+        return rows, torch.tensor(nodes).to(rows.like)[:, None]
     rows = rows.take(slice(None, None, 1 + 2 * cells // _MOST_CELLS))
-    shape = 1, len(rows.x), module.n_components
-    draws = torch.tensor(np.random.RandomState(0).standard_normal(shape)).to(rows.x)
-    return rows, torch.cat([draws, -draws])
+    random = np.random.RandomState(0)
+    noise = rows.like.new_empty((2, rows.n_rows, module.n_components))
+    for part in chunks(*noise.shape[1:]):
+        noise[0, part] = torch.from_numpy(random.standard_normal(noise[0, part].shape))
+    torch.neg(noise[0], out=noise[1])
+    return rows, noise
 
 
 @torch.no_grad()
 def evaluate(
     module: Module,
     weights: Weights,
-    rows: Rows,
+    rows: WeightedRows,
     noise: Tensor,
     prior: Prior = _STANDARD,
 ) -> Evaluation:
@@ -111,7 +116,7 @@ def evaluate(
         The model.
     weights : dict of str to Tensor
         Its weights, replica axis first.
-    rows : Rows
+    rows : WeightedRows
         Rows to average over.
     noise : Tensor of shape (n_draws, n_rows or 1, n_components)
         Standard normal; one axis of rows of length 1 serves all rows.
@@ -125,10 +130,9 @@ def evaluate(
     totals: list[Tensor | None] = [None] * 7
     n_replicas = len(next(iter(weights.values())))
     width = n_replicas * len(noise) * module.cells_per_row
-    for rows_here in chunks(len(rows.x), width):
-        x, weight = rows.x[rows_here], rows.weight[rows_here]
+    for rows_here in chunks(rows.n_rows, width):
+        x, weight, observed = rows.part(rows_here)
         noise_here = noise if noise.shape[1] == 1 else noise[:, rows_here]
-        observed = None if rows.observed is None else rows.observed[rows_here]
         sample = module.sample(weights, x, weight, noise_here, observed)
         mean = sample.posterior.mean
         error = module.error(sample)

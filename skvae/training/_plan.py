@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -65,11 +64,12 @@ def batches_of(
     so that a last short batch neither is dropped nor counts more than the others.
     """
     n_drawn = plan.steps_per_epoch * plan.batch_size
-    passes = [
-        torch.randperm(n_rows, generator=generator)
-        for _ in range(math.ceil(n_drawn / n_rows))
-    ]
-    return torch.cat(passes)[:n_drawn].split(plan.batch_size)
+    # In place: there may be many more rows than memory for copies.
+    rows = torch.empty(n_drawn, dtype=torch.int64)
+    for start in range(0, n_drawn, n_rows):
+        some = rows[start : start + n_rows]
+        some.copy_(torch.randperm(n_rows, generator=generator)[: len(some)])
+    return rows.split(plan.batch_size)
 
 
 def noise_of(plan: Plan, n_rows: int, width: int, generator: torch.Generator) -> Tensor:

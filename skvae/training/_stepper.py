@@ -114,17 +114,14 @@ class Stepper:
             Fraction of the planned steps that are done with this one.
         """
         self.n_steps += 1
-        parameters, (x, weight, observed) = self.parameters, self.window
+        parameters = self.parameters
+        with torch.inference_mode(False):
+            # A graph may refer to them.
+            x, weight, observed = self.window.part(index)
         # Without a graph torch need not look for one at each operation.
         is_graph_free = observed is None and self.differentiate.is_graph_free
         with torch.inference_mode(is_graph_free):
-            batch = Batch(
-                x.index_select(0, index),
-                weight.index_select(0, index),
-                noise,
-                self.source.n_rows,
-                None if observed is None else observed.index_select(0, index),
-            )
+            batch = Batch(x, weight, noise, self.source.n_rows, observed)
             step = self.differentiate(
                 self.balance, parameters.weights, parameters.gradients, batch
             )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from skvae.data._rows import Rows
+from skvae.data._rows import WeightedRows
 from skvae.model._calibration import Calibration
 from skvae.training._run_state import RunState
 from skvae.training._source import Source
@@ -18,7 +18,7 @@ class Task(NamedTuple):
     """The start; it is not changed."""
     source: Source
     """Rows to train on."""
-    held_out: Rows | None = None
+    held_out: WeightedRows | None = None
     """Rows to validate on, if any."""
     calibration: Calibration | None = None
     """Sets the decoder variance of the validation; None where it is fixed."""

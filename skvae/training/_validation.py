@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from skvae.data._rows import Rows
+from skvae.data._rows import WeightedRows
 from skvae.model._calibration import Calibration
 from skvae.model._evaluate import evaluate, with_noise
 from skvae.model._module import Module
@@ -53,9 +53,9 @@ class Validation:
     """Evaluate weights on held-out rows, with the same noise every epoch."""
 
     module: Module
-    rows: Rows
+    rows: WeightedRows
     """Rows to train on."""
-    held_out: Rows
+    held_out: WeightedRows
     noise: Tensor
     """Standard normal, of shape (n_draws, n_held_out, n_components)."""
     calibration: Calibration | None
@@ -65,18 +65,18 @@ class Validation:
     def drawn(
         cls,
         module: Module,
-        rows: Rows,
-        held_out: Rows,
+        rows: WeightedRows,
+        held_out: WeightedRows,
         calibration: Calibration | None,
         plan: Plan,
         generator: torch.Generator,
     ) -> Validation:
         """Draw the noise once: with new noise, the luckiest epoch would be the best."""
-        n_rows = len(held_out.x)
+        n_rows = held_out.n_rows
         n_draws = 2 * max(1, min(8, _VALIDATED_ROWS // (2 * n_rows)))
         plan = plan._replace(n_draws=n_draws)
         noise = noise_of(plan, n_rows, module.n_components, generator)
-        return cls(module, rows, held_out, noise.to(held_out.x), calibration)
+        return cls(module, rows, held_out, noise.to(held_out.like), calibration)
 
     def __call__(
         self, weights: Weights, variance: Tensor, train_error: Tensor | None
@@ -100,7 +100,7 @@ class Validation:
 
     def train_error(self, weights: Weights) -> Tensor | None:
         """Mean error of each feature on the training rows, or on an even part."""
-        n_decoded = 2 * self.module.n_components * len(self.rows.x)
+        n_decoded = 2 * self.module.n_components * self.rows.n_rows
         part = self.rows.take(slice(None, None, 1 + n_decoded // _START_ROWS))
         rows, noise = with_noise(self.module, part, 2)
         return evaluate(self.module, weights, rows, noise).error
