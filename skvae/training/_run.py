@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from skvae.balance._base import BalancePolicy, pool, tensors_of
+from skvae.data._rows import chunks
 from skvae.model._module import Module
 from skvae.training._captured import CapturedStepper
 from skvae.training._divided import DividedStepper
@@ -91,7 +92,10 @@ class Run:
         """Raise an error unless all processes start alike."""
         state, reached = self.task.state, self.task.reached
         rows = self.task.source.sample
-        means = rows.weight @ rows.x
+        means = rows.like.new_zeros(rows.n_features)
+        for part in chunks(rows.n_rows, rows.n_features):
+            some = rows.part(part)
+            means += some.weight @ some.x
         numbers = [state.values, state.prior, state.generator, rows.weight, means]
         numbers += tensors_of(state.balance)
         if reached is not None:
