@@ -165,7 +165,7 @@ class BalancedVAE(
         `skvae.learning_rates` for settings other than the defaults; or a function of
         the fraction of the planned steps that are done that returns a factor of
         `learning_rate_init`, and that can be pickled. `partial_fit`, which has no
-        planned end, uses a constant one.
+        planned end, has a course of its own, but for "constant".
 
     learning_rate_init : float, default=0.003
         The highest learning rate, above 0.
@@ -478,12 +478,28 @@ class BalancedVAE(
     def partial_fit(self, X, y=None, sample_weight=None):
         """Continue training for one pass over X.
 
-        The first call learns the scaling of the columns and settles `balance`,
-        `beta`, `likelihood` and the network; later calls do not read these. No rows
-        are held out, and the learning rate is constant. The decoder variance is
-        calibrated on the rows of the latest call, and the prior fitted to their
-        latents. Schedules of `balance` are fractions of `max_iter` calls. Where chunks
-        can be read again, `fit` on an iterable of them learns from all.
+        For a stream of chunks that come once. Where chunks can be read again, `fit` on
+        an iterable of them learns from all of them at once.
+
+        - The first call settles `balance`, `beta`, `likelihood`, `standardize`, the
+          network and the kinds and levels of the columns; later calls do not read
+          these. Schedules of `balance` are fractions of `max_iter` calls.
+        - The model keeps a weighted sample of the rows of all calls: at most 4,096 that
+          were trained on, fewer of more than 256 columns, and a quarter as many that
+          were held out. **A pickle of the model holds these rows.** Variance, prior,
+          `rate_`, `distortion_`, `elbo_` and `active_units_` are of this sample.
+        - Rows are held out of each chunk as `fit` does it, and the same ones where the
+          same chunk comes again. On these are chosen the scope of the variance, as in
+          `fit`, and the weights: the best ones so far are kept, and training goes on
+          from the latest.
+        - Where rows have doubled, or the centre or the scale of a column has moved by a
+          quarter of the scale, the model is also started anew with the rows that are
+          kept, and replaced if that is better on held-out rows.
+        - The learning rate rises over 150 steps, and then falls with the root of their
+          number; ``learning_rate="constant"`` leaves it where it is.
+
+        A model of `fit` goes on with its scaling, from the weights of the latest call.
+        Its sample has the rows of the calls since then.
 
         Parameters
         ----------
@@ -501,15 +517,15 @@ class BalancedVAE(
         self : BalancedVAE
             The fitted estimator.
         """
-        from skvae.fit._fit import Fit
+        from skvae.fit._pass import Pass, attributes_after
 
         if hasattr(self, "_fitted"):
             last = self._fitted
             table = CheckedTable.of(self, X, sample_weight, last.view.columns)
-            fit = Fit.resumed(self, table, last, self.history_)
+            found = attributes_after(self, table, last, self.history_)
         else:
-            fit = Fit.first_pass(self, CheckedTable.of(self, X, sample_weight))
-        vars(self).update(*fit.train(None))
+            found = Pass.first(self, CheckedTable.of(self, X, sample_weight)).train()
+        vars(self).update(found)
         return self
 
     def _warn_if_rising(self):

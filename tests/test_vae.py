@@ -27,7 +27,7 @@ from skvae.balance import (
 from skvae.data._canonical import canonical_rows
 from skvae.divergences import KL
 from skvae.exceptions import PosteriorCollapseWarning
-from skvae.fit._plan import WHOLE
+from skvae.fit._plan import held_out
 from skvae.fit._progress import Report
 from skvae.likelihoods import Bernoulli, Gaussian
 from skvae.networks import MLP
@@ -338,7 +338,7 @@ def held_out_rows(vae):
     seed = check_random_state(0).randint(np.iinfo(np.int32).max)
     index, _ = canonical_rows(X, np.ones(N_ROWS))
     mask = np.zeros(N_ROWS, dtype=bool)
-    mask[index[WHOLE.held_out(vae, N_ROWS, seed)]] = True
+    mask[index[held_out(vae, N_ROWS, np.random.RandomState(seed))]] = True
     return mask
 
 
@@ -409,7 +409,7 @@ def test_number_of_steps(n_steps, n_rows, batch_size, expected):
     ("n_rows", "batch_size", "expected"), [(10, "auto", 1), (10, 3, 4), (100, 2, 50)]
 )
 def test_number_of_steps_of_partial_fit(n_steps, n_rows, batch_size, expected):
-    vae = BalancedVAE(**SMALL, batch_size=batch_size)
+    vae = BalancedVAE(**SMALL, batch_size=batch_size, early_stopping=False)
     for n_calls in (1, 2):
         vae.partial_fit(X[:n_rows])
         assert n_steps == [n_calls * expected]
@@ -611,15 +611,17 @@ def test_partial_fit_goes_on_where_it_stopped():
     assert_array_equal(copied.transform(X), straight.transform(X))
 
 
-def test_partial_fit_keeps_the_scaling_of_the_first_call():
+def test_partial_fit_scales_by_all_chunks():
     vae = BalancedVAE(**SMALL).partial_fit(X[:60])
     center, scale = vae._fitted.view.scaling.center, vae._fitted.view.scaling.scale
     assert_allclose(center, X[:60].mean(axis=0))
-    vae.partial_fit(1000.0 * X)
-    assert_array_equal(vae._fitted.view.scaling.center, center)
+    # The same rows again leave it as it is.
+    vae.partial_fit(X[:60])
     assert_array_equal(vae._fitted.view.scaling.scale, scale)
-    # The variance is that of the latest rows.
-    assert vae.variance_ > 1e3
+    vae.partial_fit(1000.0 * X[60:])
+    rows = np.concatenate([X[:60], X[:60], 1000.0 * X[60:]])
+    assert_allclose(vae._fitted.view.scaling.center, rows.mean(axis=0))
+    assert_allclose(vae._fitted.view.scaling.scale, rows.std(axis=0))
 
 
 def test_partial_fit_keeps_the_parts_of_the_first_call():
@@ -643,6 +645,11 @@ def test_schedule_of_partial_fit():
     betas = [vae.partial_fit(X).beta_ for _ in range(6)]
     # Half of four calls, and then no further.
     assert betas == [0.5, 1.0, 1.0, 1.0, 1.0, 1.0]
+    # It rises at first.
+    assert (np.diff(vae.history_["learning_rate"][1:]) > 0.0).all()
+    vae = BalancedVAE(**SMALL, learning_rate="constant")
+    for _ in range(3):
+        vae.partial_fit(X)
     assert_array_equal(vae.history_["learning_rate"], np.float32(0.003))
 
 

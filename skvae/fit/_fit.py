@@ -1,4 +1,4 @@
-"""One call of `fit` or `partial_fit`: from a checked table to fitted models."""
+"""One training: from a checked table to fitted models."""
 
 from __future__ import annotations
 
@@ -16,22 +16,15 @@ from torch import Tensor
 
 from skvae import training
 from skvae.balance._base import Sizes
+from skvae.divergences._base import Divergence
 from skvae.exceptions import TrainingDivergedError
 from skvae.fit._diverged import remedies
 from skvae.fit._encoded_rows import EncodedRows
 from skvae.fit._halving import rungs_of_betas
-from skvae.fit._history import in_units_of_x, joined
-from skvae.fit._plan import ONE_PASS, WHOLE, Course
-from skvae.fit._prepared import (
-    Prepared,
-    Scaled,
-    prepared,
-    scalar_like,
-    scaled,
-    scaled_as,
-    scaled_for,
-)
-from skvae.fit._scales import check_scales
+from skvae.fit._history import in_units_of_x
+from skvae.fit._plan import one_pass, whole
+from skvae.fit._prepare import scaled_by, split
+from skvae.fit._prepared import Prepared, scaled_as
 from skvae.fit._scopes import calibration_of, candidates
 from skvae.fit._seed import drawn_seed
 from skvae.fit._start import Replica, last_values, start_of
@@ -40,18 +33,16 @@ from skvae.fitted._attributes import attributes_of, number
 from skvae.fitted._digest import digest_of
 from skvae.fitted._fitted import Fitted
 from skvae.model._calibration import Calibration
-from skvae.model._device import missing_named, training_device
+from skvae.model._device import missing_named
 from skvae.model._evaluate import evaluate, quadrature, with_noise
 from skvae.model._module import Module
-from skvae.model._precision import WEIGHTS, for_steps
+from skvae.model._precision import for_steps
 from skvae.model._settings import Settings
 from skvae.model._spec import ModelSpec
 from skvae.model._weights import views
 
 # Rows decoded to report on the training rows, so that a large table gets fewer nodes.
 _REPORTED_ROWS = 2**16
-
-History = dict[str, NDArray[np.floating]]
 
 
 @dataclass(frozen=True)
@@ -60,7 +51,7 @@ class Fit:
 
     The three lives of a fit are three constructors: `fresh` from nothing but a table,
     `warm` from the weights and scaling of the last fit, and `resumed` from all that the
-    last call of `partial_fit` has left. `first_pass` is a fresh start of the latter.
+    last call of `partial_fit` has left, which a `Pass` prepares.
 
     Attributes
     ----------
@@ -82,8 +73,6 @@ class Fit:
         How the decoder variance is set at the end; None where it is fixed.
     sizes : Sizes or None
         What the policy was started with; None where the training is resumed.
-    history : dict of str to ndarray or None
-        History of the calls before, where the training is resumed.
     reached : RunState or None
         Where the same training was cut off, to go on from there.
     """
@@ -97,7 +86,6 @@ class Fit:
     state: training.TrainingState
     calibration: Calibration | None
     sizes: Sizes | None = None
-    history: History | None = None
     reached: training.RunState | None = None
 
     @classmethod
@@ -121,13 +109,9 @@ class Fit:
         seed : int or None, default=None
             None draws one from `random_state`.
         """
-        return cls._started(vae, _scaled(vae, table, betas), betas, WHOLE, seed)
-
-    @classmethod
-    def first_pass(cls, vae: Settings, table: CheckedTable) -> Fit:
-        """First call of `partial_fit`."""
-        betas = [vae.beta]
-        return cls._started(vae, _scaled(vae, table, betas), betas, ONE_PASS)
+        seed = drawn_seed(vae) if seed is None else seed
+        data = split(vae, scaled_by(vae, table, betas), seed)
+        return cls.started(vae, data, betas, whole, seed)
 
     @classmethod
     def warm(
@@ -138,48 +122,61 @@ class Fit:
         spec = ModelSpec.from_params(
             vae, table.likelihood, table.X, table.columns, betas
         )
-        fit = cls._started(vae, scaled_as(last, spec, table), betas, WHOLE, seed)
+        seed = drawn_seed(vae) if seed is None else seed
+        data = split(vae, scaled_as(last, spec, table), seed)
+        fit = cls.started(vae, data, betas, whole, seed)
         fit.state.values = last_values(last, fit.spec.likelihood, fit.state)
         return fit
 
     @classmethod
-    def resumed(
-        cls, vae: Settings, table: CheckedTable, last: Fitted, history: History
-    ) -> Fit:
-        """Later call of `partial_fit`: goes on from the state of the last one."""
-        data = _split(vae, scaled_for(last, table), ONE_PASS, drawn_seed(vae))
-        device, dtype = data.rows.like.device, data.rows.like.dtype
-        state = last.training_state.to_torch(device, dtype)
+    def resumed(cls, vae: Settings, data: Prepared, last: Fitted) -> Fit:
+        """Fit of one pass that goes on from the state of the last one.
+
+        The table has the parts and the scaling of that one.
+        """
+        state = last.training_state.to_torch(
+            data.rows.like.device, data.rows.like.dtype
+        )
         scope = last.spec.scope
         if last.variance.shape[1] > 1:
-            # No rows are held out now, but they once chose one for each feature.
+            # Held-out rows have once chosen one for each feature.
             scope = "feature"
+        n_rows, divergence = data.source.n_rows, last.spec.divergence
         return cls(
             vae=vae,
             prepared=data,
             module=last.spec.module(),
-            plan=ONE_PASS.plan(vae, data.source.n_rows, last.spec.divergence),
-            replicas=[Replica(last.beta, scope)],
-            n_candidates=1,
+            plan=one_pass(vae, n_rows, divergence, state.n_steps),
+            replicas=[Replica(last.beta, scope)] * len(state.values),
+            n_candidates=len(state.values),
             state=state,
             calibration=calibration_of(data, state, scope),
-            history=history,
         )
 
     @classmethod
-    def _started(
+    def started(
         cls,
         vae: Settings,
-        table: Scaled,
+        data: Prepared,
         betas: Sequence[float],
-        course: Course,
-        seed: int | None = None,
+        plan_of: Callable[[Settings, int, Divergence], training.Plan],
+        seed: int,
     ) -> Fit:
-        """Fit of a table that the model's parts have learned from."""
-        seed = drawn_seed(vae) if seed is None else seed
-        data = _split(vae, table, course, seed)
+        """Fit that starts at linear models, or at random.
+
+        Parameters
+        ----------
+        vae : BalancedVAE
+            Its settings but for beta.
+        data : Prepared
+        betas : sequence of float
+            Weights of the rate.
+        plan_of : callable
+            Plan for the settings, a number of training rows and a divergence.
+        seed : int
+        """
         data.spec.check_network(data.rows.like)
-        plan = course.plan(vae, data.source.n_rows, data.spec.divergence)
+        plan = plan_of(vae, data.source.n_rows, data.spec.divergence)
         data, scopes = candidates(data)
         replicas = [Replica(beta, scope) for beta in betas for scope in scopes]
         module = data.spec.module()
@@ -233,10 +230,12 @@ class Fit:
     def outcome(self, on_epoch: Callable[..., bool] | None) -> training.Outcome:
         """Train all replicas, and return their results."""
         data = self.prepared
+        # Where training is resumed, what it ends with is compared, and not each epoch.
+        held_out = None if self.sizes is None else data.held_out
         task = training.Task(
             self.state,
             data.source,
-            data.held_out,
+            held_out,
             self.calibration,
             self.reached,
             digest_of(data.view),
@@ -292,6 +291,22 @@ class Fit:
             raise self._diverged(r, "weights are no longer finite")
         with missing_named(self.state.values.device):
             attributes = self.attributes(r, outcome.values)
+        return self.reported(r, outcome, attributes)
+
+    def reported(
+        self, r: int, outcome: training.Outcome, attributes: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Attributes that follow from some weights, and those of the training.
+
+        Parameters
+        ----------
+        r : int
+            Number of the replica.
+        outcome : Outcome
+            Of that replica alone.
+        attributes : dict of str to object
+            Attributes that follow from its weights, or from others.
+        """
         fitted = attributes["_fitted"].resumable(outcome.state.to_numpy())
         beta = number(outcome.beta.cpu().numpy())
         variance = outcome.variance[0].cpu().numpy()
@@ -300,8 +315,6 @@ class Fit:
             variance = variance.mean(keepdims=True)
         has_variance = self.module.dispersion is not None
         history = in_units_of_x(outcome.history, *self.prepared.jacobian)
-        if self.history is not None:
-            history = joined(self.history, history)
         scaling = fitted.view.scaling
         numbers = fitted.variance, scaling.center, scaling.scale, attributes["elbo_"]
         entries = outcome.history.values()
@@ -346,7 +359,9 @@ class Fit:
         """
         data = self.prepared
         weights = views(values, self.state.shapes)
-        n_nodes = int(np.clip(_REPORTED_ROWS // data.rows.n_rows, 2, 32))
+        # A pass that goes on is short.
+        n_decoded = _REPORTED_ROWS if self.sizes is not None else _REPORTED_ROWS // 4
+        n_nodes = int(np.clip(n_decoded // data.rows.n_rows, 2, 32))
         nodes = quadrature(data.spec.n_components, n_nodes)
         noise = torch.tensor(nodes).to(data.rows.like)[:, None]
         encoded = EncodedRows(self.module, weights, data.rows, data.held_out)
@@ -380,24 +395,3 @@ class Fit:
             rate, distortion = data.scores(fitted)
         activity = trained.activity[0].cpu().numpy()
         return attributes_of(fitted, activity, rate, distortion)
-
-
-def _scaled(vae: Settings, table: CheckedTable, betas: Sequence[float]) -> Scaled:
-    """A table that the parts of an estimator have learned from."""
-    spec = ModelSpec.from_params(vae, table.likelihood, table.X, table.columns, betas)
-    found = scaled(spec, table, standardize=vae.standardize)
-    check_scales(found, WEIGHTS[vae.precision])
-    return found
-
-
-def prepare(vae: Settings, table: CheckedTable, betas: Sequence[float]) -> Prepared:
-    """A table as `Fit.fresh` would train on it, without a start."""
-    return _split(vae, _scaled(vae, table, betas), WHOLE, drawn_seed(vae))
-
-
-def _split(vae: Settings, table: Scaled, course: Course, seed: int) -> Prepared:
-    """Rows to train on and to score on, on the device of an estimator."""
-    device = training_device(vae.device, vae.precision)
-    like = scalar_like(device, vae.precision)
-    is_held_out = course.held_out(vae, len(table.admitted.rows), seed)
-    return prepared(table, is_held_out, like, seed)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,22 +23,27 @@ _MIN_STEPS_PER_EPOCH = 20
 _MIN_ROWS_TO_HOLD_OUT = 50
 
 
-class Course(NamedTuple):
-    """The two steps in which `fit` and `partial_fit` differ."""
+def held_out(
+    vae: Settings, n_rows: int, random: np.random.RandomState, n_before: int = 0
+) -> NDArray[np.bool_]:
+    """Mask of the rows to score on.
 
-    held_out: Callable[[Any, int, int], NDArray[np.bool_]]
-    """Mask of the rows to score on, from estimator, number of rows and seed."""
-    plan: Callable[[Any, int, Divergence], training.Plan]
-    """Plan for an estimator, a number of training rows and a divergence."""
-
-
-def _held_out(vae: Settings, n_rows: int, seed: int) -> NDArray[np.bool_]:
-    """Rows of `fit` to score on."""
+    Parameters
+    ----------
+    vae : BalancedVAE
+        The settings.
+    n_rows : int
+        Number of distinct rows of the table.
+    random : RandomState
+        Chooses them.
+    n_before : int, default=0
+        Number of distinct rows that are kept of earlier tables.
+    """
     mask = np.zeros(n_rows, dtype=bool)
     wanted = vae.early_stopping
     if wanted == "auto":
-        wanted = n_rows >= _MIN_ROWS_TO_HOLD_OUT
-    if not wanted:
+        wanted = n_before + n_rows >= _MIN_ROWS_TO_HOLD_OUT
+    if not wanted or (n_before and n_rows < 2):
         return mask
     if n_rows < 2:
         raise ValueError(
@@ -48,18 +52,12 @@ def _held_out(vae: Settings, n_rows: int, seed: int) -> NDArray[np.bool_]:
             "that kind. Pass more rows, or early_stopping=False."
         )
     n_held_out = min(math.ceil(vae.validation_fraction * n_rows), n_rows - 1)
-    # Not the global generator: a private one of the same seed.
-    order = np.random.RandomState(seed).permutation(n_rows)
+    order = random.permutation(n_rows)
     mask[order[:n_held_out]] = True
     return mask
 
 
-def _none_held_out(vae: Settings, n_rows: int, seed: int) -> NDArray[np.bool_]:
-    """Rows of `partial_fit` to score on: none."""
-    return np.zeros(n_rows, dtype=bool)
-
-
-def _plan(vae: Settings, n_rows: int, divergence: Divergence) -> training.Plan:
+def whole(vae: Settings, n_rows: int, divergence: Divergence) -> training.Plan:
     """Plan of `fit`: all epochs, none of them of few steps."""
     batch_size = vae.batch_size
     if batch_size == "auto":
@@ -107,19 +105,28 @@ def _schedule(
     return schedule
 
 
-def _one_pass(vae: Settings, n_rows: int, divergence: Divergence) -> training.Plan:
-    """Plan of `partial_fit`: one pass over the rows at a constant learning rate."""
-    plan = _plan(vae, n_rows, divergence)
+def one_pass(
+    vae: Settings, n_rows: int, divergence: Divergence, n_steps: int = 0
+) -> training.Plan:
+    """Plan of `partial_fit`: one pass over the rows, without a planned end.
+
+    Parameters
+    ----------
+    vae : BalancedVAE
+        The settings.
+    n_rows : int
+        Number of training rows.
+    divergence : Divergence
+    n_steps : int, default=0
+        Number of steps that earlier passes have taken.
+    """
+    plan = whole(vae, n_rows, divergence)
+    n_now = math.ceil(n_rows / plan.batch_size)
+    factor = plan.schedule.without_end(n_steps + 0.5 * n_now)
     return plan._replace(
         n_epochs=1,
-        steps_per_epoch=math.ceil(n_rows / plan.batch_size),
+        steps_per_epoch=n_now,
         schedule=Constant(),
+        learning_rate=plan.learning_rate * factor,
         patience=None,
     )
-
-
-#: The course of `fit`.
-WHOLE = Course(_held_out, _plan)
-
-#: The course of `partial_fit`.
-ONE_PASS = Course(_none_held_out, _one_pass)

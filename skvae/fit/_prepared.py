@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -17,11 +18,14 @@ from skvae.fit._stream import Sampled
 from skvae.fit._table import Admitted, CheckedTable
 from skvae.fit._windows import Windows
 from skvae.fitted._fitted import Fitted
+from skvae.fitted._kept_rows import Origin
 from skvae.fitted._null_model import NullModel
 from skvae.likelihoods._gaussian_scores import check_gaussian
 from skvae.likelihoods._groups import continuous, learn_rows
 from skvae.likelihoods._open_levels import report_open_columns
+from skvae.model._device import training_device
 from skvae.model._precision import WEIGHTS
+from skvae.model._settings import Settings
 from skvae.model._spec import ModelSpec
 from skvae.training._source import Source
 
@@ -92,7 +96,14 @@ def scaled(spec: ModelSpec, table: CheckedTable, *, standardize: bool | str) -> 
     """Let a specification learn levels, statistics and scaling from a table."""
     if standardize == "quantile":
         check_gaussian(spec.likelihood, spec.n_features, table.columns.name)
-    X, index, weight, gaps = admitted = _learned(spec, table)
+    return _scaled(spec, table, _learned(spec, table), standardize)
+
+
+def _scaled(
+    spec: ModelSpec, table: CheckedTable, admitted: Admitted, standardize: bool | str
+) -> Scaled:
+    """Scale a table by what it holds."""
+    X, index, weight, gaps = admitted
     moments = None
     if table.sampled is not None:
         moments = table.sampled.stream.moments(spec.likelihood)
@@ -119,6 +130,24 @@ def scaled_as(last: Fitted, spec: ModelSpec, table: CheckedTable) -> Scaled:
     null_model = NullModel.from_rows(X, index, weight, spec.likelihood, view)
     spec = spec._replace(indicator_columns=last.spec.indicator_columns)
     return Scaled(spec, view, null_model, admitted, table.sampled)
+
+
+def scaled_anew(last: Fitted, table: CheckedTable, origin: Origin) -> Scaled:
+    """Let the parts of the last call learn statistics and scaling; levels stay.
+
+    Parameters
+    ----------
+    last : Fitted
+        Left as it is.
+    table : CheckedTable
+    origin : Origin
+        How the stream was started.
+    """
+    likelihood = copy.deepcopy(last.spec.likelihood)
+    spec = last.spec._replace(policy=origin.policy, likelihood=likelihood)
+    admitted = Admitted.of(table, likelihood)
+    likelihood.learn(admitted.X[admitted.rows], admitted.weight)
+    return _scaled(spec, table, admitted, origin.standardize)
 
 
 def scaled_for(last: Fitted, table: CheckedTable) -> Scaled:
@@ -181,6 +210,8 @@ def prepared(
     )
 
 
-def scalar_like(device: torch.device, precision: str) -> Tensor:
-    """A tensor on a device, of the type that weights have in a precision."""
-    return torch.zeros((), dtype=getattr(torch, WEIGHTS[precision]), device=device)
+def like_of(vae: Settings) -> Tensor:
+    """A tensor on the device of an estimator, of the type of its weights."""
+    dtype = getattr(torch, WEIGHTS[vae.precision])
+    device = training_device(vae.device, vae.precision)
+    return torch.zeros((), dtype=dtype, device=device)

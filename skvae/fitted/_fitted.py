@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import DTypeLike
 
     from skvae.fitted._inference import Model
+    from skvae.fitted._kept_rows import KeptRows
     from skvae.fitted._null_model import NullModel
     from skvae.priors import Prior
 
@@ -50,6 +51,8 @@ class Fitted:
         The requested weight of the rate.
     state : TrainingState or None
         State to resume from, as arrays, but for the weights; see `training_state`.
+    kept : KeptRows or None
+        Rows that stand for those of all calls of `partial_fit`; None after `fit`.
     """
 
     spec: ModelSpec
@@ -61,6 +64,7 @@ class Fitted:
     null_model: NullModel
     beta: float
     state: Any = None
+    kept: KeptRows | None = None
 
     @property
     def dtype(self) -> np.dtype:
@@ -121,12 +125,19 @@ class Fitted:
         return admitted
 
     def resumable(self, state: Any) -> Fitted:
-        """Copy with the state of a training to go on from, as arrays."""
-        return replace(self, state=replace(state, values=None))
+        """Copy with the state of a training to go on from, as arrays.
+
+        Weights that are those in use are stored once.
+        """
+        if np.array_equal(state.values, self.values):
+            state = replace(state, values=None)
+        return replace(self, state=state)
 
     @property
     def training_state(self) -> Any:
-        """State of a training to go on from; the weights are stored once."""
+        """State of a training to go on from, with its weights."""
+        if self.state.values is not None:
+            return self.state
         return replace(self.state, values=self.values)
 
 

@@ -11,6 +11,9 @@ from sklearn.base import BaseEstimator
 # Fractions of the planned steps at which a curve is tried before a training.
 _N_TRIED = 101
 
+# Steps in which the learning rate rises where training has no planned end.
+_N_RISING = 150
+
 
 class LearningRate(BaseEstimator):
     """Base of the learning rates over the planned optimiser steps.
@@ -53,6 +56,15 @@ class LearningRate(BaseEstimator):
             Finite and at least 0.
         """
         raise NotImplementedError
+
+    def without_end(self, n_steps: float) -> float:
+        """Factor after some steps of a training that has no planned end.
+
+        It rises over the first 150 steps, in which Adam learns the sizes of the
+        gradients, and then falls with the root of their number.
+        """
+        done = n_steps / _N_RISING
+        return min(done, done**-0.5)
 
     def check(self) -> None:
         """Raise an error where the settings give no learning rate.

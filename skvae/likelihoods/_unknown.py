@@ -26,6 +26,12 @@ _FEWEST = 10
 # Columns that a message lists.
 _LISTED = 5
 
+# How levels become known that rows do not hold.
+_DECLARE = (
+    "Declare levels that a first table lacks by the type of its column, "
+    "pandas.CategoricalDtype([...])."
+)
+
 
 def admitted_numbers(
     likelihood: Likelihood, columns: Columns, numbers: Floats, X: Any
@@ -78,7 +84,7 @@ def _refuse_unknown(
             raise ValueError(
                 f"{capital(columns.name(d))} holds the category "
                 f"{columns.unknown(X, d)!r}, which the table of fit did not: "
-                f"{_known(columns, d)}. {_remedy(member)}"
+                f"{_known(columns, d)}. {_remedy(member)} {_DECLARE}"
             )
 
 
@@ -126,10 +132,11 @@ def _warn(columns: Columns, numbers: Floats, is_new: NDArray[np.bool_], X: Any) 
         for d in changed[:_LISTED]
     ]
     more = f", and of {len(changed) - _LISTED} more columns" * (len(changed) > _LISTED)
+    declare = f" {_DECLARE}" * bool(columns.is_category[changed].any())
     warnings.warn(
         "Cells with values that the table of fit did not hold are taken for missing: "
         f"{', '.join(counts)}{more}. To make this an error, set "
-        "handle_unknown='error'.",
+        f"handle_unknown='error'.{declare}",
         ColumnWarning,
         stacklevel=4,
     )

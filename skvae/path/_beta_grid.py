@@ -71,8 +71,8 @@ def _collapse(vae: BalancedVAE, X: ArrayLike, sample_weight: ArrayLike | None) -
     :math:`\theta = \beta \sigma^2`. A variance that is moved ends, without latents, at
     that of the columns.
     """
-    from skvae.fit._fit import prepare
     from skvae.fit._linear_rows import linear_rows
+    from skvae.fit._prepare import prepare
 
     # All rows count.
     vae.set_params(early_stopping=False)

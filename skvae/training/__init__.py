@@ -8,6 +8,7 @@ from skvae.training._state import StartValues, TrainingState, init
 from skvae.training._step import Batch, Differentiator, Step
 from skvae.training._task import Task
 from skvae.training._train import Interrupted, train
+from skvae.training._validation import Validation
 
 __all__ = [
     "Batch",
@@ -22,6 +23,7 @@ __all__ = [
     "Step",
     "Task",
     "TrainingState",
+    "Validation",
     "best_of",
     "init",
     "train",

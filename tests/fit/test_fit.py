@@ -8,7 +8,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 from skvae import BalancedVAE
 from skvae.balance import Constant, LearnedVariance, RunningAverage
 from skvae.fit import _table
-from skvae.fit._fit import Fit, prepare
+from skvae.fit._fit import Fit
+from skvae.fit._pass import Pass
+from skvae.fit._prepare import prepare
 from skvae.fit._table import CheckedTable
 from skvae.learning_rates import Constant as ConstantRate
 from skvae.likelihoods import Gaussian
@@ -42,10 +44,13 @@ def warm(vae, X):
     return Fit.warm(vae, table_of(vae, X, columns=last.view.columns), last)
 
 
+def first(vae, X):
+    return Pass.first(vae, table_of(vae, X))
+
+
 def resumed(vae, X):
     last = vae._fitted
-    table = table_of(vae, X, columns=last.view.columns)
-    return Fit.resumed(vae, table, last, vae.history_)
+    return Pass.resumed(vae, table_of(vae, X, columns=last.view.columns), last)
 
 
 # --- Fresh ----------------------------------------------------------------------------
@@ -60,7 +65,6 @@ def test_fresh_holds_out_rows_and_plans_all_epochs(X):
     assert fit.plan.n_epochs == 7
     assert fit.plan.patience == 15
     assert fit.state.n_steps == fit.state.n_epochs == 0
-    assert fit.history is None
     assert fit.sizes.n_replicas == len(fit.replicas)
     # The scaling is that of all rows, held out or not.
     view = fit.prepared.view
@@ -162,53 +166,70 @@ def test_weights_that_are_no_longer_finite_are_an_error(X):
 # --- partial_fit ----------------------------------------------------------------------
 
 
-def test_first_pass_is_one_epoch_on_all_rows(X):
-    fit = Fit.first_pass(small(), table_of(small(), X))
-    assert fit.prepared.held_out is None
-    assert len(fit.prepared.rows.x) == N_ROWS
+def test_first_pass_is_one_epoch_with_the_candidates_of_fit(X):
+    fit = first(small(), X).fit
+    assert len(fit.prepared.held_out.x) == 8
+    assert len(fit.prepared.rows.x) == N_ROWS - 8
     assert fit.plan.n_epochs == 1
     assert fit.plan.patience is None
     assert isinstance(fit.plan.schedule, ConstantRate)
-    assert fit.n_candidates == 1
-    assert fit.history is None
+    assert fit.n_candidates == 2
 
 
-def test_resumed_starts_from_all_that_the_last_call_left(X):
-    vae = small(precision="float64").partial_fit(X)
-    last = vae._fitted
-    fit = resumed(vae, X + 0.1)
+def test_first_pass_without_held_out_rows(X):
+    now = first(small(early_stopping=False), X)
+    assert now.fit.prepared.held_out is None
+    assert len(now.fit.prepared.rows.x) == N_ROWS
+    assert now.fit.n_candidates == 1
+    assert not now.kept.is_held_out.any()
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_resumed_starts_from_all_that_the_last_call_left(X, early_stopping):
+    vae = small(precision="float64", early_stopping=early_stopping).partial_fit(X)
+    last, n_models = vae._fitted, 1 + early_stopping
+    fit = resumed(vae, X + 0.1).fit
     assert fit.spec is last.spec
-    assert fit.replicas == [(1.0, "shared")]
-    assert fit.n_candidates == 1
-    assert fit.state.n_steps == last.state.n_steps == fit.plan.steps_per_epoch
+    assert fit.n_candidates == len(fit.replicas) == n_models
     assert fit.state.n_epochs == 1
-    for name in ("values", "mean", "square", "generator", "floor", "prior"):
+    assert fit.state.values.shape == (n_models, last.values.shape[1])
+    for name in ("values", "generator", "floor", "prior"):
         expected = getattr(last.training_state, name)
         assert_array_equal(getattr(fit.state, name), expected)
+    if not early_stopping:
+        assert fit.state.n_steps == last.state.n_steps == fit.plan.steps_per_epoch
+        assert_array_equal(fit.state.mean, last.training_state.mean)
+        assert_array_equal(fit.state.square, last.training_state.square)
     assert fit.sizes is None
-    assert fit.history is vae.history_
-    # Centre and scale stay those of the first call.
+    # Centre and scale stay those of the last start.
     assert_array_equal(fit.prepared.view.scaling.center, last.view.scaling.center)
     assert fit.prepared.null_model is last.null_model
 
 
+def test_resumed_trains_on_the_chunk_and_scores_on_the_stream(X):
+    vae = small().partial_fit(X[:60])
+    now = resumed(vae, X[60:])
+    assert now.fit.prepared.source.n_rows == 18
+    assert len(now.fit.prepared.rows.x) == 54 + 18
+    assert len(now.fit.prepared.held_out.x) == 6 + 2
+    assert_allclose(now.kept.weight, np.ones(N_ROWS))
+
+
 def test_resumed_leaves_what_it_starts_from(X):
     vae = small().partial_fit(X)
-    before = vae._fitted.values.copy(), vae.history_["rate"].copy()
-    (attributes,) = resumed(vae, X).train(None)
+    before = vae._fitted.values.copy(), vae._fitted.state.n_epochs
+    attributes = resumed(vae, X).train()
     assert_array_equal(vae._fitted.values, before[0])
-    assert_array_equal(vae.history_["rate"], before[1])
-    assert len(attributes["history_"]["rate"]) == 2
+    assert vae._fitted.state.n_epochs == before[1]
     assert attributes["_fitted"].state.n_epochs == 2
     assert attributes["n_iter_"] == 2
 
 
 def test_resumed_keeps_a_variance_for_each_feature(X):
     vae = small(balance=LearnedVariance(scope="feature")).fit(X)
-    fit = resumed(vae, X)
-    assert fit.replicas == [(1.0, "feature")]
-    (attributes,) = fit.train(None)
-    assert attributes["variance_"].shape == (N_FEATURES,)
+    now = resumed(vae, X)
+    assert now.fit.replicas == [(1.0, "feature")]
+    assert now.train()["variance_"].shape == (N_FEATURES,)
 
 
 # --- Warm -----------------------------------------------------------------------------
@@ -225,7 +246,6 @@ def test_warm_starts_from_weights_and_scaling_alone(X):
         assert_array_equal(values, last.values[0])
     assert fit.state.n_steps == 0
     assert fit.state.mean is None
-    assert fit.history is None
     assert fit.spec is not last.spec
     assert fit.plan.n_epochs == 2
 

@@ -2,16 +2,20 @@
 
 import numpy as np
 import pytest
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 
 from skvae import BalancedVAE
 from skvae.divergences import KL, TotalCorrelation
-from skvae.fit._plan import ONE_PASS, WHOLE
+from skvae.fit import _plan
 from skvae.learning_rates import Constant, Cosine
 
 
 def whole(n_rows, **params):
-    return WHOLE.plan(BalancedVAE(**params), n_rows, KL())
+    return _plan.whole(BalancedVAE(**params), n_rows, KL())
+
+
+def held_out(vae, n_rows, seed=0, n_before=0):
+    return _plan.held_out(vae, n_rows, np.random.RandomState(seed), n_before)
 
 
 @pytest.mark.parametrize(
@@ -67,12 +71,24 @@ def test_batch_that_is_too_small_for_the_divergence():
     divergence = TotalCorrelation()
     vae = BalancedVAE(divergence=divergence, batch_size=1)
     with pytest.raises(ValueError, match=r"compares the rows of a batch.* has 1 "):
-        WHOLE.plan(vae, 100, divergence)
+        _plan.whole(vae, 100, divergence)
+
+
+@pytest.mark.parametrize("name", ["one_cycle", "constant"])
+def test_rate_of_a_pass_follows_the_steps_before(name):
+    vae = BalancedVAE(learning_rate=name, learning_rate_init=0.5)
+    rates = [
+        _plan.one_pass(vae, 256, KL(), n_steps).learning_rate
+        for n_steps in (14, 74, 149, 599)
+    ]
+    # Two steps, and the rate is that of the one between them.
+    expected = [0.1, 0.5, 1.0, 0.5] if name == "one_cycle" else [1.0] * 4
+    assert_allclose(rates, 0.5 * np.array(expected))
 
 
 def test_one_pass_is_an_epoch_at_a_constant_rate():
     vae = BalancedVAE(max_iter=9, batch_size=30)
-    plan = ONE_PASS.plan(vae, 100, KL())
+    plan = _plan.one_pass(vae, 100, KL())
     assert plan.n_epochs == 1
     # Schedules of policies are fractions of as many calls.
     assert plan.n_planned_epochs == 9
@@ -94,16 +110,15 @@ def test_one_pass_is_an_epoch_at_a_constant_rate():
 )
 def test_rows_that_are_held_out(early_stopping, n_rows, n_held_out):
     vae = BalancedVAE(early_stopping=early_stopping)
-    mask = WHOLE.held_out(vae, n_rows, 0)
+    mask = held_out(vae, n_rows)
     assert mask.shape == (n_rows,)
     assert mask.sum() == n_held_out
-    assert_array_equal(WHOLE.held_out(vae, n_rows, 0), mask)
-    assert not ONE_PASS.held_out(vae, n_rows, 0).any()
+    assert_array_equal(held_out(vae, n_rows), mask)
 
 
 def test_share_and_seed_of_the_rows_that_are_held_out():
     vae = BalancedVAE(early_stopping=True, validation_fraction=0.4)
-    first, second = (WHOLE.held_out(vae, 100, seed) for seed in (0, 1))
+    first, second = (held_out(vae, 100, seed) for seed in (0, 1))
     assert first.sum() == second.sum() == 40
     assert (first != second).any()
 
@@ -112,10 +127,18 @@ def test_random_state_of_numpy_stays_as_it_is():
     np.random.seed(0)
     expected = np.random.uniform()
     np.random.seed(0)
-    WHOLE.held_out(BalancedVAE(early_stopping=True), 100, 7)
+    held_out(BalancedVAE(early_stopping=True), 100, 7)
     assert np.random.uniform() == expected
 
 
 def test_single_row_cannot_be_held_out():
     with pytest.raises(ValueError, match="needs at least 2 distinct rows"):
-        WHOLE.held_out(BalancedVAE(early_stopping=True), 1, 0)
+        held_out(BalancedVAE(early_stopping=True), 1)
+
+
+def test_rows_of_earlier_tables_count():
+    assert held_out(BalancedVAE(), 10, n_before=39).sum() == 0
+    assert held_out(BalancedVAE(), 10, n_before=40).sum() == 1
+    assert held_out(BalancedVAE(early_stopping=False), 10, n_before=40).sum() == 0
+    # Of a single row nothing would be left.
+    assert held_out(BalancedVAE(early_stopping=True), 1, n_before=40).sum() == 0

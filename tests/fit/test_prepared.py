@@ -6,7 +6,7 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skvae import BalancedVAE
-from skvae.fit._prepared import prepared, scalar_like, scaled, scaled_as, scaled_for
+from skvae.fit._prepared import like_of, prepared, scaled, scaled_as, scaled_for
 from skvae.fit._table import CheckedTable
 from skvae.model._spec import ModelSpec
 
@@ -116,7 +116,7 @@ def test_mask_only_where_cells_are_missing(X):
 
 
 def test_precision_is_that_of_the_training(X):
-    like = scalar_like(torch.device("cpu"), "float32")
+    like = like_of(BalancedVAE(device="cpu"))
     assert like.dtype == torch.float32
     assert like.shape == ()
     rows = split(scaled_table(X), like=like).rows

@@ -6,7 +6,7 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skvae import BalancedVAE
-from skvae.fit._fit import prepare
+from skvae.fit._prepare import prepare
 from skvae.fit._start import Replica, start_of
 from skvae.fit._table import CheckedTable
 from skvae.likelihoods import Bernoulli, ByColumns, Gaussian, Poisson

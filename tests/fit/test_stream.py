@@ -12,7 +12,7 @@ from skvae import BalancedVAE, OutlierVAE
 from skvae.data import _large, _mapped
 from skvae.data._large import blocks_of
 from skvae.fit import _stream, _windows
-from skvae.fit._prepared import prepared, scalar_like, scaled
+from skvae.fit._prepared import like_of, prepared, scaled
 from skvae.fit._stream import Stream
 from skvae.fit._table import CheckedTable
 from skvae.model._spec import ModelSpec
@@ -59,7 +59,7 @@ def scaled_table(X, sample_weight=None, **params):
 
 def split(table, n_held_out=0):
     is_held_out = np.arange(len(table.admitted.rows)) < n_held_out
-    like = scalar_like(torch.device("cpu"), "float64")
+    like = like_of(BalancedVAE(precision="float64", device="cpu"))
     return prepared(table, is_held_out, like, seed=0)
 
 
