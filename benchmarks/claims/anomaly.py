@@ -172,7 +172,7 @@ def verdict(rows, protocol):
         text = (
             f"{protocol.capitalize()}, {measure}: mean rank of `OutlierVAE` "
             f"{rank[OURS]:.2f}, best of the others {others.min():.2f} "
-            f"({others.idxmin()}); goal: the best"
+            f"({others.idxmin()}; target: the best)"
         )
         lines.append(goal(text, rank[OURS] <= others.min()))
     return lines

@@ -216,7 +216,7 @@ def slots(results):
         goal(
             f"`{best}`, {text}: mean rank {lines[f'{name} rank'][best]:.2f}, best of "
             f"the others {others[f'{name} rank'].min():.2f} "
-            f"({others[f'{name} rank'].idxmin()}); goal: the best",
+            f"({others[f'{name} rank'].idxmin()}; target: the best)",
             lines[f"{name} rank"][best] <= others[f"{name} rank"].min(),
         )
         for name, text in MEASURES.items()

@@ -97,7 +97,7 @@ def measure(settings, table, model, seed):
 def verdict(name, score):
     lead = score[OURS] - score[RIVALS]
     listed = " and ".join(f"{v:+.2f} to {LABELS[rival]}" for rival, v in lead.items())
-    text = f"{name}: `{OURS}` relative to others, {listed} (goal: above 0)"
+    text = f"{name}: `{OURS}` relative to others, {listed} (above 0)"
     return goal(text, lead.min() > 0)
 
 

@@ -196,7 +196,7 @@ def verdict(value, rows, name):
     text = (
         f"{value}, {name}: at most {100 * MARGIN:.0f} % worse than the best of the "
         f"others in {n_good(rows, name)} cases; worst {100 * behind.max():+.1f} % "
-        f"({worst['table']}, {worst['mechanism']}); goal: all"
+        f"({worst['table']}, {worst['mechanism']}); target: all"
     )
     return goal(text, (behind <= MARGIN).all())
 

@@ -192,7 +192,8 @@ def slots(results):
     )
     worst = rows.loc[rows["relative"].idxmax()]
     text = (
-        "{relative:.2f} of the loop's time at worst, on {table} (at most 0.2)"
+        "The loop's elbo is reached in {relative:.2f} of its time at worst, on {table} "
+        "(at most 0.2)"
         if math.isfinite(worst["relative"])
         else "The loop's elbo is not reached on {table}"
     )

@@ -136,13 +136,18 @@ def verdict(rows):
             f"({gain.idxmin()}), at best {rows[name][gain.idxmax()]:+.3f} "
             f"({gain.idxmax()})."
         )
+    return "\n".join(lines)
+
+
+def default_verdict(rows):
+    """Whether normal scores by rank could be the default."""
     density_and_codes = rows[["score", "explained", "nearest", "linear"]]
     worse = rows.index[density_and_codes.min(axis=1) < 0]
     text = (
         "As a default, no density and no codes may be worse than those of "
         f"`standardize=True`; some are on {', '.join(worse) or 'no table'}"
     )
-    return "\n".join([*lines, goal(text, worse.empty)])
+    return goal(text, worse.empty)
 
 
 def slots(results):
@@ -154,6 +159,7 @@ def slots(results):
     ]
     columns = " | ".join(["table {table}", *cells])
     return {
+        "goals": default_verdict(rows),
         "verdict": verdict(rows),
         "seeds": "one seed" if n_seeds == 1 else f"{n_seeds} seeds",
         "by_table": markdown_table(columns, rows.reset_index()),

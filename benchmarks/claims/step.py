@@ -151,7 +151,7 @@ def verdict(rows):
         if is_size.any():
             worst = rows.loc[is_size, "skvae"].max()
             where = ", ".join(f"{key} {value}" for key, value in size.items())
-            text = f"At {where}, at worst {worst:.2f} times the products"
+            text = f"At {where}, a step takes at worst {worst:.2f} times its products"
             lines.append(goal(f"{text} (at most {bound})", worst <= bound))
     for name, bound in PEER_GOALS.items():
         gains = relative(rows, name)

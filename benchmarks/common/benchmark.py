@@ -22,6 +22,8 @@ from benchmarks.common.markdown import environment_line
 
 PAGES = Path(__file__).resolve().parents[1] / "pages"
 GUIDE = PAGES.parents[1] / "docs" / "guide"
+# The page that compares the figures of all claims with their targets.
+TARGETS = "targets"
 SLOT = re.compile(r"{{ (\w+)\.(\w+) }}")
 
 
@@ -51,7 +53,7 @@ class Benchmark:
         parser = argparse.ArgumentParser(description=description.splitlines()[0])
         flag = partial(parser.add_argument, action="store_true")
         flag("--quick", help="try everything once; keep nothing")
-        flag("--page", help="write the page from kept results")
+        flag("--page", help="write the page, and that of targets, from kept results")
         about = "forget all runs, or those of a table or model"
         parser.add_argument("--fresh", nargs="*", metavar="NAME", help=about)
         args = parser.parse_args()
@@ -63,8 +65,9 @@ class Benchmark:
             if not args.page:
                 self._collect(args.fresh)
             results = self.results()
-            path = GUIDE / f"{self.page}.md"
-            path.write_text(render(self.page), encoding="utf-8")
+            for page in (self.page, TARGETS):
+                path = GUIDE / f"{page}.md"
+                path.write_text(render(page), encoding="utf-8")
         for name, text in self.slots(results).items():
             print(f"\n{name}:\n{text}")
 

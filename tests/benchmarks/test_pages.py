@@ -21,6 +21,7 @@ def test_every_page_has_a_template():
         "regret",
         "speed",
         "synthetic",
+        "targets",
     ]
 
 
@@ -79,6 +80,7 @@ def test_a_claim_is_measured_once(claim, monkeypatch, capsys):
     assert len(measured) == 4
     assert capsys.readouterr().out.splitlines()[-1] == "4"
     assert (benchmark.GUIDE / "guide.md").read_text() == "The page guide."
+    assert (benchmark.GUIDE / "targets.md").read_text() == "The page targets."
 
 
 def test_fresh_forgets_the_runs_of_a_name(claim, monkeypatch):
@@ -120,7 +122,7 @@ def test_only_complete_seeds_are_shown(claim, monkeypatch):
         claim.results()
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if page != "pitfalls"])
+@pytest.mark.parametrize("page", sorted({*PAGES} - {"pitfalls", "targets"}))
 def test_measured_page_opens_with_its_answer_and_has_a_date(page):
     committed = (benchmark.GUIDE / f"{page}.md").read_text(encoding="utf-8")
     first = committed.split("\n\n")[1]

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.claims.ranks import MEASURES, steps_of, verdict
+from benchmarks.claims.ranks import MEASURES, default_verdict, steps_of
 
 
 def test_steps_are_the_smallest_differences_of_numbers():
@@ -22,6 +22,6 @@ def test_steps_are_the_smallest_differences_of_numbers():
 def test_worse_codes_of_one_table_decide_against_a_default():
     rows = pd.DataFrame({name: [0.1, 0.2] for name in MEASURES}, index=["a", "b"])
     # A classifier that tells more rows is no matter of density or codes.
-    assert "no table: met" in verdict(rows)
+    assert "no table: met" in default_verdict(rows)
     rows.loc["b", "nearest"] = -0.01
-    assert "some are on b: not met" in verdict(rows)
+    assert "some are on b: not met" in default_verdict(rows)
