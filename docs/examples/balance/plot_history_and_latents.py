@@ -2,17 +2,17 @@
 Reading a training and its latents
 ==================================
 
-What ``history_`` says of a training, and what the latents of the model say of rows: on
-13 measurements of 178 wines of three growers.
+How to read ``history_`` and the latents of a model, with 13 measurements of 178 wines
+of three growers.
 """
 
 # %%
 # The training
 # ------------
 # All terms are in nats per row. Beta rises from 0 to 1 over the first half of the
-# training. While it is low, the rate is cheap: the model says much of each row. When
-# it has risen, only that is left which is worth its nats. The dashed lines are of rows
-# that were held out.
+# training. While it is low, the rate is cheap, and the latents encode much of each row.
+# When it has risen, only information that is worth its nats is left. The dashed lines
+# are for held-out rows.
 
 import matplotlib.pyplot as plt
 from sklearn.datasets import load_wine
@@ -37,8 +37,8 @@ plt.show()
 # %%
 # Which latents are used
 # ----------------------
-# The rate splits over the latents. One of no rate is the same for all rows: it has
-# collapsed to the prior.
+# The rate is a sum over the latents. A latent without a rate is the same for all rows:
+# it has collapsed to the prior.
 
 LatentDisplay.from_estimator(vae, wine.data).plot(kind="rate")
 print(f"{vae.active_units_.sum()} of {vae.n_components_} latents are active")
@@ -47,9 +47,9 @@ plt.show()
 # %%
 # Where the rows lie
 # ------------------
-# In the plane of the two latents that say most, the growers are apart, although the
-# model was not told of them. The rings are at one and two standard deviations of the
-# prior: where the decoder expects rows.
+# In the plane of the two latents with the largest rates, the growers are separated,
+# although they were not part of the table. The rings are at one and two standard
+# deviations of the prior, from which `sample` draws latents.
 
 latents = LatentDisplay.from_estimator(
     vae, wine.data, color=wine.target_names[wine.target]
@@ -60,8 +60,8 @@ plt.show()
 # %%
 # What a latent does
 # ------------------
-# Each block goes along one latent, with the others at zero, and shows how far the
-# decoder moves every column, in its standard deviations.
+# In each block, one latent varies and the others are zero. The block shows how the
+# decoder changes each column, in standard deviations of the column.
 
 latents.plot(kind="traversal")
 plt.show()

@@ -47,14 +47,14 @@ print(f"at beta = {search.best_params_['beta']:.2g}")
 # %%
 # The curve
 # ---------
-# Each point is a beta, its bars the standard deviation over the folds. To the left a
-# model says little about a row and reconstructs it badly; to the right it says a lot.
-# The dotted line has slope -1: along it the elbo is the same. Where it touches the
-# curve, one more nat of rate saves just one nat of distortion.
+# Each point is a beta, its bars the standard deviation over the folds. To the left the
+# latents contain little information about a row, and it is reconstructed badly; to the
+# right they contain much. The dotted line has slope -1: along it the elbo is the same.
+# Where it touches the curve, one more nat of rate saves exactly one nat of distortion.
 #
-# With the rows themselves, the display adds what linear models reach. Where the curve
-# is below the dashed line, the network has found more than principal components can
-# say.
+# If the rows are passed too, the display adds the bound of linear models. Where the
+# curve is below the dashed line, the network has found structure that principal
+# components cannot describe.
 
 display = RateDistortionDisplay.from_cv_results(
     search.cv_results_, X=X, n_components=5
@@ -67,8 +67,8 @@ plt.show()
 # --------
 # The ring marks where the curve bends most: to its right more rate buys little. It is a
 # rule of thumb for a representation that should be small rather than a good model of
-# the rows. What a large beta does to the latents is seen in their rates: those that do
-# not earn their nats are switched off.
+# the rows. The rates of the latents show the effect of a large beta: latents that are
+# not worth their nats collapse.
 
 figure, axes = plt.subplots(1, 2, figsize=(9, 3), layout="constrained", sharex=True)
 for ax, beta in zip(axes, (search.best_params_["beta"], betas[-2]), strict=True):

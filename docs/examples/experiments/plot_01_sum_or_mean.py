@@ -3,8 +3,8 @@ Sum or mean: four reductions of one loss
 ========================================
 
 The loss of a VAE is an error plus a weight times the KL divergence. Many programs take
-means where the derivation has sums. Each choice is another weight of the KL. With some
-of them every reconstruction is the same dark picture.
+means where the derivation has sums. Each choice corresponds to a different weight of
+the KL. With some of them every reconstruction is the same dark picture.
 """
 
 # %%
@@ -110,8 +110,9 @@ plt.show()
 # ---
 # The mean of the error is the sum divided by 64. A loss of that mean and the summed KL
 # is therefore the summed loss with a KL that weighs 64 times as much: beta is 32 in
-# place of 1/2. The lines are the betas. What a component saves per nat is in proportion
-# to its eigenvalue, and only what is above the line is worth its nats.
+# place of 1/2. The horizontal lines are the betas. A component lowers the error in
+# proportion to its eigenvalue, and a linear model uses only the components above the
+# line.
 
 figure, ax = plt.subplots(figsize=(7, 3.8), layout="constrained")
 eigenvalues = results["eigenvalues"]
@@ -130,11 +131,11 @@ plt.show()
 # Conclusion
 # ----------
 # With the mean of the error and the summed KL, no eigenvalue is above beta. No latent
-# is used, and every digit is rebuilt as the mean of all: not black, but the same dark
-# blob. `fit` warns of it before and after training. With both sums the digits are fine.
-# With both means they are blurred, as beta is then 32 / 16 = 2: better by the number of
-# latents, and for no other reason. The same ``beta_norm`` is not the same loss
-# everywhere either: 0.1 is fine here, 1 is nearly collapsed.
+# is used, and every digit is reconstructed as the mean of all: not black, but the same
+# dark blob. `fit` warns of this before and after training. With both sums the digits
+# are fine. With both means they are blurred: beta is then 32 / 16 = 2, smaller by the
+# number of latents, and for no other reason. The value of ``beta_norm`` matters as
+# much: 0.1 is fine here, and with 1 the model has nearly collapsed.
 #
-# A weight of the KL means nothing without its reductions. Sums are what the derivation
-# has; a beta of skvae always refers to them.
+# A weight of the KL has no meaning without its reductions. The derivation has sums, and
+# beta in skvae always refers to them.

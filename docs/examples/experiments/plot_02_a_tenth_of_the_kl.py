@@ -2,19 +2,19 @@
 The KL times 0.1
 ================
 
-A frequent advice for blurred reconstructions is to multiply the KL by 0.1. It helps.
-What it changes is the variance of the decoder: with a Gaussian decoder, a VAE of weight
-0.1 is a VAE whose noise has a tenth of the variance.
+Common advice for blurred reconstructions is to multiply the KL by 0.1. It helps. What
+it changes is the variance of the decoder: with a Gaussian decoder, a VAE of weight 0.1
+is a VAE whose noise has a tenth of the variance.
 """
 
 # %%
 # The experiment
 # --------------
-# The loss of the advice is the summed squared error plus the KL, which is a variance of
-# 1/2; with 0.1 times the KL it is 1/20. The second model is trained twice: once with
-# a weight, once with ``Gaussian(variance=0.05)`` and weight 1. Beside them are a weight
-# of 0, which is an autoencoder, and a variance that is learned. The data are digits,
-# with standardized pixels.
+# The advice is for a loss of the summed squared error plus the KL. This is a decoder
+# with a variance of 1/2; with 0.1 times the KL the variance is 1/20. The second model
+# is trained twice: once with a weight, once with ``Gaussian(variance=0.05)`` and weight
+# 1. Beside them are a weight of 0, which is an autoencoder, and a variance that is
+# learned. The data are digits, with standardized pixels.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -86,8 +86,8 @@ results = trained()
 # %%
 # What came out
 # -------------
-# *theta* is beta times the variance in training, *variance* that which suits the
-# trained model best. *width* is the mean standard deviation of the codes: that of the
+# *theta* is beta times the variance in training, and *variance* the calibrated variance
+# of the trained model. *width* is the mean standard deviation of the codes; that of the
 # prior is 1. All are means over three seeds.
 
 print("loss with        ", "".join(f"{key:>10}" for key in COLUMNS))
@@ -112,18 +112,17 @@ plt.show()
 # Conclusion
 # ----------
 # The advice holds: the error falls by a fifth, and the rate nearly triples. The model
-# with a variance of 0.05 is the same model, up to the noise of training. So the proper
-# name of "KL times 0.1" is a beta of 0.1, or a decoder variance ten times smaller. It
-# does not exclude the KL: the rate without any is four times as large. (The twin's elbo
-# is lower because its variance stays at 0.05. `fit` calibrates the other one to 0.08,
-# the error that the model really makes.)
+# with a variance of 0.05 is the same model, up to the noise of training. So "KL times
+# 0.1" is a beta of 0.1, or a decoder variance ten times smaller. It does not remove the
+# KL: without any KL the rate is four times as large. (The elbo of the second model is
+# lower because its variance stays at 0.05. `fit` calibrates the variance of the first
+# one to 0.08, the error that the model really makes.)
 #
 # The price is that the model explains new rows less well. The elbo falls with the
 # weight, and most of all without any KL, where the codes are wider than the prior. In
-# pictures of 8 x 8 pixels the eye sees little of it: draws of a small weight are
-# sharper, those without the KL only somewhat odder. That samples fall apart with a
-# tenth of the KL, as is often said, is not confirmed here.
+# pictures of 8 x 8 pixels this is hardly visible: draws with a small weight are
+# sharper, and those without the KL only a little less like digits. It is often said
+# that samples degrade with a tenth of the KL. This is not confirmed here.
 #
-# Neither 1/2 nor 1/20 was the best weight for the error. The learned variance is
-# between them and has the lowest error on new digits of all, below that of the
-# autoencoder.
+# Neither 1/2 nor 1/20 was the best weight for the error. The learned variance lies
+# between them. It has the lowest error on new digits, below that of the autoencoder.

@@ -10,11 +10,11 @@ et al., 2019), is to prevent it. How many latents are active after each epoch?
 # %%
 # The experiment
 # --------------
-# Pictures of clothes, halved to 14 x 14 pixels, and a ReLU network that starts at
-# random, at a beta that leaves only a few components worth their nats. Four schedules
-# end at this beta. A latent is active if its posterior mean has a variance above 0.01
-# over the rows. Beside them: the default start at the linear model, with a constant
-# beta.
+# The data are pictures of clothes, halved to 14 x 14 pixels. A ReLU network starts at
+# random. Beta is so large that only a few components are worth their nats. Four
+# schedules end at this beta. A latent is active if its posterior mean has a variance
+# above 0.01 over the rows. The last model has the default start, the linear model, and
+# a constant beta.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -109,9 +109,8 @@ figure.legend(handles, names, loc="outside lower center", ncols=5)
 plt.show()
 
 # %%
-# At the end of the training, means and standard deviations over three seeds. All have
-# the same objective, in training: the smaller, the better. The other two are of new
-# pictures.
+# Means and standard deviations over three seeds, at the end of the training. All models
+# minimise the same objective. The other two columns are for new pictures.
 
 print(
     "                              active       objective    1000 x error        elbo"
@@ -128,18 +127,18 @@ for i, name in enumerate(SCHEDULES):
 # %%
 # Conclusion
 # ----------
-# While beta is low, a warm-up does what it is for: the rate rises to two or three times
-# that of the constant beta. It does not last. When beta has risen, the latents are lost
-# one after the other as without a warm-up, and each cycle revives fewer than the one
-# before. At the end one to three of sixteen are active, the objective is no lower, and
-# all new pictures are rebuilt as nearly the same.
+# While beta is low, a warm-up works as intended: the rate rises to two or three times
+# that of the constant beta. This does not last. When beta has risen, the latents
+# collapse one after the other, as without a warm-up, and each cycle revives fewer than
+# the one before. At the end one to three of sixteen are active, the objective is no
+# lower, and the reconstructions of all new pictures are nearly the same.
 #
-# That is not what this beta asks for: six components are worth their nats. The start at
-# the linear model has five of them from the first epoch, keeps about eight latents,
-# and ends three nats lower, with a quarter of the error, at a constant beta.
+# At this beta the optimum is better: six components are worth their nats. The start at
+# the linear model has five of them from the first epoch, and keeps about eight latents.
+# At a constant beta it ends three nats lower, with a quarter of the error.
 #
-# So here annealing delays the collapse of a random start and does not prevent it, which
-# contradicts what it is recommended for. Two limits of this finding: the training is
-# short (400 steps), and the papers had decoders of text that can do without latents. In
-# the same vein, the first epochs are not where latents are lost: at least fifteen of
-# them are active for five epochs, whatever the schedule.
+# So here annealing delays the collapse of a random start, but does not prevent it,
+# contrary to what it is recommended for. This finding has two limits: the training is
+# short (400 steps), and the papers had decoders of text, which can ignore the latents.
+# Nor are latents lost in the first epochs: with every schedule, at least fifteen are
+# active for five epochs.

@@ -2,15 +2,15 @@
 Which likelihood for grey levels
 ================================
 
-Pixels between 0 and 1 are often given to a cross-entropy. That is not the likelihood of
-any number but 0 and 1. Four alternatives are compared here, fairly: in nats on the same
-values, with no value that occurs twice.
+A cross-entropy is often used for pixels between 0 and 1. It is a likelihood only for
+zeros and ones. Four alternatives are compared here, fairly: in nats on the same values,
+with no value that occurs twice.
 """
 
 # %%
 # Cross-entropy on grey levels
 # ----------------------------
-# The Bernoulli distribution is of zeros and ones, and skvae refuses it for other
+# The Bernoulli distribution is for zeros and ones, and skvae raises an error for other
 # values. Its cross-entropy is no density on [0, 1]: the integral of exp(-cross-entropy)
 # over x is below 1, and depends on the mean, so that it favours black and white.
 
@@ -27,12 +27,12 @@ for mean in (0.05, 0.2, 0.5):
 # %%
 # The experiment
 # --------------
-# Digits have 17 grey levels, and half of their pixels are exactly 0. A density has no
-# limit on a value that occurs often, so that a likelihood may gain any number of nats
-# there. Each level is therefore spread over its own interval: (level + u) / 17, with u
-# uniform on [0, 1). On such dithered values, a log-density plus 64 log(1/17) is a lower
-# bound of the log-probability of the levels themselves (Theis et al., 2016). For
-# comparison, each model is also fitted to the values without dither.
+# Digits have 17 grey levels, and half of their pixels are exactly 0. A density is
+# unbounded at a value that occurs often, so that a likelihood may gain any number of
+# nats there. Each level is therefore spread over its own interval: (level + u) / 17,
+# with u uniform on [0, 1). On such dithered values, a log-density plus 64 log(1/17) is
+# a lower bound of the log-probability of the levels themselves (Theis et al., 2016).
+# For comparison, each model is also fitted to the values without dither.
 
 LIKELIHOODS = ("gaussian", "continuous_bernoulli", "beta")
 SEEDS = (0, 1, 2)
@@ -83,9 +83,9 @@ results = compared()
 # %%
 # What came out
 # -------------
-# The elbo in nats per row, of values as they are and of dithered ones, and the squared
-# error of the grey levels, from the models of dithered values: means and standard
-# deviations over three splits.
+# The elbo is in nats per row, for the original and for dithered values. The squared
+# error of the grey levels is that of the models of dithered values. All are means and
+# standard deviations over three splits.
 
 names = {name: name.replace("_", " ") for name in LIKELIHOODS}
 names["threshold"] = "threshold at 0.5"
@@ -116,18 +116,18 @@ plt.show()
 # %%
 # Conclusion
 # ----------
-# On values as they are, the beta distribution is ahead of the Gaussian by more than a
+# On the original values, the beta distribution is ahead of the Gaussian by more than a
 # hundred nats. All of that is density on the pixels that are exactly 0. With the same
-# dither for all, the order is another one: continuous Bernoulli, beta, Gaussian, and
-# the gaps are 8 and 15 nats. Published gains of the continuous Bernoulli
-# (Loaiza-Ganem and Cunningham, 2019) are of values with such atoms; here more than
-# two thirds of its lead vanish with them.
+# dither for all, the order changes to continuous Bernoulli, beta, Gaussian, with gaps
+# of 8 and 15 nats. Published gains of the continuous Bernoulli (Loaiza-Ganem and
+# Cunningham, 2019) are for values with such atoms; here more than two thirds of its
+# lead vanish without them.
 #
-# The likelihood of the best score is not that of the smallest error, which the Gaussian
-# has: it is the one that minimises it. The beta distribution is the worst of all in
-# error, and its pictures are the palest. Draws from the prior are cleanest for the
-# continuous Bernoulli, and for the Bernoulli of thresholded pixels, which does not
-# describe grey levels at all, and so has no elbo that could be compared.
+# The likelihood with the best score does not have the smallest error. That is the
+# Gaussian, whose training minimises it. The beta distribution has the largest error,
+# and its pictures are the palest. Draws from the prior are cleanest for the continuous
+# Bernoulli, and for the Bernoulli distribution of thresholded pixels. The latter does
+# not describe grey levels at all, and so its elbo cannot be compared.
 #
 # For grey levels: `"continuous_bernoulli"` for a density and samples, `"gaussian"` for
 # reconstructions; compare scores on dithered values only.

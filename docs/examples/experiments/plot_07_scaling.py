@@ -12,10 +12,10 @@ the table, so that the four can be compared.
 # The experiment
 # --------------
 # The table has 30 measurements of 569 tumours, from 0.001 to 4,000 in size. It is used
-# as it is, and with recording errors: one cell in a hundred of the rows of fit is
-# multiplied by 100. Scored are new rows without errors. The policy is a constant beta
-# of 1, so that nothing else makes up for the scale. The codes of four latents go to a
-# nearest-neighbour classifier.
+# as it is, and with recording errors: in the training rows, one cell in a hundred is
+# multiplied by 100. The scores are those of new rows without errors. The policy is a
+# constant beta of 1, so that nothing else compensates for the scale. The codes of four
+# latents are the inputs of a nearest-neighbour classifier.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -105,18 +105,18 @@ plt.show()
 # Conclusion
 # ----------
 # On the table as it is, the choice matters less than is often said. Without a scaling
-# the model sees only the few columns of large numbers, but these decide the class too,
-# and the calibrated variances explain the other columns. Median and interquartile range
-# have the best score. Normal scores have rows that look most like real ones in each
-# column, at ten nats less.
+# only the few columns of large numbers matter, but these also determine the class, and
+# the calibrated variances explain the other columns. Scaling by median and
+# interquartile range has the best score. With normal scores, drawn rows are most like
+# real ones in each column, and the score is ten nats lower.
 #
-# A hundredth of wrong cells changes everything. Only normal scores withstand them: they
-# lose a nat. The others lose a hundred, as the wrong cells decide the noise of their
-# columns, and rows drawn have little to do with real ones. The scaling that is called
+# One per cent of wrong cells changes everything. Only normal scores are robust: they
+# lose a nat. The others lose a hundred, because the wrong cells determine the noise of
+# their columns, and drawn rows differ completely from real ones. The scaling called
 # robust is no remedy by itself, and has the worst codes: the scale of usual cells is
-# right, and so the wrong ones reach the network as huge numbers. It needs a likelihood
-# that withstands them too, `"robust"` in `likelihood`, which is what `OutlierVAE` has.
+# right, and so the wrong ones reach the network as huge numbers. It needs a robust
+# likelihood too, `likelihood="robust"`, as in `OutlierVAE`.
 #
-# (The elbo of normal scores is of the same kind where values are all different. A value
-# that occurs several times has a probability there, not a density, so that a few nats
-# of its difference may have no meaning.)
+# (With normal scores, the elbo can be compared with the others where all values differ.
+# A value that occurs several times has a probability and not a density, so that a few
+# nats of the difference may have no meaning.)

@@ -8,9 +8,10 @@ How much do the usual settings of a network matter on a table?
 # %%
 # The experiment
 # --------------
-# 1,500 block groups of California with nine columns, and 1,000 more to score. Each
-# network is trained three times, on the same rows with other seeds. All start at the
-# linear model, the policy has a variance for each column.
+# The models are fitted to 1,500 block groups of California with nine columns, and
+# scored on 1,000 others. Each network is trained three times, on the same rows with
+# different seeds. All but one start at the linear model. The policy has a variance for
+# each column.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -66,7 +67,7 @@ results = trained()
 # %%
 # What came out
 # -------------
-# The elbo of new rows, in nats per row above the linear model; dots are seeds.
+# The elbo of new rows, in nats per row above the linear model. Each dot is a seed.
 
 figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained", sharey=True)
 linear = results["networks"][0].mean()
@@ -91,13 +92,13 @@ for key, names in (("networks", NETWORKS), ("latents", N_LATENTS)):
 # %%
 # Conclusion
 # ----------
-# Hidden layers are worth a nat and a half. Which ones hardly matters: two layers are
-# better than one by about the scatter of the seeds, four are no better than two, and
-# residual layers add nothing that could be told from the seeds. With layers this few
-# and a training of 400 steps, depth has nothing to show for itself.
+# Hidden layers gain a nat and a half. Their number and kind hardly matter. Two layers
+# are better than one by about the scatter of the seeds, and four are no better than
+# two. Residual layers gain nothing beyond that scatter. With so few layers and a
+# training of 400 steps, depth has no advantage.
 #
 # The start matters as much as the layers: at random, the same network ends below the
 # linear model after so few steps. And so does the number of latents: two and eight are
-# both two nats behind four. More is not better where 1,500 rows have to pay for them.
+# both two nats behind four. More latents are not better on 1,500 rows.
 #
 # So search the number of latents first, then beta; leave the network as it is.

@@ -3,16 +3,16 @@ Beta and latents searched for a classifier
 ==========================================
 
 Codes are often the input of another model. Which beta and how many latents are best
-then? A `Pipeline` in a `GridSearchCV` answers by the accuracy of the classifier, and a
-scorer of the VAE by the elbo. The two answers differ.
+then? A search over a `Pipeline` with `GridSearchCV` can use the accuracy of the
+classifier, or the elbo of the VAE. The two answers differ.
 """
 
 # %%
 # The experiment
 # --------------
-# 1,200 digits, a VAE, a scaler, and a logistic regression behind it, in three folds.
-# Each combination is scored twice: by the accuracy of the pipeline, and by the elbo of
-# the VAE on the rows of the test fold. PCA in place of the VAE is the baseline.
+# The pipeline is a VAE, a scaler and a logistic regression, on 1,200 digits in three
+# folds. Each combination is scored twice: by the accuracy of the pipeline, and by the
+# elbo of the VAE on the rows of the test fold. PCA in place of the VAE is the baseline.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -102,11 +102,11 @@ print(f"standard deviation over folds: {results['accuracy_std'].mean():.3f}")
 # %%
 # Conclusion
 # ----------
-# The best model of rows is not the best input of a classifier. The elbo has its best
-# value at six latents and the beta in the middle. The accuracy is best at the most
-# latents and the least beta: nats that are not worth their price to explain pixels
-# still tell digits apart. A large beta costs accuracy everywhere.
+# The best model of the rows does not give the best inputs of a classifier. The elbo is
+# best at six latents and the middle beta. The accuracy is best at the largest number of
+# latents and the smallest beta: nats that are not worth their price for explaining
+# pixels still help to distinguish digits. A large beta always costs accuracy.
 #
-# With few latents the codes of the VAE are somewhat better than principal components,
-# about as much as the folds differ; with 16, PCA is as good, and it is fitted at once.
-# To choose beta for a task, search it by the score of the task, and let PCA compete.
+# With few latents the codes of the VAE are a little better than principal components,
+# by about as much as the folds differ. With 16, PCA is as good, and much faster. To
+# choose beta for a task, search it with the score of the task, and include PCA.

@@ -2,17 +2,17 @@
 Odd rows, cell by cell
 ======================
 
-A row that a model finds odd is of little use without the reason. The negative
-log-likelihood of a row is a sum over its cells, so that each cell has a share in it.
+A row that is flagged as odd is of little use without the reason. The negative
+log-likelihood of a row is a sum over its cells, which shows the contribution of each.
 """
 
 # %%
 # The experiment
 # --------------
 # The table has seven measurements of 4,177 shellfish; lengths are in units of 200 mm,
-# weights in units of 200 g. Some records are wrong. No label says which:
-# `OutlierVAE` is fitted on all rows, with its default likelihood of
-# Student's t distribution, which odd cells do not pull towards them.
+# weights in units of 200 g. Some records are wrong, and there are no labels.
+# `OutlierVAE` is fitted to all rows. Its default likelihood is Student's t
+# distribution, on which odd cells have little influence.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -78,9 +78,8 @@ figure.colorbar(image, label="nats above a usual cell", extend="max")
 plt.show()
 
 # %%
-# For each of these rows, the cell that is oddest and what the other cells of the row
-# let the model expect there. The last column is the row's place in the order of an
-# isolation forest.
+# For each of these rows: its oddest cell, and the expected value of this cell given the
+# others. The last column is the rank of the row by the score of an isolation forest.
 
 print("row         oddest cell     recorded  expected  typical  isolation forest")
 for i, row in enumerate(results["rows"]):
@@ -94,16 +93,17 @@ for i, row in enumerate(results["rows"]):
 # %%
 # Conclusion
 # ----------
-# The errors that are known of this table are found, and named by their cell: a height
-# of 1.13 and one of 0.515, in units in which others are near 0.14, and two heights of
-# 0. The height of 0.015 looks like 0.15 with a misplaced point: 0.147 is what the model
-# expects. One shell weighs 0.35 where the whole animal weighs 0.134, so that one of the
-# two is wrong; no column alone shows that, as both are ordinary values.
+# The known errors of this table are found, with the cell that is wrong. There is a
+# height of 1.13 and one of 0.515, in units in which others are near 0.14, and there are
+# two heights of 0. The height of 0.015 looks like 0.15 with a misplaced point: the
+# expected value is 0.147. One shell weighs 0.35 although the whole animal weighs 0.134,
+# so that one of the two is wrong. No column shows this by itself, as both are ordinary
+# values.
 #
 # An isolation forest, which splits one column at a time, does not have the height of
 # 1.13 among its first three hundred rows. Large animals come first there, which are
-# rare but not wrong. It says nothing of cells either.
+# rare but not wrong. Nor does it show which cell is odd.
 #
-# Not all of the twelve are errors. Several shells are heavier by half or more than
-# expected, and are odd for that alone. The picture shows where to look; what is an
-# error is for someone who knows the animals.
+# Not all of the twelve are errors. Several shells are heavier than expected by half or
+# more, and are odd only for this reason. The picture shows where to look; somebody who
+# knows the animals has to decide what is an error.

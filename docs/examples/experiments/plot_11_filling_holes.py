@@ -2,14 +2,14 @@
 Filling holes
 =============
 
-A fitted model fills missing cells from those that are there. Asked for draws in place
-of a mean, it also says how uncertain a cell is.
+A fitted model fills missing cells from the observed ones. Draws in place of a mean also
+show how uncertain a cell is.
 """
 
 # %%
 # The experiment
 # --------------
-# 30 % of the cells of a table of tumours are removed at random, from the rows of fit
+# 30 % of the cells of a table of tumours are removed at random, from the training rows
 # and from new ones. `impute` fills the new rows; imputers of scikit-learn do the same
 # on standardized columns. In a second table, of digits, all lower halves are removed
 # from new rows.
@@ -93,8 +93,8 @@ for name, errors in zip(METHODS, results["errors"], strict=True):
 # %%
 # Uncertainty
 # -----------
-# Of 50 draws for each cell, the middle 90 % should hold the true value nine times in
-# ten, and the middle half one time in two.
+# There are 50 draws for each cell. Their middle 90 % should contain the true value nine
+# times in ten, and their middle half one time in two.
 
 figure, ax = plt.subplots(figsize=(4, 4), layout="constrained")
 ax.plot([0, 1], [0, 1], "k:", label="ideal")
@@ -108,8 +108,8 @@ plt.show()
 # %%
 # Lower halves of digits
 # ----------------------
-# The mean is the best guess of each pixel. A draw is one digit that is possible, with
-# the noise of the decoder.
+# The mean is the best prediction of each pixel. A draw is one possible digit, with the
+# noise of the decoder.
 
 rows = {"true": results["digits"], "given": results["digits"].copy()}
 rows["given"][:, 32:] = 8
@@ -130,13 +130,13 @@ for name in ("BalancedVAE", "IterativeImputer"):
     print(f"{name:17}", *(f"{error:.3f}" for error in errors))
 
 # %%
-# In two of them the regressions come within a few hundredths, and in the third they are
+# In two of them the regressions are within a few hundredths, and in the third they are
 # worse by nearly a half.
 #
-# The intervals are too wide: the middle half of the draws holds two thirds of the true
-# values, and the middle 90 % nineteen of twenty. Errors have more small and more large
-# values than the normal noise of the decoder. For multiple imputation that is on the
-# safe side.
+# The intervals are too wide: the middle half of the draws contains two thirds of the
+# true values, and the middle 90 % nineteen of twenty. The errors have more small and
+# more large values than the normal noise of the decoder. For multiple imputation this
+# is conservative.
 #
-# Of digits, the mean of a lower half is a blur of all that is possible. The draws are
-# different ways to complete a digit, as rough as the noise of the decoder.
+# For digits, the mean of a lower half is a blur of all possibilities. The draws are
+# different ways to complete a digit, with the noise of the decoder.

@@ -2,17 +2,17 @@
 Synthetic rows
 ==============
 
-Rows drawn from a model should look like those of the table in each column and in each
-pair of columns, teach a classifier nearly as much, and be copies of none.
+Drawn rows should resemble those of the table in each column and in each pair of
+columns. A classifier should learn nearly as much from them, and none should be a copy.
 """
 
 # %%
 # The experiment
 # --------------
 # The table is the census of 1994: 15 columns, nine of them categories, some cells
-# missing. A model of 3,000 rows draws as many. They are compared with 3,000 real
-# rows that the model has not seen, and so are the rows of fit: what they reach is the
-# best that can be asked for. The numbers have spikes and long tails, which
+# missing. A model is fitted to 3,000 rows, and draws as many. They are compared with
+# 3,000 other real rows. So are the rows of fit themselves: their scores are the best
+# that can be expected. The numbers have spikes and long tails, which
 # ``standardize="quantile"`` maps to normal scores; the default is shown beside it.
 
 import matplotlib.pyplot as plt
@@ -119,10 +119,10 @@ results = drawn()
 # What came out
 # -------------
 # - *columns*: distance of the distribution of a column, the mean over columns;
-# - *pairs*: difference of the correlation of two numbers or levels, absolute, the mean
+# - *pairs*: absolute difference of the correlation of two numbers or levels, the mean
 #   over all pairs;
-# - *AUC*: of a classifier of the income that learns from the rows, on real rows;
-# - *copies*: the proportion of rows that are a row of fit.
+# - *AUC*: of a classifier of the income, trained on the rows and tested on real ones;
+# - *copies*: the proportion of rows that equal a row of fit.
 
 print("                    columns           pairs             AUC          copies")
 for name, values in zip(SETS, results["found"], strict=True):
@@ -130,7 +130,7 @@ for name, values in zip(SETS, results["found"], strict=True):
     print(f"{name:17}", *(f"{mean:7.3f} ± {std:5.3f}" for mean, std in cells))
 
 # %%
-# Three columns of numbers, each drawn and each real value as a step:
+# Cumulative distributions of drawn and real values, for three columns of numbers:
 
 figure, axes = plt.subplots(1, 3, figsize=(9, 3), layout="constrained", sharey=True)
 styles = {"new rows": ("black", "-"), "quantile": ("C0", "--"), "default": ("C1", "-")}
@@ -146,14 +146,14 @@ plt.show()
 # %%
 # Conclusion
 # ----------
-# Both models teach the classifier almost as much as the real rows do, 0.01 of AUC is
-# lost. Neither copies a row: it is the first line of the table that shows how that
-# would look. In pairs, they are more than half of the way from the last line, where
-# each column is shuffled for itself, to a real sample.
+# A classifier learns almost as much from both models as from real rows: it loses 0.01
+# of AUC. Neither model copies a row; the first line of the table shows the value for
+# copies. In *pairs*, both are more than half of the way from the last line, where each
+# column is shuffled independently, to a real sample.
 #
 # The columns themselves are another matter. With the default, which is one normal
 # distribution per number given the latents, ages are below 0, and the spikes at 40
 # hours and at no capital gain are smeared. Normal scores keep both. So a good score of
-# a classifier says little about whether rows look real, and ``standardize="quantile"``
-# is the setting for rows that people will look at. A real sample of that size is still
-# closer to other real rows by a third.
+# a classifier does not mean that rows look real. Use ``standardize="quantile"`` for
+# rows that people will look at. A real sample of that size is still closer to other
+# real rows by a third.

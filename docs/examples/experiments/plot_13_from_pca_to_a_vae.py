@@ -2,8 +2,8 @@
 From PCA to a VAE on your own table
 ===================================
 
-Four steps from a familiar model to a VAE, each of which can be compared with the one
-before: in nats per row on new rows. Put your own table in the place of `X`.
+Four steps lead from a familiar model to a VAE. Each can be compared with the one
+before, in nats per row on new rows. To try it, replace `X` by your own table.
 """
 
 # %%
@@ -15,8 +15,8 @@ before: in nats per row on new rows. Put your own table in the place of `X`.
 #    one for each column;
 # 4. a VAE with hidden layers, all defaults.
 #
-# Numbers are on a scale where columns have variance 1. The score of a VAE is the elbo,
-# a lower bound; `log_likelihood` is closer to the exact value.
+# The columns are scaled to variance 1. The score of a VAE is the elbo, a lower bound;
+# `log_likelihood` is closer to the exact value.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -110,11 +110,11 @@ plt.show()
 # short training. Nothing is lost by starting there, and each further step can be
 # judged: a noise variance for each column is worth 0.2 to 0.7 nats here.
 #
-# Hidden layers gain more than a nat over factor analysis with one latent: a curve
-# through the wines says more than a line, and more of new rows than PCA does with six.
-# With more latents they gain about half a nat, and with three they gained nothing. The
-# table has only 133 rows to fit, a tenth of which the VAE holds out to choose its
-# epoch, so that single results scatter.
+# With one latent, hidden layers gain more than a nat over factor analysis: a curve
+# through the wines explains more than a line, and more of new rows than PCA with six
+# components. With more latents they gain about half a nat, and with three they gained
+# nothing. Single results scatter: there are only 133 training rows, and the VAE holds
+# out a tenth of them to choose its epoch.
 #
 # In the plane of two latents, the three growers are as far apart for PCA as for the
 # VAE: a better model of rows is not always a better picture.

@@ -2,8 +2,8 @@
 From other packages to skvae
 ============================
 
-A training loop of another package is a beta here. `beta_from_loss` gives it, from the
-loss as it is written there.
+The loss of another package corresponds to a beta in skvae. `beta_from_loss` computes it
+from the loss as it is written there.
 """
 
 # %%
@@ -129,7 +129,7 @@ for (name, (_, beta)), pair in zip(LOSSES.items(), found, strict=True):
         )
 
 # %%
-# As a picture: both are at the same places of the trade-off.
+# As a picture: both are at the same points of the trade-off.
 
 figure, ax = plt.subplots(figsize=(8, 3.6), layout="constrained")
 for i, (name, pair) in enumerate(zip(LOSSES, found, strict=True)):
@@ -149,9 +149,9 @@ plt.show()
 # rates by 2 to 9 %, with other start values, batches and noise. The last loss collapses
 # in both; `fit` then warns, before training and after, which the loop does not.
 #
-# The weights of more packages are in the table of the guide's page on balance. Three
-# things to keep in mind when moving: scores here are always at weight 1 and with a
-# calibrated variance, so compare errors and rates, not losses; the default does not
-# need a weight, as the variance of the decoder follows the error; and to compare step
-# by step with a loop, set ``learning_rate="constant"`` as here, since the default rises
-# and falls once over the planned steps.
+# The weights of more packages are in the table of the guide's page on balance. Keep
+# three things in mind when you move. Scores here always have weight 1 and a calibrated
+# variance: compare errors and rates, not losses. The default does not need a weight, as
+# the variance of the decoder follows the error. To compare step by step with a loop,
+# set ``learning_rate="constant"`` as here, since the default rises and falls once over
+# the planned steps.

@@ -2,8 +2,8 @@
 Reconstructions of digits
 =========================
 
-How 64 pixels pass through eight latents, what each latent draws, and which pixels make
-a digit odd.
+Digits of 64 pixels are reconstructed from eight latents. The pictures show what each
+latent changes, and which pixels make a digit odd.
 """
 
 # %%
@@ -36,7 +36,7 @@ plt.show()
 # What each latent draws
 # ----------------------
 # From left to right, one latent goes from -2 to 2 standard deviations of the prior
-# while the others stay at zero; the latents of the largest rate are on top.
+# while the others stay at zero. The latents with the largest rates are on top.
 
 LatentDisplay.from_estimator(vae, X_test).plot(kind="traversal", image_shape=(8, 8))
 plt.show()
@@ -44,16 +44,16 @@ plt.show()
 # %%
 # What makes a digit odd
 # ----------------------
-# The negative log-likelihood of each cell, above the median of its column, for the test
-# digits of the largest distortion. Most of what is odd about them is in a few pixels,
-# many of them at the border, where hardly any digit has ink.
+# The test digits with the largest distortion. The colour is the negative log-likelihood
+# of each cell, above the median of its column. Most of it is in a few pixels, many of
+# them at the border, where hardly any digit has ink.
 
 display.plot(n_rows=20)
 plt.show()
 
 # %%
-# The residuals of the same rows say in which direction: red where there is more ink
-# than the model expects, blue where there is less.
+# The residuals of the same rows show the direction: red where there is more ink than
+# expected, blue where there is less.
 
 display.plot(kind="residuals", n_rows=20)
 plt.show()
