@@ -66,8 +66,9 @@ format: .venv/.installed ## mend style and format where that can be done safely
 types: .venv/.installed ## check the types
 	$(BIN)/mypy
 
-docs: .venv/.installed ## build the documentation; a warning is an error
+docs: .venv/.installed ## build the documentation; a warning or a dead link is an error
 	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
+	$(BIN)/python -m pytest -q tests/docs/test_site.py -k built
 
 gallery: .venv/.installed ## compute what the experiments of the gallery show (10 minutes)
 	$(PYTEST_ENV) $(BIN)/python docs/examples/experiments/_kept.py

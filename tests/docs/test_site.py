@@ -3,7 +3,9 @@
 import importlib
 import importlib.util
 import re
+from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import pytest
 
@@ -20,6 +22,7 @@ PAGES = sorted(
 MODULES = sorted(path.stem for path in DOCS.glob("api/*.md"))
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 FENCED = re.compile(r"^(`{3,}|:{3,}).*?^\1", re.DOTALL | re.MULTILINE)
+BUILD = DOCS / "_build" / "html"
 # Written by the build.
 BUILT = ("auto_examples/", "generated/")
 
@@ -95,6 +98,76 @@ def test_dead_links_are_found(tmp_path):
     links = ["there.md", "there.md#a-title-in-code", "there.md#other", "gone.md"]
     page.write_text("# Page\n" + "\n".join(f"[a]({link})" for link in links))
     assert dead_links(page) == ["there.md#other", "gone.md"]
+
+
+class Page(HTMLParser):
+    """Anchors of an HTML page, and what it links to or shows."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.anchors, self.links = set(), set()
+        self.text = path.read_text(encoding="utf-8")
+        self.feed(self.text)
+
+    def handle_starttag(self, tag, attributes):
+        for name, value in attributes:
+            if name == "id" or (name == "name" and tag == "a"):
+                self.anchors.add(value)
+            elif name in ("href", "src") and value:
+                self.links.add(value)
+
+
+def dead_links_of_site(folder):
+    """Pages with their local links to a file or an anchor that is not there."""
+    # Those of the theme are templates.
+    paths = [path for path in folder.rglob("*.html") if "_static" not in path.parts]
+    pages = {path.resolve(): Page(path) for path in paths}
+    dead = []
+    for path, page in pages.items():
+        for link in sorted(page.links):
+            parts = urlsplit(link)
+            if parts.scheme or parts.netloc:
+                continue
+            target = (path.parent / unquote(parts.path)).resolve()
+            target = target if parts.path else path
+            anchors = pages[target].anchors if target in pages else None
+            is_there = target.is_file() and (
+                not parts.fragment
+                or anchors is None
+                or unquote(parts.fragment) in anchors
+            )
+            if not is_there:
+                dead.append(f"{path.relative_to(folder.resolve())}: {link}")
+    return dead
+
+
+is_built = pytest.mark.skipif(
+    not (BUILD / "index.html").is_file(), reason="`make docs` builds the pages"
+)
+
+
+@is_built
+def test_built_pages_have_no_dead_links():
+    assert dead_links_of_site(BUILD) == []
+
+
+@is_built
+def test_built_pages_show_no_path_of_the_machine_they_were_built_on():
+    pages = {path: path.read_text(encoding="utf-8") for path in BUILD.rglob("*.html")}
+    assert [path.name for path, text in pages.items() if str(ROOT) in text] == []
+
+
+def test_dead_links_of_a_site_are_found(tmp_path):
+    (tmp_path / "there.html").write_text('<h1 id="a">A</h1><a href="#b">b</a>')
+    links = ["there.html#a", "there.html#c", "gone.html", "https://elsewhere.org"]
+    text = "".join(f'<a href="{link}">a</a>' for link in links)
+    (tmp_path / "page.html").write_text(text + '<img src="gone.png">')
+    assert sorted(dead_links_of_site(tmp_path)) == [
+        "page.html: gone.html",
+        "page.html: gone.png",
+        "page.html: there.html#c",
+        "there.html: #b",
+    ]
 
 
 def module_of(path):
