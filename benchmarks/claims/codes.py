@@ -199,11 +199,11 @@ def answer(lines):
         for name, model in best.items()
     }
     return (
-        "Most of the variance of new rows is kept by the codes of "
-        f"{shown['explained']}: {kept[first]:.2f}, where the default keeps "
-        f"{kept['default']:.2f} and PCA {kept['PCA']:.2f}. By mean rank, "
-        "nearest neighbours make most of the codes of "
-        f"{shown['nearest']}, and a linear model of those of {shown['linear']}."
+        f"The codes of {shown['explained']} explain most of the variance of new rows: "
+        f"{kept[first]:.2f}, where the default explains {kept['default']:.2f} and PCA "
+        f"{kept['PCA']:.2f}. By mean rank, the codes of {shown['nearest']} are the "
+        "best for nearest neighbours, and those of "
+        f"{shown['linear']} for a linear model."
     )
 
 
