@@ -253,7 +253,9 @@ def test_objects_after_rows_of_numbers(large):
     assert list(model._fitted.view.columns.levels(1)) == ["u", "v"]
 
 
-@pytest.mark.parametrize("given", ["rows.parquet", [X, X], loader()], ids=str)
+@pytest.mark.parametrize(
+    "given", ["rows.parquet", [X, X], loader()], ids=["path", "list", "loader"]
+)
 def test_folds_of_what_is_not_in_memory(given, tmp_path):
     shown = "the path 'rows" if isinstance(given, str) else f"a {type(given).__name__}"
     message = f"divides the rows of X into folds, .* but X is {shown}.*on a sample of"
