@@ -9,7 +9,7 @@ from sklearn.datasets import load_wine
 
 from skvae import BalancedVAE, BalancedVAECV, OutlierVAE, beta_path
 from skvae.balance import Constant
-from skvae.fit import _fit
+from skvae.fit import _fit, _prepare
 from skvae.fitted import _inference
 from skvae.model import _device
 from skvae.model._device import (
@@ -109,7 +109,7 @@ def test_double_precision_is_asked_of_the_device():
 
 
 def test_double_precision_is_refused_before_the_fit(all_here, monkeypatch):
-    monkeypatch.setattr(_fit, "scaled", None)
+    monkeypatch.setattr(_prepare, "scaled", None)
     match = "precision='float64' needs .* device='mps' has none. Use .*'float32'"
     vae = small(device="mps", precision="float64")
     with pytest.raises(ValueError, match=match):

@@ -3,7 +3,7 @@ import torch
 
 from skvae import BalancedVAE
 from skvae.divergences import KL, ImportanceWeighted
-from skvae.fit._plan import WHOLE
+from skvae.fit._plan import whole
 from skvae.training._plan import noise_of
 
 
@@ -46,6 +46,6 @@ def test_single_draw(make_plan, is_paired):
     ],
 )
 def test_draws_suit_the_divergence(divergence, n_rows, n_draws, is_paired):
-    made = WHOLE.plan(BalancedVAE(), n_rows, divergence)
+    made = whole(BalancedVAE(), n_rows, divergence)
     assert made.n_draws == n_draws
     assert made.is_paired == is_paired
