@@ -488,10 +488,10 @@ class BalancedVAE(
           were trained on, fewer of more than 256 columns, and a quarter as many that
           were held out. **A pickle of the model holds these rows.** Variance, prior,
           `rate_`, `distortion_`, `elbo_` and `active_units_` are of this sample.
-        - Rows are held out of each chunk as `fit` does it, and the same ones where the
-          same chunk comes again. On these are chosen the scope of the variance, as in
-          `fit`, and the weights: the best ones so far are kept, and training goes on
-          from the latest.
+        - About `validation_fraction` of the rows is held out, chosen by their values: a
+          row that comes again has the same part. On these are chosen the scope of the
+          variance, as in `fit`, and the weights: the best ones so far are kept, and
+          training goes on from the latest.
         - Where rows have doubled, or the centre or the scale of a column has moved by a
           quarter of the scale, the model is also started anew with the rows that are
           kept, and replaced if that is better on held-out rows.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -11,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from skvae.data._rows import Fill, WeightedRows
-from skvae.fit._plan import held_out
+from skvae.fit._plan import holds_out
 from skvae.fit._prepared import Jacobian, Prepared, Scaled
 from skvae.fit._table import Admitted
 from skvae.fitted._kept_rows import Floats, KeptRows
@@ -65,8 +64,7 @@ def arrived(
     """
     X, index, weight, _ = chunk.admitted
     rows = X[index]
-    random = np.random.RandomState(_seed_of_ranks(rows, kept.seed))
-    is_held_out = held_out(vae, len(rows), random, len(kept.X))
+    is_held_out = _held_out(vae, rows, kept)
     if chunk.sampled is not None:
         weight = weight * (chunk.sampled.stream.total_weight / weight.sum())
     return is_held_out, kept.and_rows(rows, weight, is_held_out)
@@ -86,16 +84,42 @@ def beside(chunk: Prepared, stream: Prepared) -> Prepared:
     )
 
 
-def _seed_of_ranks(X: Floats, seed: int) -> NDArray[np.uint32]:
-    """Seed that is the same where the same rows come again, in whatever units.
+def _held_out(vae: Settings, rows: Floats, kept: KeptRows) -> NDArray[np.bool_]:
+    """Choose rows of a chunk by their values alone.
+
+    A row that comes again, in whatever chunk, has the same part: what is held out once
+    is never trained on. Only where all rows of a chunk are chosen, one is not.
+    """
+    if not holds_out(vae, len(rows), len(kept.X)):
+        return np.zeros(len(rows), dtype=bool)
+    place = _places(rows, kept.seed)
+    mask = place < vae.validation_fraction
+    mask[np.argmax(place)] = False
+    if not len(kept.X):
+        mask[np.argmin(place)] = True
+    return mask
+
+
+def _places(X: Floats, seed: int) -> NDArray[np.float64]:
+    """Numbers from 0 to 1 that follow from rows and a seed, as if drawn at random.
 
     Parameters
     ----------
     X : ndarray of shape (n_rows, n_features)
-        Distinct rows in canonical order.
     seed : int
         Below 2^32.
     """
-    order = np.argsort(X, axis=0, kind="stable").astype("<i8")
-    digest = hashlib.blake2b(order.tobytes(), digest_size=16).digest()
-    return np.append(np.frombuffer(digest, "<u4"), np.uint32(seed))
+    state = np.full(len(X), seed, dtype=np.uint64)
+    for column in X.T:
+        # One zero and one NaN.
+        values = np.where(np.isnan(column), np.nan, column.astype(np.float64) + 0.0)
+        state = _mixed(state ^ _mixed(values.view(np.uint64)))
+    return np.asarray(state / 2.0**64)
+
+
+def _mixed(bits: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Bits that each depend on all that are given: the finaliser of SplitMix64."""
+    bits = bits + np.uint64(0x9E3779B97F4A7C15)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        bits = (bits ^ (bits >> np.uint64(shift))) * np.uint64(factor)
+    return bits ^ (bits >> np.uint64(31))

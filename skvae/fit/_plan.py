@@ -23,10 +23,36 @@ _MIN_STEPS_PER_EPOCH = 20
 _MIN_ROWS_TO_HOLD_OUT = 50
 
 
+def holds_out(vae: Settings, n_rows: int, n_before: int = 0) -> bool:
+    """Return whether some rows of a table are to be held out.
+
+    Parameters
+    ----------
+    vae : BalancedVAE
+        The settings.
+    n_rows : int
+        Number of distinct rows of the table.
+    n_before : int, default=0
+        Number of distinct rows that are kept of earlier tables.
+    """
+    wanted = vae.early_stopping
+    if wanted == "auto":
+        wanted = n_before + n_rows >= _MIN_ROWS_TO_HOLD_OUT
+    if not wanted or (n_before and n_rows < 2):
+        return False
+    if n_rows < 2:
+        raise ValueError(
+            "early_stopping=True needs at least 2 distinct rows of positive "
+            "weight, one to train on and one to hold out, but X has one sample of "
+            "that kind. Pass more rows, or early_stopping=False."
+        )
+    return True
+
+
 def held_out(
-    vae: Settings, n_rows: int, random: np.random.RandomState, n_before: int = 0
+    vae: Settings, n_rows: int, random: np.random.RandomState
 ) -> NDArray[np.bool_]:
-    """Mask of the rows to score on.
+    """Mask of the rows of `fit` to score on.
 
     Parameters
     ----------
@@ -36,21 +62,10 @@ def held_out(
         Number of distinct rows of the table.
     random : RandomState
         Chooses them.
-    n_before : int, default=0
-        Number of distinct rows that are kept of earlier tables.
     """
     mask = np.zeros(n_rows, dtype=bool)
-    wanted = vae.early_stopping
-    if wanted == "auto":
-        wanted = n_before + n_rows >= _MIN_ROWS_TO_HOLD_OUT
-    if not wanted or (n_before and n_rows < 2):
+    if not holds_out(vae, n_rows):
         return mask
-    if n_rows < 2:
-        raise ValueError(
-            "early_stopping=True needs at least 2 distinct rows of positive "
-            "weight, one to train on and one to hold out, but X has one sample of "
-            "that kind. Pass more rows, or early_stopping=False."
-        )
     n_held_out = min(math.ceil(vae.validation_fraction * n_rows), n_rows - 1)
     order = random.permutation(n_rows)
     mask[order[:n_held_out]] = True

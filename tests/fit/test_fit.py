@@ -209,9 +209,12 @@ def test_resumed_starts_from_all_that_the_last_call_left(X, early_stopping):
 def test_resumed_trains_on_the_chunk_and_scores_on_the_stream(X):
     vae = small().partial_fit(X[:60])
     now = resumed(vae, X[60:])
-    assert now.fit.prepared.source.n_rows == 18
-    assert len(now.fit.prepared.rows.x) == 54 + 18
-    assert len(now.fit.prepared.held_out.x) == 6 + 2
+    before, kept = vae._fitted.kept.is_held_out, now.kept.is_held_out
+    assert 0 < before.sum() <= kept.sum() < 20
+    # Of the chunk of 20 rows, those that are not held out.
+    assert now.fit.prepared.source.n_rows == 20 - (kept.sum() - before.sum())
+    assert len(now.fit.prepared.rows.x) == (~kept).sum()
+    assert len(now.fit.prepared.held_out.x) == kept.sum()
     assert_allclose(now.kept.weight, np.ones(N_ROWS))
 
 
