@@ -26,8 +26,8 @@ class MLflow:
     ----------
     nested : bool, default=False
         False logs to the active run, or to a new one where none is active. True gives
-        each fit a run of its own, within the active one if there is one: for a search,
-        where a run takes the settings of one fit alone.
+        each fit a run of its own, within the active one if there is one: for a search
+        and for several fits, as a run takes the settings of one fit alone.
 
     See Also
     --------
@@ -62,7 +62,7 @@ class MLflow:
         return f"MLflow(nested={self.nested})"
 
     def setup(self, estimator: Any, context: Any) -> None:
-        """Check that MLflow is there, before an epoch is trained in vain.
+        """Check that the fit can be logged, before an epoch is trained in vain.
 
         Parameters
         ----------
@@ -71,7 +71,19 @@ class MLflow:
         context : CallbackContext
             Its task.
         """
-        import_optional_dependency("mlflow", needed_by="MLflow")
+        mlflow = import_optional_dependency("mlflow", needed_by="MLflow")
+        active = mlflow.active_run()
+        if self.nested or active is None:
+            return
+        logged = mlflow.get_run(active.info.run_id).data.params
+        for name, value in _settings(estimator).items():
+            if logged.get(name, str(value)) != str(value):
+                raise ValueError(
+                    f"The active run of MLflow holds {name}={logged[name]} of another "
+                    f"fit, and this one has {name}={value!r}: a run takes one value of "
+                    "each parameter. Use MLflow(nested=True), which gives each fit a "
+                    "run of its own, or end the active run."
+                )
 
     def teardown(self, estimator: Any, context: Any) -> None:
         """Do nothing.
@@ -114,13 +126,7 @@ class MLflow:
         if context.task_name == "epoch" or not hasattr(estimator, "history_"):
             return False
         mlflow = import_optional_dependency("mlflow", needed_by="MLflow")
-        active, name = mlflow.active_run(), type(estimator).__name__
-        run: AbstractContextManager[Any] = nullcontext(active)
-        if self.nested or active is None:
-            run = mlflow.start_run(run_name=name, nested=active is not None)
-        settings = estimator.get_params(deep=False)
-        # MLflow logs that of a pipeline or a search by the same name.
-        del settings["verbose"]
+        settings = _settings(estimator)
         measures = {name: float(getattr(estimator, name)) for name in _MEASURES}
         now = int(1000 * time.time())
         history = [
@@ -128,6 +134,10 @@ class MLflow:
             for name, values in estimator.history_.items()
             for step, value in enumerate(values)
         ]
+        active, name = mlflow.active_run(), type(estimator).__name__
+        run: AbstractContextManager[Any] = nullcontext(active)
+        if self.nested or active is None:
+            run = mlflow.start_run(run_name=name, nested=active is not None)
         with run as found:
             mlflow.log_params(settings)
             mlflow.log_metrics(measures)
@@ -136,3 +146,11 @@ class MLflow:
                     found.info.run_id, history[first : first + _PER_CALL]
                 )
         return False
+
+
+def _settings(estimator: Any) -> dict[str, Any]:
+    """Settings of an estimator that are logged."""
+    settings: dict[str, Any] = estimator.get_params(deep=False)
+    # MLflow logs that of a pipeline or a search by the same name.
+    settings.pop("verbose", None)
+    return settings

@@ -1,6 +1,7 @@
 """Models and numbers in MLflow: the page on it says what is tested here."""
 
 import pickle
+from types import SimpleNamespace
 
 import pytest
 from numpy.testing import assert_array_equal
@@ -174,3 +175,25 @@ def test_callback_adds_the_history_to_a_pipeline_that_is_autologged(mlflow):
     steps, found = numbers_of(mlflow, run.info.run_id, "elbo")
     assert steps == [0, 1]
     assert_array_equal(found, vae.history_["elbo"])
+
+
+def test_a_second_fit_in_a_run_is_refused_before_it_trains(mlflow):
+    vae = BalancedVAE(2, **SMALL).set_callbacks(MLflow())
+    with mlflow.start_run():
+        vae.fit(X)
+        # The same settings again.
+        vae.fit(X)
+        before = vae.elbo_
+        with pytest.raises(
+            ValueError, match=r"holds beta=1.0 .* has beta=2.0: .*nested"
+        ):
+            vae.set_params(beta=2.0).fit(X)
+    assert vae.elbo_ == before
+
+
+def test_an_error_leaves_no_run_open(mlflow):
+    vae = BalancedVAE(2, **SMALL).fit(X)
+    del vae.rate_
+    with pytest.raises(AttributeError, match="rate_"):
+        MLflow().on_fit_task_end(vae, SimpleNamespace(task_name="fit"))
+    assert mlflow.active_run() is None
