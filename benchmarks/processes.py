@@ -3,16 +3,20 @@
     python -m benchmarks.processes                                      # one process
     torchrun --standalone --nproc_per_node 2 -m benchmarks.processes    # two
 
-A step is timed on this machine, and in it the networks, which are divided. What goes
-over the network is counted. From both follows the time of a step by more processes, and
-their number with the fastest step: with this batch, with a larger one, and with local
-SGD, in which each process trains on its own rows and weights are averaged now and then.
+One process times a step on this machine, and in it the networks, which are divided.
+What goes over the network is counted. From both follows the time of a step by more
+processes, and their number with the fastest step: with this batch, with a larger one,
+and with local SGD, in which each process trains on its own rows and weights are
+averaged now and then.
+
+Several processes time the same step three times: one of them alone while the others
+wait, all of them at once without messages, and divided among them.
 """
 
 import os
 import time
 import warnings
-from copy import copy
+from copy import copy, deepcopy
 from typing import NamedTuple
 
 import numpy as np
@@ -26,11 +30,13 @@ from skvae.fit._table import CheckedTable
 from skvae.networks._base import Function
 from skvae.training._divided import DividedStepper
 from skvae.training._plan import steps_of
-from skvae.training._ranks import Ranks
 from skvae.training._stepper import Stepper
 
-N_FEATURES, N_COMPONENTS, N_STEPS = 50, 10, 5
+N_FEATURES, N_COMPONENTS, N_STEPS = 50, 10, 10
+# Of one process, several at once and several together.
+N_TURNS = 7
 SIZES = [((128, 128), 1024), ((128, 128), 8192), ((512, 512), 8192)]
+SIZE = "layers {hidden} | batch {batch}"
 # Of the model: 10 Gbit/s, and 50 microseconds for a message.
 BYTES_PER_SECOND, LATENCY = 1.25e9, 50e-6
 N_RANKS = [2, 8, 64, 1000]
@@ -103,8 +109,8 @@ class Step(NamedTuple):
         return f"{n_ranks}: {self.seconds / seconds(n_ranks):.1f}"
 
 
-def measured(hidden, batch_size):
-    """A step of these layers, timed."""
+def fit_of(hidden, batch_size):
+    """A fit of these layers that is about to start."""
     X = np.random.RandomState(0).normal(size=(2 * batch_size, N_FEATURES))
     vae = BalancedVAE(
         N_COMPONENTS,
@@ -114,11 +120,14 @@ def measured(hidden, batch_size):
         random_state=0,
         device="cpu",
     )
-    fit = Fit.fresh(vae, CheckedTable.of(vae, X, None), [1.0])
+    return Fit.fresh(vae, CheckedTable.of(vae, X, None), [1.0])
+
+
+def timed(fit, stepper_class):
+    """Median seconds of a step, and in it of the networks."""
     module, rows, plan = copy(fit.module), fit.prepared.rows, fit.plan
     module.encoder, module.decoder = Timed(module.encoder), Timed(module.decoder)
-    steps = Stepper if Ranks.of_group() is None else DividedStepper
-    stepper = steps(module, fit.spec.policy, fit.state, rows, plan)
+    stepper = stepper_class(module, fit.spec.policy, deepcopy(fit.state), rows, plan)
     generator = torch.Generator().manual_seed(0)
     seconds = []
     while len(seconds) < N_STEPS:
@@ -131,30 +140,56 @@ def measured(hidden, batch_size):
             whole = CLOCK() - start
             networks = module.encoder.seconds + module.decoder.seconds - before
             seconds.append((whole, networks))
+    return np.median(seconds, axis=0)
+
+
+def step_of(fit):
+    """A step of one process, with what it would send if it were one of many."""
+    module, plan = fit.module, fit.plan
     n_outputs = module.likelihood.n_parameters(N_FEATURES)
     n_rows = plan.batch_size * plan.n_draws
     gathered = plan.batch_size * 2 * N_COMPONENTS + n_rows * (n_outputs + N_COMPONENTS)
     n_weights = sum(int(np.prod(shape)) for shape in module.shapes.values())
-    size = rows.x.element_size()
-    whole, networks = np.median(seconds, axis=0)
-    return Step(batch_size, whole, networks, size * gathered, size * 2 * n_weights)
+    size = fit.prepared.rows.x.element_size()
+    seconds = timed(fit, Stepper)
+    return Step(plan.batch_size, *seconds, size * gathered, size * 2 * n_weights)
+
+
+def compared(fit):
+    """Milliseconds of a step: alone, at once and divided; and two ratios of them.
+
+    The three take turns, because a machine is not equally fast all the time.
+    """
+    is_first = distributed.get_rank() == 0
+    found = []
+    for _ in range(N_TURNS):
+        alone = timed(fit, Stepper)[0] if is_first else 0.0
+        distributed.barrier()
+        at_once = timed(fit, Stepper)[0]
+        distributed.barrier()
+        found.append((alone, at_once, timed(fit, DividedStepper)[0]))
+    alone, at_once, divided = 1e3 * np.median(found, axis=0)
+    return {
+        "alone": alone,
+        "at_once": at_once,
+        "divided": divided,
+        "speed_up": alone / divided,
+        "possible": distributed.get_world_size() * alone / at_once,
+    }
 
 
 def _sent(n_bytes, n_messages):
     return n_bytes / BYTES_PER_SECOND + n_messages * LATENCY
 
 
-def main():
-    torch.set_num_threads(1)
-    if not IS_ALONE:
-        distributed.init_process_group("gloo")
+def modelled():
+    """Print a step of one process, and what the model makes of it."""
     found = []
     for hidden, batch_size in SIZES:
-        step = measured(hidden, batch_size)
+        step = step_of(fit_of(hidden, batch_size))
         larger = step.larger()
         row = {
-            "hidden": "-".join(map(str, hidden)),
-            "batch": batch_size,
+            **_size(hidden, batch_size),
             "step": 1e3 * step.seconds,
             "networks": step.networks / step.seconds,
             "mb": (step.gathered + step.summed) / 1e6,
@@ -164,22 +199,35 @@ def main():
         }
         row |= {f"n{n}": step.seconds / step.divided(n) for n in N_RANKS}
         found.append(row)
-    if not IS_ALONE:
-        is_first = distributed.get_rank() == 0
-        distributed.destroy_process_group()
-        if is_first:
-            print(table("layers {hidden} | batch {batch} | ms {step:.1f}", found))
-        return
-    size = "layers {hidden} | batch {batch}"
-    columns = f"{size} | ms a step {{step:.1f}} | networks {{networks:.0%}} | "
+    columns = f"{SIZE} | ms a step {{step:.1f}} | networks {{networks:.0%}} | "
     columns += "MB a step {mb:.1f} | " + " | ".join(
         f"×{n} {{n{n}:.1f}}" for n in N_RANKS
     )
     print(table(columns, found), end="\n\n")
-    columns = f"{size} | same batch {{same}} | {LARGER} times the batch {{larger}}"
+    columns = f"{SIZE} | same batch {{same}} | {LARGER} times the batch {{larger}}"
     print(table(f"{columns} | local SGD {{local}}", found))
+
+
+def measured():
+    """Print a step of one process beside that of several."""
+    distributed.init_process_group("gloo")
+    found = [_size(*size) | compared(fit_of(*size)) for size in SIZES]
+    if distributed.get_rank() == 0:
+        columns = f"{SIZE} | ms alone {{alone:.1f}} | all at once {{at_once:.1f}} | "
+        columns += "divided {divided:.1f} | speed-up {speed_up:.2f} | "
+        columns += "without messages {possible:.2f}"
+        print(table(columns, found))
+    distributed.destroy_process_group()
+
+
+def _size(hidden, batch_size):
+    return {"hidden": "-".join(map(str, hidden)), "batch": batch_size}
 
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
-    main()
+    torch.set_num_threads(1)
+    if IS_ALONE:
+        modelled()
+    else:
+        measured()
