@@ -1,4 +1,8 @@
-"""Precision of a training: of its weights, and of the products in its steps."""
+"""Precision of a training: of its weights, and of the products in its steps.
+
+Only a step asks for derivatives. Whatever a call of a network computes, such as the
+elbo of held-out rows, has the precision of the weights.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +16,9 @@ import torch
 from torch import Tensor
 
 from skvae._torch_compat import set_matmul_precision
-from skvae.networks._base import Function, Pullback, Weights
+from skvae.networks._base import Around, Function, Pullback, Weights
 
 if TYPE_CHECKING:
-    from skvae.linear._model import LinearWeights
     from skvae.model._module import Module
 
 #: Type of rows, weights and everything that is computed from them, by precision.
@@ -27,44 +30,7 @@ WEIGHTS = {
 }
 
 
-class _Reduced(Function):
-    """A network whose derivatives are less precise, and which is itself as it was.
-
-    Only a training step asks for derivatives. Whatever is computed by a call, such as
-    the elbo of held-out rows, has the precision of the weights.
-    """
-
-    def __init__(self, inner: Function) -> None:
-        self.inner = inner
-        self.shapes = inner.shapes
-        self.uses_autograd = inner.uses_autograd
-
-    @property
-    def noise_widths(self) -> dict[str, int]:
-        """Noise of the inner function."""
-        return self.inner.noise_widths
-
-    @property
-    def cells_per_row(self) -> int:
-        """Numbers that the widest layer holds for a row."""
-        return self.inner.cells_per_row
-
-    def init(
-        self, generator: torch.Generator, start: LinearWeights | None = None
-    ) -> Weights:
-        """Draw start values."""
-        return self.inner.init(generator, start)
-
-    def set_bias(self, weights: Weights, bias: Tensor) -> None:
-        """Set the output at latents of zero."""
-        self.inner.set_bias(weights, bias)
-
-    def __call__(self, weights: Weights, x: Tensor) -> Tensor:
-        """Map rows."""
-        return self.inner(weights, x)
-
-
-class InBfloat16(_Reduced):
+class InBfloat16(Around):
     """A network that computes in bfloat16 in a training step.
 
     Its weights and rows are rounded for the step. Outputs and gradients come back in
@@ -138,7 +104,7 @@ class _TF32:
 _tf32 = _TF32()
 
 
-class InTF32(_Reduced):
+class InTF32(Around):
     """A network whose products may use TF32 in a training step."""
 
     def vjp(

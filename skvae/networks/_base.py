@@ -115,6 +115,45 @@ class Function:
         return output.detach(), pullback
 
 
+class Around(Function):
+    """A function around another one, which passes on all that it does not change.
+
+    Parameters
+    ----------
+    inner : Function
+        The other one.
+    """
+
+    def __init__(self, inner: Function) -> None:
+        self.inner = inner
+        self.shapes = inner.shapes
+        self.uses_autograd = inner.uses_autograd
+
+    @property
+    def noise_widths(self) -> dict[str, int]:
+        """Noise of the inner function."""
+        return self.inner.noise_widths
+
+    @property
+    def cells_per_row(self) -> int:
+        """Numbers that the widest layer holds for a row."""
+        return self.inner.cells_per_row
+
+    def init(
+        self, generator: torch.Generator, start: LinearWeights | None = None
+    ) -> Weights:
+        """Draw start values."""
+        return self.inner.init(generator, start)
+
+    def set_bias(self, weights: Weights, bias: Tensor) -> None:
+        """Set the output at latents of zero."""
+        self.inner.set_bias(weights, bias)
+
+    def __call__(self, weights: Weights, x: Tensor) -> Tensor:
+        """Map rows."""
+        return self.inner(weights, x)
+
+
 class Widths(NamedTuple):
     """Widths of a table and of a model, for a network to check."""
 

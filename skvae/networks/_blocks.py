@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from skvae._torch_compat import layer_norm, layer_norm_backward
 from skvae.networks._activations import ACTIVATIONS
-from skvae.networks._base import Function, Pullback, Weights
+from skvae.networks._base import Around, Function, Pullback, Weights
 from skvae.networks._start_values import uniform, zeros
 
 if TYPE_CHECKING:
@@ -85,28 +85,7 @@ class Dense(Affine):
         return output, pullback
 
 
-class _Around(Function):
-    """A function around another one, whose weights are all that it has."""
-
-    uses_autograd = False
-
-    def __init__(self, inner: Function) -> None:
-        self.inner = inner
-        self.shapes = inner.shapes
-
-    @property
-    def noise_widths(self) -> dict[str, int]:
-        """Noise of the inner function."""
-        return self.inner.noise_widths
-
-    def init(
-        self, generator: torch.Generator, start: LinearWeights | None = None
-    ) -> Weights:
-        """Draw start values."""
-        return self.inner.init(generator, start)
-
-
-class Dropped(_Around):
+class Dropped(Around):
     """A function some of whose outputs are left out at random while it is trained.
 
     The others are scaled up for that, so that the function itself is the mean.
@@ -123,10 +102,6 @@ class Dropped(_Around):
         """A number for each output of a row."""
         return {self.name: self.width}
 
-    def __call__(self, weights: Weights, x: Tensor) -> Tensor:
-        """Map rows, and leave nothing out."""
-        return self.inner(weights, x)
-
     def vjp(
         self, weights: Weights, x: Tensor, *, to_rows: bool
     ) -> tuple[Tensor, Pullback]:
@@ -141,7 +116,7 @@ class Dropped(_Around):
         return output * scale, pullback
 
 
-class Normed(_Around):
+class Normed(Around):
     """A function of rows that are standardized, each over its features.
 
     There is no scale and shift as in LayerNorm: they would only change the weights of
@@ -168,7 +143,7 @@ class Normed(_Around):
         return output, pullback
 
 
-class Residual(_Around):
+class Residual(Around):
     """Rows, and a function of them added."""
 
     def __call__(self, weights: Weights, x: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from skvae.networks._base import Function, Pullback, Weights
+from skvae.networks._base import Around, Function, Pullback, Weights
 from skvae.networks._start_values import zeros
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from skvae.linear._model import LinearWeights
 
 
-class Offset(Function):
+class Offset(Around):
     """A function of latents, and one number for each of its outputs added.
 
     The offset makes a decoder start at the distribution of each column, whatever the
@@ -22,14 +22,9 @@ class Offset(Function):
     """
 
     def __init__(self, name: str, inner: Function, n_inputs: int, n_out: int) -> None:
-        self.name, self.inner, self.n_inputs = name, inner, n_inputs
+        super().__init__(inner)
+        self.name, self.n_inputs = name, n_inputs
         self.shapes = {**inner.shapes, name: (n_out,)}
-        self.uses_autograd = inner.uses_autograd
-
-    @property
-    def noise_widths(self) -> dict[str, int]:
-        """Noise of the inner function."""
-        return self.inner.noise_widths
 
     @property
     def cells_per_row(self) -> int:

@@ -9,7 +9,7 @@ from torch import Tensor
 from skvae.balance._base import BalancePolicy
 from skvae.exceptions import ProcessGroupError
 from skvae.model._module import Module
-from skvae.networks._base import Function, Pullback, Weights
+from skvae.networks._base import Around, Function, Pullback, Weights
 from skvae.training._plan import Plan
 from skvae.training._ranks import Ranks
 from skvae.training._source import Source
@@ -18,7 +18,7 @@ from skvae.training._step import Batch, Differentiator, Step
 from skvae.training._stepper import Stepper
 
 
-class DividedFunction(Function):
+class DividedFunction(Around):
     """A network of which each process computes some of the rows.
 
     Outputs, and gradients of rows, are those of all rows in every process. Gradients of
@@ -33,16 +33,18 @@ class DividedFunction(Function):
     """
 
     def __init__(self, function: Function, ranks: Ranks) -> None:
-        self.function, self.ranks = function, ranks
-        self.shapes = function.shapes
-        self.uses_autograd = function.uses_autograd
+        super().__init__(function)
+        self.ranks = ranks
 
     def vjp(
         self, weights: Weights, x: Tensor, *, to_rows: bool
     ) -> tuple[Tensor, Pullback]:
         """Output for all rows, and its vector-Jacobian product."""
         ranks, n_rows = self.ranks, x.shape[-2]
-        own, from_own = self.function.vjp(weights, ranks.own(x), to_rows=to_rows)
+        noise = {name: ranks.own(weights[name]) for name in self.noise_widths}
+        own, from_own = self.inner.vjp(
+            {**weights, **noise}, ranks.own(x), to_rows=to_rows
+        )
 
         def pullback(to_output: Tensor, gradients: Weights) -> Tensor | None:
             to_own = from_own(ranks.own(to_output), gradients)
