@@ -10,7 +10,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from datetime import timedelta
+
+    from torch import Tensor, device
     from torch.types import _size
 
     Size = _size
@@ -139,6 +141,13 @@ def set_matmul_precision(precision: str) -> str:
     return before
 
 
+def timeout_of(group: Any, device: device) -> timedelta | None:
+    """Timeout of a process group; None where the backend does not tell it."""
+    options = getattr(group._get_backend(device), "options", None)
+    found: timedelta | None = getattr(options, "_timeout", None)
+    return found
+
+
 __all__ = [
     "adam_step",
     "add_each",
@@ -148,4 +157,5 @@ __all__ = [
     "layer_norm_backward",
     "operator",
     "set_matmul_precision",
+    "timeout_of",
 ]

@@ -31,6 +31,7 @@ from skvae.data._large import in_memory
 from skvae.divergences import DIVERGENCES, Divergence
 from skvae.fit._progress import Report
 from skvae.fit._table import CheckedTable
+from skvae.fit._together import ends_together
 from skvae.fitted._access import admitted, fitted_of, of_rows
 from skvae.fitted._collapse import warn_after_fit
 from skvae.fitted._file_format import opened, sealed
@@ -43,7 +44,11 @@ from skvae.priors import PRIORS, Prior
 
 
 def _all_or_nothing(method):
-    """Leave the estimator as it was if the method raises."""
+    """Leave the estimator as it was if the method raises, here or in a process beside.
+
+    Processes beside this one are those of torch's group.
+    """
+    method = ends_together(method)
 
     @functools.wraps(method)
     def wrapped(self, *args, **kwargs):

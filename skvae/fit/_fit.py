@@ -22,6 +22,7 @@ from skvae.fit._diverged import remedies
 from skvae.fit._encoded_rows import EncodedRows
 from skvae.fit._halving import rungs_of_betas
 from skvae.fit._history import in_units_of_x
+from skvae.fit._identity import origin_of
 from skvae.fit._plan import one_pass, whole
 from skvae.fit._prepare import scaled_by, split
 from skvae.fit._prepared import Prepared, scaled_as
@@ -30,7 +31,6 @@ from skvae.fit._seed import drawn_seed
 from skvae.fit._start import Replica, last_values, start_of
 from skvae.fit._table import CheckedTable
 from skvae.fitted._attributes import attributes_of, number
-from skvae.fitted._digest import digest_of
 from skvae.fitted._fitted import Fitted
 from skvae.model._calibration import Calibration
 from skvae.model._device import missing_named
@@ -238,7 +238,7 @@ class Fit:
             held_out,
             self.calibration,
             self.reached,
-            digest_of(data.view),
+            origin_of(self.vae, data.view),
         )
         module = for_steps(self.module, self.vae.precision)
         with missing_named(self.state.values.device):

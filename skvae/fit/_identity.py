@@ -8,6 +8,7 @@ from numbers import Integral
 from typing import Any, NamedTuple
 
 from skvae.data._canonical import canonical_rows
+from skvae.data._view import TableView
 from skvae.fit._table import CheckedTable
 from skvae.fitted._digest import Digest, digest_of
 from skvae.fitted._fitted import Fitted
@@ -17,6 +18,9 @@ from skvae.model._settings import Settings
 
 # Libraries whose versions may compute other digits.
 _LIBRARIES = ("torch", "numpy", "scikit-learn")
+
+# Settings of what is printed, and of the processes that compute.
+_INDIFFERENT = ("verbose", "n_jobs")
 
 # Rows that are copied at once to compute their checksum.
 _ROWS_AT_ONCE = 2**16
@@ -51,14 +55,11 @@ def identity_of(vae: Settings, table: CheckedTable, last: Fitted | None) -> Iden
     last : Fitted or None
         The model that a warm start goes on from.
     """
-    settings = {name: getattr(vae, name) for name in Settings.__annotations__}
-    # Lines that are printed make no difference.
-    del settings["verbose"]
-    seed = settings["random_state"]
-    if not isinstance(seed, Integral):
-        # The seed that it draws is brought back.
-        settings["random_state"] = type(seed).__name__
-    settings["device"] = torch_device(vae.device).type
+    settings = _settings_of(vae)
+    # Those of training: not what a class of its own makes of the model.
+    settings = {
+        name: settings[name] for name in Settings.__annotations__ if name in settings
+    }
     start = None if last is None else [last.values, last.view, last.variance]
     n_rows, n_features = table.X.shape
     return {
@@ -70,6 +71,22 @@ def identity_of(vae: Settings, table: CheckedTable, last: Fitted | None) -> Iden
         "X or sample_weight": Trait(f"{n_rows} rows", _checksum_of_rows(table)),
         "version of skvae": Trait.of(__version__),
         **{f"version of {name}": Trait.of(version(name)) for name in _LIBRARIES},
+    }
+
+
+def origin_of(vae: Settings, view: TableView) -> dict[str, str]:
+    """Checksums of what start values and rows do not show, by name.
+
+    Parameters
+    ----------
+    vae : BalancedVAE
+        The settings, of which some make their difference after training.
+    view : TableView
+        Equal rows may differ in their units, or in the names of levels.
+    """
+    return {
+        "a setting": digest_of(_settings_of(vae)),
+        "a value, a name or a weight of X": digest_of(view),
     }
 
 
@@ -93,6 +110,19 @@ def differences(identity: Mapping[str, Trait], other: Mapping[str, Trait]) -> li
         else:
             found.append(f"{name} was {was.text} and is {now.text}")
     return found
+
+
+def _settings_of(vae: Settings) -> dict[str, Any]:
+    """Settings of an estimator but for those that make no difference to a model."""
+    settings = vae.get_params(deep=False)
+    for name in _INDIFFERENT:
+        settings.pop(name, None)
+    seed = settings["random_state"]
+    if not isinstance(seed, Integral):
+        # What counts is the seed that it draws.
+        settings["random_state"] = type(seed).__name__
+    settings["device"] = torch_device(vae.device).type
+    return settings
 
 
 def _checksum_of_rows(table: CheckedTable) -> str:

@@ -44,3 +44,6 @@ class Settings(Protocol):
     precision: str
     random_state: int | np.random.RandomState | None
     verbose: int
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the parameters by name, as every estimator does."""

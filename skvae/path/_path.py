@@ -22,6 +22,7 @@ from skvae._sklearn_compat import (
 )
 from skvae._vae import BalancedVAE
 from skvae.data._large import refuse_parts
+from skvae.fit._together import ends_together
 from skvae.fitted._measures import Seen, measures_of
 from skvae.path._beta_grid import beta_grid
 from skvae.path._runs import BetaModels, fit_betas
@@ -113,6 +114,7 @@ _CONSTRAINTS = {
 }
 
 
+@ends_together
 def beta_path(
     X: ArrayLike,
     *,

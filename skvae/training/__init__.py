@@ -2,6 +2,7 @@
 
 from skvae.training._outcome import Outcome, best_of
 from skvae.training._plan import Plan, Rung
+from skvae.training._ranks import together
 from skvae.training._run import Run
 from skvae.training._run_state import RunState
 from skvae.training._state import StartValues, TrainingState, init
@@ -26,5 +27,6 @@ __all__ = [
     "Validation",
     "best_of",
     "init",
+    "together",
     "train",
 ]

@@ -116,13 +116,14 @@ class DividedStepper(Stepper):
         plan: Plan,
     ) -> None:
         super().__init__(module, policy, state, source, plan)
-        self.ranks = Ranks()
-        if plan.batch_size < self.ranks.n_ranks:
+        ranks = Ranks.now()
+        assert ranks is not None
+        if plan.batch_size < ranks.n_ranks:
             raise ProcessGroupError(
                 f"A batch has {plan.batch_size} rows, and the process group "
-                f"{self.ranks.n_ranks} processes, each of which needs one. Use fewer "
+                f"{ranks.n_ranks} processes, each of which needs one. Use fewer "
                 "processes or a larger batch_size."
             )
         self.differentiate = DividedDifferentiator(
-            module, policy, state.floor, self.differentiate.trained, self.ranks
+            module, policy, state.floor, self.differentiate.trained, ranks
         )

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from skvae.balance._base import BalancePolicy, pool, tensors_of
-from skvae.data._rows import chunks
+from skvae.data._rows import WeightedRows, chunks
+from skvae.exceptions import ProcessGroupError
 from skvae.model._module import Module
 from skvae.training._captured import CapturedStepper
 from skvae.training._divided import DividedStepper
@@ -42,6 +43,16 @@ class Completed(NamedTuple):
     """All of it, for another run to go on from."""
 
 
+def _sums_by_place(rows: WeightedRows) -> Tensor:
+    """Sums of the columns, (n_features,), in which the place of each row counts."""
+    total = rows.like.new_zeros(rows.n_features)
+    places = torch.linspace(1.0, 2.0, rows.n_rows).to(total)
+    for part in chunks(rows.n_rows, rows.n_features):
+        some = rows.part(part)
+        total += (places[part] * some.weight) @ some.x
+    return total
+
+
 class Run:
     """A training in progress.
 
@@ -64,7 +75,7 @@ class Run:
         self.module, self.policy, self.task, self.plan = module, policy, task, plan
         self.generator = torch.Generator()
         self.generator.set_state(state.generator)
-        self.ranks = Ranks.of_group()
+        self.ranks = Ranks.now()
         is_alone = self.ranks is None
         if self.ranks is not None:
             self._check_start(self.ranks)
@@ -90,25 +101,31 @@ class Run:
 
     def _check_start(self, ranks: Ranks) -> None:
         """Raise an error unless all processes start alike."""
-        state, reached = self.task.state, self.task.reached
-        rows = self.task.source.sample
-        means = rows.like.new_zeros(rows.n_features)
-        for part in chunks(rows.n_rows, rows.n_features):
-            some = rows.part(part)
-            means += some.weight @ some.x
-        numbers = [state.values, state.prior, state.generator, rows.weight, means]
+        task, state, reached = self.task, self.task.state, self.task.reached
+        ranks.check_device(state.values.device)
+        numbers = [state.values, state.prior, state.generator]
         numbers += tensors_of(state.balance)
         if reached is not None:
             numbers.append(reached.latest.values)
+        for rows in (task.source.sample, task.held_out):
+            if rows is not None:
+                numbers += [rows.weight, _sums_by_place(rows)]
+        # A schedule that is a function is printed with its address.
         rates = [self.plan.schedule(i / 100) for i in range(101)]
-        ranks.check_same(
-            numbers,
-            # A schedule that is a function is printed with its address.
-            str({**self.plan._asdict(), "schedule": rates, "table": self.task.table}),
-            "The processes of the group do not start alike. Each must fit the same "
-            "table with the same settings, an integer as random_state, the same number "
-            "of threads and, with a Checkpoint, from the same epoch.",
+        plan = str({**self.plan._asdict(), "schedule": rates})
+        differs = ranks.first_different(
+            {
+                **{name: [checksum] for name, checksum in task.origin.items()},
+                "a row, the seed or the epoch": [*numbers, plan],
+            }
         )
+        if differs is not None:
+            raise ProcessGroupError(
+                f"The processes of the group do not start alike: {differs} differs. "
+                "Each must fit the same table with the same settings, an integer as "
+                "random_state, the same number of threads and, with a Checkpoint, from "
+                "the same epoch."
+            )
 
     def _early_stopping(self) -> EarlyStopping | None:
         """Early stopping, where rows are held out."""
@@ -234,14 +251,14 @@ class Run:
         if self.ranks is None:
             return is_asked_here
         values = self.stepper.parameters.values
-        self.ranks.check_same(
-            [values, *self.records[-1].values()],
-            "",
-            "The processes of the group came apart during fit: their weights or their "
-            "elbo are no longer the same, bit for bit. Use the same hardware, versions "
-            "and number of threads in each.",
-        )
-        return self.ranks.any(is_asked_here, values.device)
+        entries = self.records[-1].values()
+        if self.ranks.first_different({"epoch": [values, *entries]}) is not None:
+            raise ProcessGroupError(
+                "The processes of the group came apart during fit: their weights or "
+                "their elbo are no longer the same, bit for bit. Use the same "
+                "hardware, versions and number of threads in each, and the same table."
+            )
+        return self.ranks.any(is_asked_here)
 
     def goes_on(self) -> bool:
         """Let the replicas leave that have stopped; False if no epoch is left."""

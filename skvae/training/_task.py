@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from skvae.data._rows import WeightedRows
@@ -24,5 +26,5 @@ class Task(NamedTuple):
     """Sets the decoder variance of the validation; None where it is fixed."""
     reached: RunState | None = None
     """State of an earlier run of the same task, to go on from; or None."""
-    table: str = ""
-    """Checksum of the columns and their units, in which equal rows may differ."""
+    origin: Mapping[str, str] = MappingProxyType({})
+    """Checksums of what the start and the rows do not show, by name."""

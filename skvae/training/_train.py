@@ -62,7 +62,8 @@ def train(
     Raises
     ------
     Interrupted
-        In place of a `KeyboardInterrupt` after the first epoch.
+        In place of a `KeyboardInterrupt` after the first epoch, except where several
+        processes train together: the others cannot keep the weights of the same epoch.
     """
     run = Run(module, policy, task, plan)
     try:
@@ -72,7 +73,7 @@ def train(
             if run.is_asked_to_end(is_asked):
                 run.end()
     except KeyboardInterrupt as interruption:
-        if run.completed is None:
+        if run.completed is None or run.ranks is not None:
             raise
         raise Interrupted(run.outcome()) from interruption
     return run.outcome()

@@ -10,6 +10,7 @@ import tempfile
 import warnings
 from contextlib import contextmanager
 from datetime import timedelta
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +20,8 @@ from sklearn.datasets import load_wine
 from sklearn.exceptions import ConvergenceWarning
 from torch import distributed
 
-from skvae import BalancedVAE, beta_path
+from skvae import BalancedVAE, OutlierVAE, beta_path
 from skvae.callbacks import Checkpoint
-from skvae.exceptions import ProcessGroupError
 from skvae.fit._progress import Report
 from skvae.networks import MLP
 from skvae.training._ranks import Ranks
@@ -30,6 +30,7 @@ from skvae.training._run import Run
 X = load_wine().data
 GAPS = np.where(np.arange(X.size).reshape(X.shape) % 7, X, np.nan)
 COUNTS = np.column_stack([X[:, :3], X[:, 5] > 2, np.round(X[:, 1])])
+LAST = np.arange(len(X)) == len(X) - 1
 SMALL = {"hidden_layer_sizes": (8,), "max_iter": 4, "tol": 1e3, "random_state": 0}
 SMALL |= {"precision": "float64", "device": "cpu", "n_components": 3}
 
@@ -50,11 +51,13 @@ CASES = {
         X,
     ),
     "full": ({"hidden_layer_sizes": (8,), "network": MLP((8,), posterior="full")}, X),
+    "dropout": ({"network": MLP((8,), dropout=0.2), "batch_size": 51}, X),
+    "chunks": ({"batch_size": 51}, [X[:90], X[90:]]),
 }
 
 
-def small(**params):
-    return BalancedVAE(**{**SMALL, **params})
+def small(cls=BalancedVAE, **params):
+    return cls(**{**SMALL, **params})
 
 
 def fitted(name):
@@ -66,7 +69,7 @@ def fitted(name):
         "variance": vae._fitted.variance,
         "beta": vae.beta_,
         "n_iter": vae.n_iter_,
-        "score": vae.score_samples(table),
+        "score": vae.score_samples(X if isinstance(table, list) else table),
         **vae.history_,
     }
 
@@ -76,12 +79,13 @@ def path():
     return beta_path(X, betas=[0.3, 3.0], cv=2, **settings).elbo
 
 
-def error_of(vae, table=X):
-    """Message of the error of a fit, and what the fit has left."""
+def error_of(vae, table=X, weight=None):
+    """Error of a fit with its message, and what the fit has left."""
     try:
-        vae.fit(table)
-    except ProcessGroupError as error:
-        return str(error), [name for name in vars(vae) if name[-1] == "_"]
+        vae.fit(table, sample_weight=weight)
+    except BaseException as error:
+        left = [name for name in vars(vae) if name[-1] == "_"]
+        return f"{type(error).__name__}: {error}", left
     raise AssertionError("fit raised no error")
 
 
@@ -122,8 +126,21 @@ def fail_all(rank):
         "other levels": error_of(small(), pd.DataFrame({"a": ["b", "cd"[rank]] * 30})),
         "other counts": error_of(small(likelihood="poisson"), COUNTS[:, 4:] + rank),
         "other seed": error_of(small(random_state=rank)),
+        "other draws": error_of(small(random_state=np.random.RandomState(rank))),
+        "other weights": error_of(
+            small(likelihood="poisson"), COUNTS[:, 4:], 1 + rank * LAST
+        ),
+        "other prior": error_of(small(prior=["normal", "mixture"][rank])),
+        "other threshold": error_of(small(OutlierVAE, contamination=0.1 + 0.1 * rank)),
         "small batch": error_of(small(batch_size=1)),
     }
+
+    def fit_beside(report, _):
+        with ThreadPool(1) as beside:
+            errors["two threads"] = beside.apply(error_of, [small()])
+
+    with after(Report, "close", fit_beside):
+        small().fit(X)
 
     def drift(run, _):
         run.stepper.parameters.values.add_(1e-12 * rank)
@@ -135,6 +152,29 @@ def fail_all(rank):
     errors["other epoch"] = error_of(resumed)
     with after(Run, "epoch", drift):
         errors["apart"] = error_of(small())
+    return errors
+
+
+def fail_one(rank):
+    """Errors of both processes where one of them has an error, and lives on."""
+    bad = np.where((X[3, 3] == X) & (rank == 0), np.inf, X)
+
+    def fail(error):
+        def act(report, _):
+            if rank == 0 and report.n_done == 2:
+                raise error
+
+        return act
+
+    errors = {"data": error_of(small(), bad)}
+    for name, error in {
+        "callback": RuntimeError("of a callback"),
+        "interruption": KeyboardInterrupt("of the user"),
+    }.items():
+        with after(Report, "__call__", fail(error)):
+            errors[name] = error_of(small())
+    with after(Report, "close", fail(RuntimeError("after the training"))):
+        errors["end"] = error_of(small(max_iter=2))
     return errors
 
 
@@ -152,7 +192,9 @@ def fit_long():
 def main(job, rank):
     if job == "long":
         return fit_long()
-    return {**fit_all(rank), "errors": fail_all(rank)}
+    found = {"errors": fail_all(rank) | fail_one(rank)}
+    # The group of the user is still in order.
+    return {**found, **fit_all(rank)}
 
 
 if __name__ == "__main__":

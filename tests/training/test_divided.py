@@ -7,10 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
+import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from torch import distributed
+
+from skvae.exceptions import ProcessGroupError
+from skvae.training._ranks import Ranks
 
 from . import group
 
@@ -104,8 +107,8 @@ def test_process_that_is_lost_ends_the_other_with_an_error(how, tmp_path):
     assert second.returncode == 1
     message = (
         "ProcessGroupError: Process 1 of 2 lost the others during fit: one has ended, "
-        "or did not answer in time. Its own output says why. No model is fitted; start "
-        "all processes again."
+        "raised an error, or did not answer in time. Its own output says why. No model "
+        "is fitted; start all processes again."
     )
     assert message in errors
 
@@ -113,14 +116,19 @@ def test_process_that_is_lost_ends_the_other_with_an_error(how, tmp_path):
 @pytest.mark.parametrize(
     ("case", "message"),
     [
-        ("other table", "The processes of the group do not start alike."),
-        ("other units", "Each must fit the same table with the same settings"),
-        ("other levels", "Each must fit the same table with the same settings"),
+        ("other table", "alike: a value, a name or a weight of X differs"),
+        ("other units", "alike: a value, a name or a weight of X differs"),
+        ("other levels", "a value, a name or a weight of X differs."),
         ("other counts", "Each must fit the same table with the same settings"),
-        ("other seed", "Each must fit the same table with the same settings"),
+        ("other weights", "alike: a value, a name or a weight of X differs"),
+        ("other seed", "The processes of the group do not start alike: a setting"),
+        ("other draws", "alike: a row, the seed or the epoch differs."),
+        ("other prior", "The processes of the group do not start alike: a setting"),
+        ("other threshold", "The processes of the group do not start alike: a setting"),
         ("other epoch", "and, with a Checkpoint, from the same epoch."),
         ("small batch", "A batch has 1 rows, and the process group 2 processes"),
         ("apart", "The processes of the group came apart during fit"),
+        ("two threads", "Two threads of a process fit a model at the same time"),
     ],
 )
 def test_processes_that_differ_are_told_so(case, message, fitted):
@@ -130,16 +138,47 @@ def test_processes_that_differ_are_told_so(case, message, fitted):
         assert attributes == []
 
 
+@pytest.mark.parametrize(
+    ("case", "own"),
+    [
+        ("data", "ValueError: Input X contains infinity"),
+        ("callback", "RuntimeError: of a callback"),
+        ("interruption", "KeyboardInterrupt: of the user"),
+        ("end", "RuntimeError: after the training"),
+    ],
+)
+def test_error_of_one_process_ends_the_fit_of_the_other(case, own, fitted):
+    (error, _), (other, _) = left = [found["errors"][case] for found in fitted]
+    assert error.startswith(own)
+    assert other.startswith("ProcessGroupError: Process 1 of 2 lost the others")
+    assert [attributes for _, attributes in left] == [[], []]
+
+
 def test_callback_of_one_process_stops_both(fitted):
     assert [found["stopped"] for found in fitted] == [2, 2]
 
 
-def test_group_of_one_process_changes_nothing(tmp_path, one_thread):
-    expected = group.fitted("default")
+@pytest.fixture
+def group_of_one(tmp_path):
     store = distributed.FileStore(str(tmp_path / "store"), 1)
-    distributed.init_process_group("gloo", store=store, rank=0, world_size=1)
-    try:
-        found = group.fitted("default")
-    finally:
+    distributed.init_process_group("cpu:gloo", store=store, rank=0, world_size=1)
+    yield
+    if distributed.is_initialized():
         distributed.destroy_process_group()
-    assert np.array_equal(found["values"], expected["values"])
+
+
+def test_group_of_one_process_changes_nothing(group_of_one, one_thread):
+    found = group.fitted("default")["values"]
+    distributed.destroy_process_group()
+    assert_array_equal(found, group.fitted("default")["values"])
+
+
+def test_group_names_a_device_that_it_cannot_send_from(group_of_one):
+    ranks = Ranks()
+    ranks.check_device(torch.device("cpu"))
+    message = (
+        r"The process group \(cpu:gloo\) sends no tensors of device='cuda:1'. Train on "
+        "a device that it names, or give init_process_group a backend for this one."
+    )
+    with pytest.raises(ProcessGroupError, match=message):
+        ranks.check_device(torch.device("cuda:1"))
