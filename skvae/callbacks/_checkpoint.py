@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from skvae._sklearn_compat import Interval, validate_parameter_constraints
-from skvae.callbacks._file import read, write
+from skvae.callbacks._file import read, remove_temporary, write
 
 _CONSTRAINTS = {
     "path": [str, os.PathLike],
@@ -110,6 +110,8 @@ class Checkpoint:
             raise IsADirectoryError(
                 f"{self} needs the name of a file, and {self._file} is a folder."
             )
+        # Of this fit no process writes by now.
+        remove_temporary(self._file)
 
     def teardown(self, estimator: Any, context: Any) -> None:
         """Do nothing.

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
+import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -46,7 +48,8 @@ def write(path: Path, contents: Mapping[str, Any], arrays: Mapping[str, Any]) ->
     numbers = b"".join(array.tobytes() for array in arrays.values())
     seal = {"format": FORMAT, "version": __version__}
     seal |= {"checksum": _checksum(line, numbers), "json": line}
-    temporary = path.with_name(f"{path.name}.tmp")
+    # Processes of a group may keep the same training in one file.
+    temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         with temporary.open("wb") as file:
             file.write(json.dumps(seal).encode() + b"\n")
@@ -58,6 +61,12 @@ def write(path: Path, contents: Mapping[str, Any], arrays: Mapping[str, Any]) ->
         temporary.unlink(missing_ok=True)
         raise
     _sync_folder(path.parent)
+
+
+def remove_temporary(path: Path) -> None:
+    """Remove what processes have left that were killed while they wrote a file."""
+    for left in path.parent.glob(f"{glob.escape(path.name)}.*.tmp"):
+        left.unlink(missing_ok=True)
 
 
 def read(path: Path) -> tuple[dict[str, Any], Arrays] | None:

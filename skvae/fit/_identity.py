@@ -62,6 +62,8 @@ def identity_of(vae: Settings, table: CheckedTable, last: Fitted | None) -> Iden
     }
     start = None if last is None else [last.values, last.view, last.variance]
     n_rows, n_features = table.X.shape
+    if table.sampled is not None:
+        n_rows = table.sampled.stream.n_rows
     return {
         **{name: Trait.of(value) for name, value in settings.items()},
         "model to start from": Trait(
@@ -126,9 +128,17 @@ def _settings_of(vae: Settings) -> dict[str, Any]:
 
 
 def _checksum_of_rows(table: CheckedTable) -> str:
-    """Checksum of the rows and their weights, whatever their order."""
-    index, weight = canonical_rows(table.X, table.weight)
+    """Checksum of the rows and their weights.
+
+    It is the same in any order of rows, except of a table that is read in blocks, whose
+    training depends on the order.
+    """
     digest = Digest()
+    if table.sampled is not None:
+        for _, place, X, weight in table.sampled.stream.read():
+            digest.add([place, X + 0.0, weight])
+        return digest.hexdigest()
+    index, weight = canonical_rows(table.X, table.weight)
     digest.add(weight)
     for start in range(0, len(index), _ROWS_AT_ONCE):
         # Of two zeros that are equal only one has a sign.

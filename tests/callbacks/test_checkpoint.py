@@ -18,7 +18,7 @@ from sklearn.preprocessing import StandardScaler
 from skvae import BalancedVAE, BalancedVAECV, OutlierVAE, beta_path
 from skvae.balance import Linear, RunningAverage
 from skvae.callbacks import Checkpoint, _file
-from skvae.fit import _identity
+from skvae.fit import _identity, _stream
 from skvae.networks import ConvNet
 
 RNG = np.random.RandomState(0)
@@ -139,6 +139,22 @@ def test_it_may_be_cut_off_after_any_epoch_and_again(path):
         cut_off(small(), path, 1)
         assert n_epochs_in(path) == after
     assert checksum(fitted(small(), X, Checkpoint(path))) == checksum(expected)
+
+
+def test_table_in_blocks_is_compared_as_a_whole(path, monkeypatch):
+    # Few of its rows are in memory, and stand for all.
+    monkeypatch.setattr(_stream, "_ROWS", 20)
+    blocks = [X[:30], X[30:60], X[60:]]
+    expected = fitted(small(), blocks)
+    cut_off(small(), path, 2, blocks)
+    for d in range(0, len(X), 10):
+        others = [each.copy() for each in blocks]
+        others[d // 30][d % 30] += 1e-9
+        with pytest.raises(ValueError, match="X or sample_weight had other contents"):
+            fitted(small(), others, Checkpoint(path))
+    with pytest.raises(ValueError, match="was 70 rows and is 60 rows"):
+        fitted(small(), blocks[:2], Checkpoint(path))
+    assert checksum(fitted(small(), blocks, Checkpoint(path))) == checksum(expected)
 
 
 def test_rows_in_another_order_or_as_weights_are_the_same_table(path):

@@ -4,7 +4,7 @@ import re
 import numpy as np
 import pytest
 
-from skvae.callbacks._file import read, write
+from skvae.callbacks._file import read, remove_temporary, write
 from skvae.ground._version import __version__
 
 CONTENTS = {"seed": 3, "text": "é\n"}
@@ -94,8 +94,24 @@ def test_interruption_leaves_the_file_before(action, path, monkeypatch):
     assert [each.name for each in path.parent.iterdir()] == ["file"]
 
 
-def test_temporary_file_of_a_killed_process_is_no_obstacle(path):
-    path.with_name("file.tmp").write_bytes(b"half")
+def test_several_processes_may_write_a_file(path, monkeypatch):
+    def write_between(number):
+        monkeypatch.undo()
+        write(path, CONTENTS, ARRAYS)
+
+    monkeypatch.setattr("skvae.callbacks._file.os.fsync", write_between)
     write(path, CONTENTS, ARRAYS)
     assert_read(path)
     assert [each.name for each in path.parent.iterdir()] == ["file"]
+
+
+def test_temporary_files_of_killed_processes_are_removed(path):
+    path = path.with_name("[1] file")
+    other = path.with_name("other.1.tmp")
+    for each in (path.with_name("[1] file.0a.tmp"), other):
+        each.write_bytes(b"half")
+    write(path, CONTENTS, ARRAYS)
+    remove_temporary(path)
+    assert_read(path)
+    assert set(path.parent.iterdir()) >= {path, other}
+    assert not list(path.parent.glob("*.0a.tmp"))
