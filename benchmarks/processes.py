@@ -24,10 +24,10 @@ import torch
 from torch import distributed
 
 from benchmarks.common.markdown import table
-from skvae import BalancedVAE
+from skvae import BalancedVAE, training
 from skvae.fit._fit import Fit
 from skvae.fit._table import CheckedTable
-from skvae.networks._base import Function
+from skvae.networks._base import Around
 from skvae.training._divided import DividedStepper
 from skvae.training._plan import steps_of
 from skvae.training._stepper import Stepper
@@ -49,21 +49,19 @@ IS_ALONE = int(os.environ.get("WORLD_SIZE", "1")) == 1
 CLOCK = time.process_time if IS_ALONE else time.perf_counter
 
 
-class Timed(Function):
+class Timed(Around):
     """A network that adds up the seconds it takes."""
 
-    def __init__(self, function):
-        self.function, self.seconds = function, 0.0
-        self.shapes, self.uses_autograd = function.shapes, function.uses_autograd
+    seconds = 0.0
 
     def vjp(self, weights, x, *, to_rows):
         start = CLOCK()
-        output, inner = self.function.vjp(weights, x, to_rows=to_rows)
+        output, from_inner = self.inner.vjp(weights, x, to_rows=to_rows)
         self.seconds += CLOCK() - start
 
         def pullback(to_output, gradients):
             start = CLOCK()
-            to_x = inner(to_output, gradients)
+            to_x = from_inner(to_output, gradients)
             self.seconds += CLOCK() - start
             return to_x
 
@@ -211,7 +209,8 @@ def modelled():
 def measured():
     """Print a step of one process beside that of several."""
     distributed.init_process_group("gloo")
-    found = [_size(*size) | compared(fit_of(*size)) for size in SIZES]
+    with training.together():
+        found = [_size(*size) | compared(fit_of(*size)) for size in SIZES]
     if distributed.get_rank() == 0:
         columns = f"{SIZE} | ms alone {{alone:.1f}} | all at once {{at_once:.1f}} | "
         columns += "divided {divided:.1f} | speed-up {speed_up:.2f} | "
