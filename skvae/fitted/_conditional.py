@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from skvae.exceptions import EffectiveSampleSizeWarning
-from skvae.fitted._inference import Floats, Model
+from skvae.fitted._inference import Floats, Model, on_its_device
 
 # Latents drawn for each row, and at least so many, of which rows take theirs.
 _LATENTS_PER_ROW = 10
@@ -19,7 +19,7 @@ _FEWEST_LATENTS = 10_000
 _FEWEST_EFFECTIVE = 50.0
 
 
-@torch.no_grad()
+@on_its_device
 def latents_given(
     model: Model, row: Floats, n_samples: int, random: np.random.RandomState
 ) -> tuple[torch.Tensor, int]:
@@ -54,7 +54,7 @@ def latents_given(
             f"is given, so that {n_samples:,} rows repeat each other. The cells are "
             "improbable together under the model: give fewer of them, or others.",
             EffectiveSampleSizeWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
     chosen = random.choice(len(z), n_samples, p=weight / weight.sum())
     seed = int(random.randint(np.iinfo(np.int32).max))

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from skvae.data._rows import chunks
-from skvae.fitted._inference import Floats, Model
+from skvae.fitted._inference import Floats, Model, on_its_device
 from skvae.fitted._laplace import WeightedLatents, drawn_about_modes
 
 
-@torch.no_grad()
+@on_its_device
 def expected(model: Model, X: Floats, n_importance_samples: int) -> Floats:
     """Rows with each missing cell at its expectation given the others.
 
@@ -44,7 +44,7 @@ def expected(model: Model, X: Floats, n_importance_samples: int) -> Floats:
     return filled
 
 
-@torch.no_grad()
+@on_its_device
 def drawn(
     model: Model,
     X: Floats,

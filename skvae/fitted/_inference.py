@@ -43,15 +43,18 @@ class Scored(NamedTuple):
     """Posterior mean, shape (n_samples, n_components)."""
 
 
-def _on_its_device(
+def on_its_device(
     method: Callable[Concatenate[Model, Given], Result],
 ) -> Callable[Concatenate[Model, Given], Result]:
-    """Method without gradients, whose errors name an operation that is missing."""
+    """Method without gradients, whose errors name an operation that is missing.
+
+    It is one of `Model`, or a function whose first argument is a model.
+    """
 
     @wraps(method)
-    def call(self: Model, /, *args: Given.args, **kwargs: Given.kwargs) -> Result:
-        with torch.no_grad(), missing_named(self.scored_variance.device):
-            return method(self, *args, **kwargs)
+    def call(model: Model, /, *args: Given.args, **kwargs: Given.kwargs) -> Result:
+        with torch.no_grad(), missing_named(model.scored_variance.device):
+            return method(model, *args, **kwargs)
 
     return call
 
@@ -96,7 +99,7 @@ class Model:
         """Slices of rows that fit into the memory bound."""
         return chunks(n_rows, n_draws * self.module.cells_per_row)
 
-    @_on_its_device
+    @on_its_device
     def encode(self, X: Floats) -> Floats:
         """Posterior means, of shape (n_samples, n_components)."""
         Z = np.empty((len(X), self.module.n_components), X.dtype)
@@ -105,7 +108,7 @@ class Model:
             Z[rows] = posterior.mean[0].cpu().numpy()
         return Z
 
-    @_on_its_device
+    @on_its_device
     def posterior(self, X: Floats) -> Posterior | FullPosterior:
         """Posterior of every row, of one replica, on the CPU."""
         found = []
@@ -114,7 +117,7 @@ class Model:
         fields = (torch.cat(parts, dim=1).cpu() for parts in zip(*found, strict=True))
         return type(found[0])(*fields)
 
-    @_on_its_device
+    @on_its_device
     def decode(self, Z: Floats) -> Floats:
         """Decoder means in the units of X, of shape (n_samples, n_features)."""
         X = np.empty((len(Z), self.module.n_features), Z.dtype)
@@ -134,7 +137,7 @@ class Model:
         seed = int(random_state.randint(np.iinfo(np.int32).max))
         return self.tensor(self.prior.sample(n_samples, random_state)), seed
 
-    @_on_its_device
+    @on_its_device
     def draw_at(self, z: Tensor, seed: int) -> Floats:
         """Rows from p(x given z), one for each row of latents, in the units of X."""
         X = np.empty((len(z), self.module.n_features))
@@ -146,7 +149,7 @@ class Model:
             X[rows] = self.to_user(x[0])
         return X
 
-    @_on_its_device
+    @on_its_device
     def score(self, X: Floats) -> Scored:
         """Rate, posterior mean and distortion of rows.
 
@@ -162,7 +165,7 @@ class Model:
             mean[rows] = sample.posterior.mean[0].cpu().numpy()
         return Scored(rate, distortion, mean)
 
-    @_on_its_device
+    @on_its_device
     def score_cells(self, X: Floats) -> Floats:
         """Distortion of each cell in the units of X, (n_samples, n_features)."""
         found = np.empty(X.shape, X.dtype)
@@ -182,7 +185,7 @@ class Model:
             nats = -log_prob[0].unflatten(0, sample.z.shape[1:3]).mean(dim=0)
             yield rows, sample, self.in_units_of_x(nats, X[rows])
 
-    @_on_its_device
+    @on_its_device
     def explained(self, X: Floats, *, by_each: bool = True) -> Floats:
         """Nats by which the distortion of each row rises without its latents.
 
@@ -216,7 +219,7 @@ class Model:
                 nats[rows, column] = rise.cpu().numpy()
         return nats
 
-    @_on_its_device
+    @on_its_device
     def log_likelihood(self, X: Floats, n_importance_samples: int) -> Floats:
         """Importance-weighted bound on log p(x), of shape (n_samples,), in nats.
 

@@ -159,8 +159,10 @@ def test_a_learned_prior_is_the_one_that_is_conditioned():
 def test_cells_that_hardly_go_together_are_warned_of(linear):
     vae = linear
     match = r"only \d+\.\d in effect .* give fewer of them, or others"
-    with pytest.warns(EffectiveSampleSizeWarning, match=match):
+    with pytest.warns(EffectiveSampleSizeWarning, match=match) as found:
         vae.sample(1000, random_state=0, given={0: 60.0, 1: -60.0, 2: 60.0})
+    # It points to the user's line.
+    assert found[0].filename == __file__
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         vae.sample(1000, random_state=0, given={0: 1.0})

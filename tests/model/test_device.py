@@ -1,6 +1,7 @@
 """Devices by their names, and what they lack, without any of them being here."""
 
 import contextlib
+from functools import partial
 
 import numpy as np
 import pytest
@@ -260,6 +261,9 @@ def test_what_follows_the_training_names_it_too(monkeypatch):
         ("score_cells", "log_prob"),
         ("log_likelihood", "log_prob"),
         ("sample", "sample"),
+        ("sample given cells", "log_prob"),
+        ("impute", "expectation"),
+        ("impute by draws", "sample"),
     ],
 )
 def test_methods_name_what_their_device_lacks(monkeypatch, method, step):
@@ -267,7 +271,16 @@ def test_methods_name_what_their_device_lacks(monkeypatch, method, step):
         raise NotImplementedError("The operator 'aten::foo' is not implemented")
 
     vae = small().fit(X)
-    argument = {"inverse_transform": vae.transform(X), "sample": 3}.get(method, X)
+    gaps = X.copy()
+    gaps[:3, 0] = np.nan
+    calls = {
+        "inverse_transform": partial(vae.inverse_transform, vae.transform(X)),
+        "sample": partial(vae.sample, 3),
+        "sample given cells": partial(vae.sample, 3, given={0: X[0, 0]}),
+        "impute": partial(vae.impute, gaps),
+        "impute by draws": partial(vae.impute, gaps, n_draws=2),
+    }
+    call = calls.get(method) or partial(getattr(vae, method), X)
     monkeypatch.setattr(_inference, "missing_named", _on_mps)
     module = vae._fitted.on(vae.device).module
     for dtype in (np.float64, np.float32):
@@ -275,4 +288,4 @@ def test_methods_name_what_their_device_lacks(monkeypatch, method, step):
         owner = module if step in {"encode", "decode"} else module.likelihood
         monkeypatch.setattr(owner, step, missing)
     with pytest.raises(NotImplementedError, match="lacks the operation aten::foo"):
-        getattr(vae, method)(argument)
+        call()
