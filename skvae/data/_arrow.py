@@ -17,7 +17,7 @@ from skvae.data._times import Time, seconds_of
 
 
 class ArrowTables:
-    """Tables and record batches of Arrow."""
+    """Tables of Arrow."""
 
     name = "arrow"
 
@@ -27,12 +27,7 @@ class ArrowTables:
 
     def columns(self, X: Any) -> list[Any]:
         """Columns of a table."""
-        import pyarrow as pa
-
-        return [
-            column if isinstance(column, pa.ChunkedArray) else pa.chunked_array(column)
-            for column in X.columns
-        ]
+        return list(X.columns)
 
     def dtype(self, column: Any) -> Any:
         """Type of a column."""
@@ -159,12 +154,8 @@ class ArrowTables:
         """Rows of several tables as one table."""
         import pyarrow as pa
 
-        whole = [
-            each if isinstance(each, pa.Table) else pa.Table.from_batches([each])
-            for each in tables
-        ]
         # With numbers of several types, and columns without any value.
-        return pa.concat_tables(whole, promote_options="permissive")
+        return pa.concat_tables(tables, promote_options="permissive")
 
     def joined_type(self, dtype: Any, other: Any) -> Any:
         """Type of a column with the levels of two."""

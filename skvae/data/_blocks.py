@@ -24,6 +24,10 @@ class Blocks(Protocol):
     def n_rows(self) -> int:
         """Number of rows."""
 
+    @property
+    def is_numeric(self) -> bool:
+        """True where all of it is arrays of numbers or booleans."""
+
     def read(self, random: np.random.RandomState | None = None) -> Iterator[Block]:
         """Read all rows once: in their order, or shuffled as well as possible.
 

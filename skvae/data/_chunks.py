@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import zip_longest
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.sparse import issparse
 
 from skvae.data._blocks import Block
 from skvae.data._columns import Columns
 from skvae.data._frames import LIBRARIES, container_of, is_numeric, joined, readable
+from skvae.data._no_table import is_unread
 from skvae.data._refuse import column_name
-
-# An object that has any of these is a table itself, or a column.
-_OF_TABLES = ("__array__", "__dataframe__", "__arrow_c_stream__", "shape")
+from skvae.data._sequences import is_container, is_sequence, items
 
 _NO_COLUMN = "no column"
 
@@ -22,8 +22,8 @@ _NO_COLUMN = "no column"
 def is_chunked(X: Any) -> bool:
     """True for an object that is no table, and gives tables time and again.
 
-    A list, or whatever else has `__getitem__`, is a list of rows unless the first thing
-    in it is a table.
+    A sequence, such as a list, is one of rows unless the first thing in it is a table.
+    Lists of lists may stand in the place of some tables, but not of all.
 
     Raises
     ------
@@ -37,9 +37,15 @@ def is_chunked(X: Any) -> bool:
     >>> is_chunked([[1.0, 2.0]]), is_chunked([np.ones((3, 2)), np.zeros((4, 2))])
     (False, True)
     """
-    if not hasattr(X, "__iter__") or any(hasattr(X, name) for name in _OF_TABLES):
+    if is_unread(X) or not is_container(X):
         return False
-    if isinstance(X, (str, bytes, Mapping)):
+    if is_sequence(X):
+        first = next(items(X), None)
+        is_nested = isinstance(first, (list, tuple)) and isinstance(
+            next(iter(first), None), (list, tuple)
+        )
+        return any(map(_is_table, items(X))) if is_nested else _is_table(first)
+    if not hasattr(X, "__iter__"):
         return False
     if iter(X) is X:
         raise TypeError(
@@ -47,9 +53,14 @@ def is_chunked(X: Any) -> bool:
             "table, or an object whose __iter__ starts anew each time and gives one "
             "table after another."
         )
-    if not hasattr(X, "__getitem__"):
-        return True
-    return len(getattr(next(iter(X), None), "shape", ())) == 2
+    return True
+
+
+def _is_table(item: Any) -> bool:
+    """True for a table in memory, and for what may be made one: not for a row."""
+    dtype = getattr(item, "dtype", None)
+    is_structured = getattr(dtype, "names", None) is not None
+    return is_structured or is_unread(item) or len(getattr(item, "shape", ())) == 2
 
 
 class _Form(NamedTuple):
@@ -113,11 +124,13 @@ class Chunks:
 
     def __init__(self, X: Any) -> None:
         self.X = X
+        self.is_numeric = True
         self._lengths: list[int] = []
         for table in tables_of(X):
             if not self._lengths:
                 self._form, self._first_row = _Form.of(table), _first_row(table)
             self._lengths.append(len(table))
+            self.is_numeric = self.is_numeric and is_numeric(table)
 
     @property
     def n_rows(self) -> int:
@@ -149,8 +162,8 @@ class Chunks:
     ) -> Iterator[tuple[int, Any]]:
         """Chunks with their numbers."""
         X = self.X
-        if random is None or not (hasattr(X, "__getitem__") and hasattr(X, "__len__")):
-            return enumerate(X)
+        if random is None or not is_sequence(X):
+            return enumerate(items(X))
         order = random.permutation(len(self._lengths)).tolist()
         return ((i, X[i]) for i in order)
 
@@ -164,7 +177,7 @@ class Chunks:
 def tables_of(X: Any) -> Iterator[Any]:
     """Chunks of an iterable, or ValueError if they are no tables of one form."""
     form = None
-    for i, chunk in enumerate(X):
+    for i, chunk in enumerate(items(X)):
         table = _table(i, chunk)
         form = _Form.of(table) if form is None else form
         form.check(i, table)
@@ -188,10 +201,16 @@ def joined_chunks(X: Any) -> Any:
 
 def _table(i: int, chunk: Any) -> Any:
     """A chunk in a form that can be read, or ValueError if it is no table."""
-    table = readable(chunk)
+    if issparse(chunk):
+        raise TypeError(
+            f"Chunk {i} of X is a {type(chunk).__name__}, which is sparse. Use "
+            "chunk.toarray()."
+        )
+    table = readable(chunk, i)
     shape = getattr(table, "shape", None)
     if shape is not None and len(shape) == 2:
-        return table
+        # Not the arrays of files, which can neither be joined nor have a length.
+        return np.asarray(table) if container_of(table) == "array" else table
     of_shape = "" if shape is None else f" of shape {tuple(shape)}"
     raise ValueError(
         f"An iterable X must give tables of two dimensions, but chunk {i} of X is a "

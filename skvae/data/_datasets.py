@@ -32,16 +32,70 @@ def opened(X: Any) -> Any:
     ------
     FileNotFoundError
         If there is nothing at the path.
+    ValueError
+        If it holds no file, other files than of Parquet, or tables of several forms.
     """
     if not isinstance(X, (str, os.PathLike)):
         return X
+    path = os.fspath(X)
     if not os.path.exists(X):
         raise FileNotFoundError(
-            f"X is {os.fspath(X)!r}, where there is no file or folder. Pass a table, "
-            "or the path of a Parquet file, or of a folder of them."
+            f"X is {path!r}, where there is no file or folder. Pass a table, or the "
+            "path of a Parquet file, or of a folder of them. Files that are elsewhere, "
+            "or named by a pattern, are read from a pyarrow.dataset.Dataset."
         )
     dataset = import_optional_dependency("pyarrow.dataset", needed_by="A path as X")
-    return dataset.dataset(X, format="parquet", partitioning="hive")
+    settings = {"format": "parquet", "partitioning": "hive"}
+    try:
+        found = dataset.dataset(X, **settings)
+        files = {each.path: each.physical_schema for each in found.get_fragments()}
+    except ValueError as error:
+        raise ValueError(
+            f"X is the path {path!r}, which cannot be read as Parquet. Read files of "
+            f"other kinds by their own library, such as pandas.read_csv. ({error})"
+        ) from error
+    if not files:
+        raise ValueError(
+            f"X is the folder {path!r}, in which there is no file. Pass the path of a "
+            "Parquet file, or of a folder of them."
+        )
+    schema = _unified(found.schema, files)
+    # The types of a dataset are those of its first file.
+    return (
+        found
+        if schema == found.schema
+        else dataset.dataset(X, schema=schema, **settings)
+    )
+
+
+def _unified(schema: Any, files: dict[str, Any]) -> Any:
+    """Schema of all files of a dataset, from that of the first and of each.
+
+    Raises
+    ------
+    ValueError
+        If files have several columns, or a column has types that do not go together.
+    """
+    import pyarrow as pa
+
+    first, columns = next((path, set(own.names)) for path, own in files.items())
+    for path, own in files.items():
+        for name in sorted(columns ^ set(own.names)):
+            with_it, without = (first, path) if name in columns else (path, first)
+            raise ValueError(
+                f"X has column {name!r} in the file {with_it!r} and not in "
+                f"{without!r}. Give all files the same columns, or pass a "
+                "pyarrow.dataset.dataset with a schema: cells of a column that a file "
+                "lacks are then missing."
+            )
+        try:
+            schema = pa.unify_schemas([schema, own], promote_options="permissive")
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"The file {path!r} of X has other types than {first!r}: {error}. Give "
+                "each column one type in all files."
+            ) from error
+    return schema
 
 
 def columns_in(dataset: Any) -> list[str]:
@@ -75,6 +129,11 @@ class ArrowDataset:
     def n_features(self) -> int:
         """Number of columns."""
         return len(self.columns)
+
+    @property
+    def is_numeric(self) -> bool:
+        """False: the types of its columns are those of a table of Arrow."""
+        return False
 
     def read(self, random: np.random.RandomState | None = None) -> Iterator[Block]:
         """Read all rows once, as `Blocks` describes it: by groups of rows."""

@@ -9,8 +9,10 @@ import numpy as np
 
 from skvae.data._arrow import ArrowTables
 from skvae.data._library import Arrays, Labels, Library
+from skvae.data._no_table import named, refuse_no_table, refuse_unread
 from skvae.data._pandas import PandasFrames
 from skvae.data._polars import PolarsFrames
+from skvae.data._sequences import array_of_rows, is_sequence
 
 LIBRARIES: dict[str, Library] = {
     library.name: library
@@ -21,21 +23,8 @@ LIBRARIES: dict[str, Library] = {
 _TABLES = (
     ("pandas", "pandas", ("DataFrame",)),
     ("polars", "polars", ("DataFrame",)),
-    ("pyarrow", "arrow", ("Table", "RecordBatch")),
+    ("pyarrow", "arrow", ("Table",)),
 )
-
-# Collections that are no table in memory, and what makes one of them.
-_REMEDIES = {
-    ("pandas", "Series"): "Use X.to_frame() for a table of one column.",
-    ("polars", "Series"): "Use X.to_frame() for a table of one column.",
-    ("polars", "LazyFrame"): "Use X.collect().",
-    ("pyspark", None): "Use X.toPandas(), or partial_fit on parts of it.",
-    ("dask", "Series"): "Use X.to_frame() for a table of one column.",
-    ("dask", None): "Use X.compute().",
-    ("dask_expr", None): "Use X.compute().",
-    ("duckdb", None): "Use X.df() or X.arrow().",
-    ("ibis", None): "Use X.to_pandas() or X.to_pyarrow().",
-}
 
 
 def container_of(X: Any) -> str:
@@ -84,25 +73,21 @@ def table_of_numbers(library: str, numbers: Any, labels: Labels, index: Any) -> 
     return own.table([own.of_floats(column) for column in numbers.T], labels, index)
 
 
-def refuse_lazy(X: Any) -> None:
-    """Raise TypeError about a collection that is no table in memory."""
-    module = type(X).__module__.split(".")[0]
-    for (package, name), remedy in _REMEDIES.items():
-        if module == package and name in {None, type(X).__name__}:
-            raise TypeError(
-                f"X is a {type(X).__name__} of {package}, which is not a table in "
-                f"memory. {remedy}"
-            )
+def readable(X: Any, chunk: int | None = None) -> Any:
+    """Return a table that can be read: tensors, masked arrays and lists as arrays.
 
-
-def readable(X: Any) -> Any:
-    """Return a table that can be read: tensors and masked arrays as plain arrays.
+    Parameters
+    ----------
+    X : object
+    chunk : int or None, default=None
+        Number of the chunk of the user's table that it is.
 
     Raises
     ------
     TypeError
-        If X is a lazy or distributed collection, a single column, or an array of a
-        structured type.
+        If X is no table in memory, a single column, or an array of a structured type.
+    ValueError
+        If X is a sequence whose items are no rows.
 
     Examples
     --------
@@ -113,36 +98,24 @@ def readable(X: Any) -> Any:
     """
     if type(X) is np.ndarray and X.dtype.kind in "fiubO":
         return X
-    refuse_lazy(X)
-    torch = sys.modules.get("torch")
+    refuse_unread(X, chunk)
+    if chunk is None:
+        refuse_no_table(X)
+    torch, arrow = sys.modules.get("torch"), sys.modules.get("pyarrow")
     if torch is not None and isinstance(X, torch.Tensor):
         X = X.detach().cpu()
         return (X.float() if X.dtype is torch.bfloat16 else X).numpy()
+    if arrow is not None and isinstance(X, arrow.RecordBatch):
+        return arrow.Table.from_batches([X])
     if isinstance(X, np.ma.MaskedArray):
         floats = X.astype(np.result_type(X.dtype, np.float32))
         return np.ma.filled(floats, np.nan)
-    if isinstance(X, (list, tuple)):
-        return _from_lists(X)
+    if is_sequence(X):
+        return array_of_rows(X, chunk)
     if isinstance(X, np.ndarray) and X.dtype.names is not None:
+        subject, name = named(chunk)
         raise TypeError(
-            f"X is an array of the structured type {X.dtype}. Use pandas.DataFrame(X), "
-            "which has a column for each field."
+            f"{subject} is an array of the structured type {X.dtype}. Use "
+            f"pandas.DataFrame({name}), which has a column for each field."
         )
     return X
-
-
-def _from_lists(X: Any) -> Any:
-    """Array of lists, of objects where they hold text; X where it is no table."""
-    try:
-        array = np.asarray(X)
-    except ValueError:
-        return X
-    if array.ndim == 1 and array.dtype.kind == "U":
-        raise ValueError(
-            "Expected 2D array, got 1D array instead: a list of text, whose first is "
-            f"{str(array[0])!r}. Pass a list of rows. To a search of scikit-learn a "
-            "path is a list of letters: read the table into memory before."
-        )
-    if array.dtype.kind in "fiub" or array.ndim != 2:
-        return array if array.dtype.kind in "fiub" else X
-    return np.asarray(X, dtype=object)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from skvae.data._kinds import Category, Exact, Flag, Kind, Number, Ratio, Whole
-from skvae.data._library import Library
+from skvae.data._library import Labels, Library
 from skvae.data._refuse import capital, listed
 from skvae.data._times import Time
 
@@ -58,7 +58,7 @@ class JoinedColumn(NamedTuple):
         library : Library
             Of the table.
         """
-        both = self._with_levels(other, library) or self._widest(other)
+        both = self._with_levels(other, library) or self._with_values(other, library)
         if other.is_blank and (both is None or str(other.dtype) in _UNTYPED):
             return self
         if self.is_blank and (both is None or str(self.dtype) in _UNTYPED):
@@ -94,21 +94,28 @@ class JoinedColumn(NamedTuple):
         levels = Category.of(np.concatenate([kind.levels, its.levels]))
         return self._replace(kind=levels, dtype=dtype)
 
-    def _widest(self, other: JoinedColumn) -> JoinedColumn | None:
-        """The one of two whose kind holds the values of both, if one does."""
-        kind, its = self.kind, other.kind
-        if isinstance(kind, Category) or isinstance(its, Category):
+    def _with_values(
+        self, other: JoinedColumn, library: Library
+    ) -> JoinedColumn | None:
+        """Column of no categories with the values of two; None where it cannot be.
+
+        Numbers are of the type in which the library joins those of two.
+        """
+        kinds = {type(self.kind), type(other.kind)}
+        if Category in kinds:
             return None
-        if kind == its:
+        if not kinds <= {Number, Whole}:
+            return self if self.kind == other.kind else None
+        if (self.kind, self.dtype) == (other.kind, other.dtype):
             return self
-        if isinstance(kind, Number) and isinstance(its, Number):
-            is_wide = np.dtype(kind.dtype).itemsize >= np.dtype(its.dtype).itemsize
-            return self if is_wide else other
-        if isinstance(kind, Whole) and isinstance(its, Whole):
-            return self if kind.holds(its) else other if its.holds(kind) else None
-        if {type(kind), type(its)} == {Whole, Number}:
-            return self if isinstance(kind, Number) else other
-        return None
+        zeros = [
+            library.column(each.kind.to_values(np.zeros(1)), each.dtype)
+            for each in (self, other)
+        ]
+        tables = [library.table([each], Labels(["x"], [None]), None) for each in zeros]
+        (column,) = library.columns(library.joined(tables))
+        kind = library.kind(column, "a column of numbers")
+        return self._replace(kind=kind, dtype=library.dtype(column))
 
     @property
     def _shown(self) -> str:

@@ -65,14 +65,6 @@ class Whole:
             return cls(-(2 ** (n_bits - 1)), 2 ** (n_bits - 1) - 1)
         return cls(0, 2**n_bits - 1)
 
-    def holds(self, other: Whole) -> bool:
-        """True where its range has that of another in it."""
-        if self.lowest is None or self.highest is None:
-            return True
-        if other.lowest is None or other.highest is None:
-            return False
-        return self.lowest <= other.lowest and other.highest <= self.highest
-
     def to_values(self, numbers: Floats) -> NDArray[Any]:
         """Nearest whole numbers within the range of the type."""
         missing = np.isnan(numbers)

@@ -8,7 +8,7 @@ from typing import Any
 from skvae.data._blocks import Blocks
 from skvae.data._chunks import Chunks, is_chunked, joined_chunks
 from skvae.data._datasets import ArrowDataset, columns_in, is_dataset, opened
-from skvae.data._frames import readable, refuse_lazy
+from skvae.data._frames import readable
 from skvae.data._mapped import MappedArray, is_mapped
 from skvae.data._partitions import Partitions, is_partitioned
 
@@ -61,6 +61,15 @@ def in_memory(X: Any) -> Any:
     return readable(X) if chunks is None else joined_chunks(chunks)
 
 
+def in_parts(X: Any) -> bool:
+    """True for a table that is no single object in memory.
+
+    >>> in_parts("rows.parquet"), in_parts([[1.0, 2.0]])
+    (True, False)
+    """
+    return is_dataset(X) or is_partitioned(X) or is_chunked(X)
+
+
 def refuse_parts(X: Any, needed_by: str) -> None:
     """Raise TypeError about a table that is no single object in memory.
 
@@ -71,21 +80,24 @@ def refuse_parts(X: Any, needed_by: str) -> None:
     needed_by : str
         What needs the whole, such as "BalancedVAECV".
     """
-    if is_dataset(X) or is_partitioned(X) or is_chunked(X):
-        is_path = isinstance(X, (str, os.PathLike))
-        shown = f"the path {os.fspath(X)!r}" if is_path else f"a {type(X).__name__}"
-        raise TypeError(
-            f"{needed_by} divides the rows of X into folds, and takes a table in "
-            f"memory, but X is {shown}. Read it into memory as a whole, or choose "
-            "beta on a sample of its rows and pass X to BalancedVAE."
-        )
+    if not in_parts(X):
+        return
+    shown, how = f"a {type(X).__name__}", ""
+    if isinstance(X, (str, os.PathLike)):
+        shown, how = f"the path {os.fspath(X)!r}", ", as by pandas.read_parquet(X)"
+    elif is_dataset(X):
+        how = ", as by X.to_table()"
+    elif is_partitioned(X):
+        how = ", as by X.compute()"
+    raise TypeError(
+        f"{needed_by} divides the rows of X into folds, and takes a table in memory, "
+        f"but X is {shown}. Read it into memory as a whole{how}, or choose beta on a "
+        "sample of its rows and pass X to BalancedVAE."
+    )
 
 
 def _chunks_of(X: Any) -> Any:
     """Iterable of the chunks that a table comes in; None for any other table."""
     if is_partitioned(X):
         return Partitions(X)
-    if not is_chunked(X):
-        return None
-    refuse_lazy(X)
-    return X
+    return X if is_chunked(X) else None

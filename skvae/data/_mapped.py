@@ -35,6 +35,11 @@ class MappedArray:
         """Number of rows."""
         return len(self.X)
 
+    @property
+    def is_numeric(self) -> bool:
+        """True, as `is_mapped` has it."""
+        return True
+
     def read(self, random: np.random.RandomState | None = None) -> Iterator[Block]:
         """Read all rows once, as `Blocks` describes it."""
         n_rows, n_features = self.X.shape

@@ -80,8 +80,11 @@ class PandasFrames:
         raise refuse_type(name, dtype)
 
     def is_plain(self, column: Any, name: str) -> bool:
-        """True for numbers of a type that numpy has, stored densely or not."""
-        dtype = getattr(column.dtype, "subtype", column.dtype)
+        """True for numbers of a type that numpy has.
+
+        Not for sparse ones, of which scikit-learn refuses a whole frame.
+        """
+        dtype = column.dtype
         return isinstance(dtype, np.dtype) and dtype.kind in "iuf"
 
     def numbers(self, column: Any, kind: Kind, name: str) -> NDArray[np.float64]:

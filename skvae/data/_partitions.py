@@ -27,10 +27,20 @@ class Partitions:
     Parameters
     ----------
     X : dask.array.Array or dask.dataframe.DataFrame
+
+    Raises
+    ------
+    ValueError
+        If an array is not of two dimensions.
     """
 
     def __init__(self, X: Any) -> None:
-        if hasattr(X, "rechunk") and X.ndim == 2:
+        if X.ndim != 2:
+            raise ValueError(
+                f"Expected 2D array, got {X.ndim}D array instead: X is an array of "
+                f"dask of shape {X.shape}. Use X.reshape(len(X), -1)."
+            )
+        if hasattr(X, "rechunk"):
             # Blocks of an array may hold a part of the columns.
             X = X.rechunk({1: -1})
         self.X = X

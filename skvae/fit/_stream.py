@@ -13,7 +13,7 @@ from skvae._sklearn_compat import check_sample_weight, rows_of
 from skvae.data._blocks import Blocks
 from skvae.data._checks import checked_numbers
 from skvae.data._columns import Columns
-from skvae.data._frames import is_numeric, joined
+from skvae.data._frames import joined
 from skvae.data._moments import Moments
 from skvae.likelihoods import Likelihood
 from skvae.likelihoods._unknown import admitted_numbers
@@ -100,7 +100,7 @@ class Stream:
         first = next(blocks.read()).table
         _, found = checked_numbers(estimator, first[:1], columns)
         stream = cls(estimator, blocks, found, weight)
-        if columns is None and not is_numeric(first):
+        if columns is None and not blocks.is_numeric:
             stream.columns = stream._columns_of_all()
         return stream
 

@@ -6,6 +6,7 @@ import sys
 import types
 from decimal import Decimal
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -277,6 +278,62 @@ def test_collections_that_are_no_table(X, message):
         readable(X)
 
 
+@pytest.mark.filterwarnings("ignore::skvae.exceptions.PosteriorCollapseWarning")
+def test_a_frame_of_sparse_columns_alone():
+    dense = np.arange(180.0).reshape(60, 3) % 7
+    frame = pd.DataFrame.sparse.from_spmatrix(sparse.csr_array(dense))
+    vae = BalancedVAE(1, hidden_layer_sizes=(2,), max_iter=2, tol=1e3, random_state=0)
+    Z = vae.fit(frame).transform(frame)
+    assert list(vae.sample(2, random_state=0).dtypes) == list(frame.dtypes)
+    assert_array_equal(Z, vae.fit(dense).transform(dense))
+
+
+ITEMS = [
+    (None, TypeError, "X is a NoneType, which is no table. Pass an array, a list of r"),
+    (lambda: iter([]), TypeError, "X is a function, which is no table. .* __iter__ g"),
+    (pd.DataFrame, TypeError, "X is a type, which is no table"),
+    (b"rows", TypeError, "X is a bytes, which is no table"),
+    (
+        {"a": [1.0]},
+        TypeError,
+        r"X is a dict, which is no table. Use pandas.DataFrame\(X",
+    ),
+    (
+        [{"a": 1}],
+        TypeError,
+        r"X is a list whose items are each a dict. Use pandas.Data",
+    ),
+    (["a.pq", "b.pq"], ValueError, r"list of text, whose first is 'a.pq'.* or pyarrow"),
+    ([Path("a.pq")], ValueError, r"list of text, .*'a.pq'.*dataset\(X\) for several P"),
+    ([[1], [1, 2]], ValueError, "row 0 is a list of length 1, and row 1 is a list of"),
+    ([None, [1]], ValueError, "row 0 is a NoneType, and row 1 is a list of length 1"),
+]
+
+
+@pytest.mark.parametrize(
+    ("X", "kind", "message"), ITEMS, ids=[str(i) for i in range(len(ITEMS))]
+)
+def test_objects_that_are_no_table(X, kind, message):
+    with pytest.raises(kind, match=message):
+        readable(X)
+
+
+@pytest.mark.parametrize(
+    ("package", "name", "remedy"),
+    [
+        ("h5py._hl.files", "File", r"Name a dataset in it, as in X\['rows'\]"),
+        ("xarray.core.dataset", "Dataset", r"Use X\.to_dataframe\(\)"),
+        ("duckdb", "DuckDBPyRelation", r"Use X\.df\(\) or X\.arrow\(\)"),
+        ("datasets.arrow_dataset", "Dataset", r"Use X\.to_pandas\(\)"),
+    ],
+)
+def test_remedies_for_objects_of_other_libraries(package, name, remedy):
+    X = type(name, (), {"__module__": package})()
+    message = f"X is a {name} of {package.split('.')[0]}, .* {remedy}"
+    with pytest.raises(TypeError, match=message):
+        readable(X)
+
+
 def test_a_collection_of_dask_is_not_computed():
     class DataFrame:
         __module__ = "dask.dataframe.core"
@@ -291,8 +348,6 @@ def test_a_collection_of_dask_is_not_computed():
 def test_what_becomes_an_array():
     assert_array_equal(readable([[1, 2]]), [[1, 2]])
     assert readable([[1, "a"]]).dtype == object
-    ragged = [[1], [1, 2]]
-    assert readable(ragged) is ragged
     tensor = torch.ones(2, 1, dtype=torch.bfloat16, requires_grad=True)
     assert readable(tensor).dtype == np.float32
     masked = np.ma.masked_equal(np.array([[1, 2]]), 2)

@@ -5,6 +5,8 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from pandas.testing import assert_frame_equal
+from scipy import sparse
+from sklearn.model_selection import GridSearchCV
 
 from skvae import BalancedVAE, BalancedVAECV, OutlierVAE
 from skvae.data import _large
@@ -170,9 +172,25 @@ def test_collections_that_are_no_table(frame):
     for other in (bag.range(4, npartitions=2), dask.delayed(frame)):
         with pytest.raises(TypeError, match=r"of dask, .* Use X\.compute\(\)"):
             vae().fit(other)
-    with pytest.raises(ValueError, match=r"chunk 0 of X is a ndarray of shape \(2,\)"):
-        vae().fit(da.ones(4, chunks=2))
-    with pytest.raises(
-        TypeError, match="takes a table in memory, but X is a DataFrame"
-    ):
+    for shape in ((4,), (4, 2, 2)):
+        message = rf"got {len(shape)}D array instead: .* Use X\.reshape\(len\(X\), -1\)"
+        array = da.ones(shape, chunks=2)
+        with pytest.raises(ValueError, match=message):
+            vae().fit(array)
+        assert vae().fit(array.reshape(len(array), -1)).n_features_in_
+    blocks = da.ones((4, 2), chunks=2).map_blocks(sparse.csr_array)
+    with pytest.raises(TypeError, match="Chunk 0 of X is a csr_array, which is sparse"):
+        vae().fit(blocks)
+    message = r"takes a table in memory, but X is a DataFrame.* X\.compute\(\), or"
+    with pytest.raises(TypeError, match=message):
         BalancedVAECV(2, cv=2).fit(lazy)
+    # As the guide states it of scikit-learn.
+    with pytest.raises(AttributeError, match="no attribute 'take'"):
+        GridSearchCV(vae(), {"beta": [1.0]}, cv=2).fit(lazy)
+
+
+def test_a_search_of_scikit_learn_takes_an_array(frame):
+    lazy = da.from_array(frame[["size", "weight"]].to_numpy("float64"), (300, 2))
+    search = GridSearchCV(vae(), {"beta": [1.0]}, cv=2)
+    scores = [search.fit(X).best_score_ for X in (lazy, lazy.compute())]
+    assert scores[0] == pytest.approx(scores[1], rel=1e-6)

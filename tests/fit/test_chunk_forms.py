@@ -10,8 +10,10 @@ import pyarrow as pa
 import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
+from pyarrow import dataset
+from scipy import sparse
 from sklearn.model_selection import GridSearchCV
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 from skvae import BalancedVAE, BalancedVAECV, beta_path
 from skvae.data import _large
@@ -111,7 +113,6 @@ def test_a_chunk_of_another_length(large):
 @pytest.mark.parametrize(
     ("chunks", "what"),
     [
-        (DataLoader(TensorDataset(torch.ones(9, 2)), 3), r"list of shape \(1, 3, 2\)"),
         (Anew([{"a": X}]), "dict"),
         ({1}, "int"),
         (Anew([X[0]]), r"ndarray of shape \(3,\)"),
@@ -120,6 +121,143 @@ def test_a_chunk_of_another_length(large):
 def test_chunks_that_are_no_tables(chunks, what):
     with pytest.raises(ValueError, match=f"but chunk 0 of X is a {what}. Where it"):
         vae().fit(chunks)
+
+
+def check_rows_of(given):
+    """Check that the rows of X are found in what is given."""
+    model = vae().fit(given)
+    assert_allclose(model._fitted.view.scaling.center, X.mean(axis=0), atol=1e-6)
+    assert_allclose(model.transform(given), model.transform(X), atol=1e-5)
+
+
+def test_chunks_of_lists(any_size):
+    lists = [part.tolist() for part in (X[:90], X[90:])]
+    assert not is_chunked(lists)
+    for chunks in ([lists[0], X[90:]], [X[:90], lists[1]], Anew(lists)):
+        assert is_chunked(chunks)
+        check_rows_of(chunks)
+    # Tables of lists alone may be one of three dimensions.
+    message = r"X has rows of several forms: row 0 is a list of length 90, .* make each"
+    with pytest.raises(ValueError, match=message):
+        vae().fit(lists)
+
+
+class Tables(Dataset):
+    """Tables as torch has them: by their numbers, and without an end of their own."""
+
+    def __init__(self, tables):
+        self.tables = tables
+
+    def __len__(self):
+        return len(self.tables)
+
+    def __getitem__(self, i):
+        return self.tables[i % len(self.tables)]
+
+
+def test_datasets_of_torch(any_size):
+    for chunks in (Tables([X[:90], X[90:]]), Tables([*torch.from_numpy(X).split(90)])):
+        assert is_chunked(chunks)
+        check_rows_of(chunks)
+    # As a list of rows is.
+    check_rows_of(Tables(X))
+
+
+def test_iterable_datasets_of_torch(any_size):
+    class Stream(IterableDataset):
+        """It inherits a `__getitem__` that is an error."""
+
+        def __init__(self, tables):
+            self.tables = tables
+
+        def __iter__(self):
+            return iter(self.tables)
+
+        def __len__(self):
+            return len(self.tables)
+
+    chunks = Stream([X[:90], X[90:]])
+    check_rows_of(chunks)
+    message = r"chunk 0 of X is a Tensor of shape \(3,\)\. Where it gives"
+    with pytest.raises(ValueError, match=message):
+        vae().fit(Stream(torch.from_numpy(X)))
+
+
+PAIRS = TensorDataset(torch.from_numpy(X), torch.ones(300))
+
+
+@pytest.mark.parametrize(
+    ("given", "what"),
+    [
+        (PAIRS, r"X is a TensorDataset whose first item is a tuple with a Tensor of s"),
+        (
+            Tables([{"x": X[0]}]),
+            r"Tables whose first item is a dict with a ndarray of s",
+        ),
+        (
+            pd.DataFrame(X).groupby(0),
+            r"GroupBy whose first item is a tuple with a Data",
+        ),
+        (
+            DataLoader(PAIRS, 64),
+            r"Chunk 0 of X is a list whose first item is a Tensor ",
+        ),
+        (
+            [np.ones((2, 3, 4))],
+            r"X is a list whose first item is a ndarray of shape \(2",
+        ),
+    ],
+    ids=["pairs", "dicts", "groups", "loader of pairs", "3-D"],
+)
+def test_items_that_are_no_rows(given, what):
+    with pytest.raises(ValueError, match=f"{what}.*, and no row. Pass the rows alone"):
+        vae().fit(given)
+
+
+LAZY = pl.DataFrame({"a": [1.0]}).lazy()
+TABLE = pa.table({"a": [1.0]})
+FIELDS = np.zeros(2, dtype=[("a", float)])
+
+
+@pytest.mark.parametrize("make", [list, Anew], ids=["list", "iterable"])
+@pytest.mark.parametrize(
+    ("chunk", "what"),
+    [
+        (sparse.csr_array(X), r"a csr_array, which is sparse\. Use chunk\.toarray\(\)"),
+        (LAZY, r"a LazyFrame of polars, which is not a .*Use chunk\.collect\(\)"),
+        (TABLE.to_reader(), r"a RecordBatchReader of pyarrow,.* chunk\.read_all\(\)"),
+        (FIELDS, r"an array of the structured type .*pandas\.DataFrame\(chunk\), wh"),
+    ],
+    ids=["sparse", "lazy", "reader", "structured"],
+)
+def test_chunks_that_have_to_be_turned_into_tables(make, chunk, what):
+    with pytest.raises(TypeError, match=f"Chunk 0 of X is {what}"):
+        vae().fit(make([chunk]))
+
+
+def test_chunks_that_are_arrays_in_a_file(any_size):
+    class Stored:
+        """An array as HDF5 and Zarr have it; of the latter without a length."""
+
+        def __init__(self, array):
+            self.array, self.shape, self.dtype = array, array.shape, array.dtype
+
+        def __getitem__(self, key):
+            return self.array[key]
+
+        def __array__(self, *args, **kwargs):
+            return np.asarray(self.array, *args)
+
+    chunks = [Stored(X[:90]), Stored(X[90:])]
+    check_rows_of(chunks)
+
+
+def test_record_batches(any_size):
+    batches = pa.table(frame()).to_batches(20)
+    assert len(batches) == 3
+    model = vae().fit(batches)
+    assert model.transform(batches).shape == (60, 1)
+    assert list(model.feature_names_in_) == ["a", "b"]
 
 
 def frame(**columns):
@@ -208,12 +346,50 @@ def test_floats_that_are_missing_in_a_chunk(any_size):
     assert vae().fit(frames).sample(2, random_state=0)["c"].dtype == float
 
 
-@pytest.mark.parametrize("types", [("int8", "int64"), ("float32", "float64")])
-def test_numbers_of_several_widths(types, any_size):
-    frames = [pd.DataFrame(frame()).astype({"b": each}) for each in types]
-    for order in (1, -1):
-        drawn = vae().fit(frames[::order]).sample(2, random_state=0)
-        assert drawn["b"].dtype == types[1]
+@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize(
+    ("types", "expected"),
+    [
+        (("int8", "int64"), "int64"),
+        (("int8", "uint8"), "int16"),
+        (("float32", "float64"), "float64"),
+        (("int64", "float32"), "float64"),
+    ],
+)
+def test_numbers_of_several_types(library, types, expected, order, any_size):
+    """They are what one table of the library makes of them."""
+    frames = [library(pd.DataFrame(frame()).astype({"b": each})) for each in types]
+    model = vae().fit(frames[::order])
+    whole = library(pd.DataFrame(frame()).astype({"b": expected}))
+    assert model._fitted.view.columns.kinds == Columns.of(whole).kinds
+    assert model._fitted.view.columns.dtypes == Columns.of(whole).dtypes
+    drawn = in_memory(model.sample(2, random_state=0))
+    assert Columns.of(drawn).kinds[1] == Columns.of(whole).kinds[1]
+
+
+def test_booleans_beside_whole_numbers(any_size):
+    frames = [pd.DataFrame(frame()).astype({"b": each}) for each in (bool, int)]
+    message = "'b' holds booleans of type bool in chunk 0 of X and whole numbers of t"
+    with pytest.raises(ValueError, match=message):
+        vae().fit(frames)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_arrays_of_several_types(order, any_size):
+    whole = np.arange(120).reshape(40, 3)
+    objects = whole.astype(object)
+    objects[3, 1] = None
+    chunks = [whole.astype("int8"), whole.astype("uint8"), objects, X][::order]
+    model = vae().fit(chunks)
+    assert model.transform(chunks).shape == (420, 1)
+    assert model.sample(2, random_state=0).dtype.kind == "f"
+    texts = np.array([["u", "v", "w"]] * 9, dtype=object)
+    message = (
+        r"Column 0 holds (numbers|the categories 'u') in chunk 0 of X and (the|nu)"
+    )
+    with pytest.raises(ValueError, match=message):
+        vae().fit([X, texts][::order])
 
 
 def test_levels_that_only_some_chunks_declare(any_size):
@@ -253,13 +429,22 @@ def test_objects_after_rows_of_numbers(large):
     assert list(model._fitted.view.columns.levels(1)) == ["u", "v"]
 
 
-@pytest.mark.parametrize(
-    "given", ["rows.parquet", [X, X], loader()], ids=["path", "list", "loader"]
-)
-def test_folds_of_what_is_not_in_memory(given, tmp_path):
-    shown = "the path 'rows" if isinstance(given, str) else f"a {type(given).__name__}"
-    message = f"divides the rows of X into folds, .* but X is {shown}.*on a sample of"
-    with pytest.raises(TypeError, match=f"BalancedVAECV {message}"):
+FOLDED = {
+    "path": (
+        "rows.parquet",
+        "the path 'rows.parquet'",
+        r", as by pandas.read_parquet\(X",
+    ),
+    "dataset": (dataset.dataset(TABLE), "a InMemoryDataset", r", as by X.to_table\(\)"),
+    "list": ([X, X], "a list", ""),
+    "loader": (loader(), "a DataLoader", ""),
+}
+
+
+@pytest.mark.parametrize(("given", "shown", "how"), FOLDED.values(), ids=FOLDED)
+def test_folds_of_what_is_not_in_memory(given, shown, how):
+    message = f"divides the rows of X into folds, .* but X is {shown}.*as a whole{how}"
+    with pytest.raises(TypeError, match=f"BalancedVAECV {message}.*on a sample of"):
         BalancedVAECV(2, cv=2).fit(given)
     with pytest.raises(TypeError, match=f"beta_path with cv {message}"):
         beta_path(given, betas=2, cv=2)

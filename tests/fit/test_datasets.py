@@ -133,6 +133,55 @@ def test_a_path_without_a_file():
         BalancedVAE().fit("nowhere")
 
 
+@pytest.mark.parametrize("make", [lambda folder: folder, lambda folder: folder / "0"])
+def test_files_that_are_not_parquet(tmp_path, make):
+    (tmp_path / "0").write_text("a,b\n1,2\n")
+    message = (
+        r"cannot be read as Parquet\. .* such as pandas\.read_csv\. \(.*magic|size"
+    )
+    with pytest.raises(ValueError, match=message):
+        BalancedVAE().fit(make(tmp_path))
+
+
+def test_a_folder_without_files(tmp_path):
+    with pytest.raises(ValueError, match=r"the folder .*, in which there is no file"):
+        BalancedVAE().fit(tmp_path)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize("limit", [0, 2**26])
+def test_files_of_several_types(frame, tmp_path, monkeypatch, limit, order):
+    """The types of a dataset are else those of its first file."""
+    monkeypatch.setattr(_large, "_SMALL", limit)
+    other = frame.assign(number=frame["number"] + 0.5, colour=None)
+    for i, part in enumerate([frame, other][::order]):
+        part.to_parquet(tmp_path / f"{i}.parquet", index=False)
+    vae = BalancedVAE(1, **SETTINGS).fit(tmp_path)
+    table = vae.sample(3, random_state=0)
+    assert table["number"].type == "double"
+    assert str(table["colour"].type) in {"string", "large_string"}
+    assert vae.transform(tmp_path).shape == (2400, 1)
+
+
+def test_files_that_do_not_go_together(frame, tmp_path):
+    frame.to_parquet(tmp_path / "0.parquet", index=False)
+    frame.drop(columns="flag").to_parquet(tmp_path / "1.parquet", index=False)
+    with pytest.raises(
+        ValueError, match=r"column 'flag' in the file .*0.parquet' and not in .*1\.parq"
+    ):
+        BalancedVAE().fit(tmp_path)
+    frame.assign(new=1).to_parquet(tmp_path / "1.parquet", index=False)
+    with pytest.raises(
+        ValueError, match=r"column 'new' in the file .*1.parquet' and not in .*0\.parq"
+    ):
+        BalancedVAE().fit(tmp_path)
+    frame.assign(size="large").to_parquet(tmp_path / "1.parquet", index=False)
+    with pytest.raises(
+        ValueError, match=r"1.parquet' of X has other types than .*0\.parquet': .* size"
+    ):
+        BalancedVAE().fit(tmp_path)
+
+
 def test_a_column_of_two_kinds(tmp_path, small_parts):
     from skvae.data._columns import Columns
 
