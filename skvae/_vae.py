@@ -27,7 +27,7 @@ from skvae._sklearn_compat import (
 )
 from skvae.balance import POLICIES, BalancePolicy
 from skvae.data._frames import row_index, table_of_numbers
-from skvae.data._large import in_memory
+from skvae.data._large import in_memory, in_parts
 from skvae.divergences import DIVERGENCES, Divergence
 from skvae.fit._progress import Report
 from skvae.fit._table import CheckedTable
@@ -434,8 +434,8 @@ class BalancedVAE(
         X : array-like of shape (n_samples, n_features)
             Finite numbers, in the support of the likelihood. An array of more than 64
             MB that is mapped from a file (`numpy.memmap`), the path of a Parquet file
-            or folder, a `pyarrow.dataset.Dataset`, an array or frame of dask, or a list
-            or another object whose ``__iter__`` gives one table after another is read
+            or folder, a `pyarrow.dataset.Dataset`, an array or frame of dask, or a
+            sequence or another object that gives one table after another is read
             batch by batch, and never in memory as a whole.
 
         y : None
@@ -458,7 +458,7 @@ class BalancedVAE(
         table = CheckedTable.of(self, X, sample_weight, columns)
         training = Resumable(self, table, last)
         # Callbacks may take up an earlier training, with the seed that it drew.
-        report = Report(self, X, training)
+        report = Report(self, table.source, training)
         if last is None:
             fit = Fit.fresh(self, table, [self.beta], training.seed)
         else:
@@ -589,8 +589,8 @@ class BalancedVAE(
             `transform` of, so that ``X - inverse_transform(transform(X))`` is the
             error of reconstruction.
         """
-        fitted, source = fitted_of(self), Z
-        Z = check_array(Z, dtype=[np.float64, np.float32], input_name="Z")
+        fitted, source = fitted_of(self), in_memory(Z) if in_parts(Z) else Z
+        Z = check_array(source, dtype=[np.float64, np.float32], input_name="Z")
         if Z.shape[1] != self.n_components_:
             raise ValueError(
                 f"Z has {Z.shape[1]} columns, but {type(self).__name__} is expecting "

@@ -49,7 +49,8 @@ class Pictures:
     Each figure has the terms of the objective so far, and the first rows of X with
     their reconstructions. Where rows are pictures, it also has pictures drawn from the
     model without the decoder's noise, always at the same latents. Other rows are drawn
-    as a heat map of the nats that each cell costs.
+    as a heat map of the nats that each cell costs. Of a table that is larger than
+    memory, a sample takes the place of X.
 
     Parameters
     ----------

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
 from skvae._vae import BalancedVAE
+from skvae.data._large import in_memory
 from skvae.fitted._pipeline import model_in, transformed
 
 
@@ -40,7 +41,7 @@ def seen_by_model(estimator: Any, X: Any, needed_by: str) -> Seen:
         Function or class that the user called.
     """
     vae, steps = model_in(estimator, needed_by)
-    return Seen(vae, transformed(steps, X), _names(vae, steps))
+    return Seen(vae, in_memory(transformed(steps, X)), _names(vae, steps))
 
 
 def _names(vae: BalancedVAE, steps: list[Pipeline]) -> NDArray[np.str_]:

@@ -30,7 +30,7 @@ class Report:
     estimator : BalancedVAE
         The estimator that is being fitted.
     X : array-like
-        The user's table.
+        The user's table in memory, or a sample of its rows.
     training : Resumable or None, default=None
         The training, for callbacks to save and to take up; None where it cannot be.
     """

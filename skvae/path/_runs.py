@@ -74,10 +74,11 @@ def _train(
     """Fitted attributes at each beta; callbacks get the epochs of the run."""
     from skvae.fit._fit import Fit
 
-    fit = Fit.fresh(estimator, CheckedTable.of(estimator, X, sample_weight), betas)
+    table = CheckedTable.of(estimator, X, sample_weight)
+    fit = Fit.fresh(estimator, table, betas)
     if halving:
         fit = fit.halved()
-    report = Report(estimator, X)
+    report = Report(estimator, table.source)
     report.begin(fit.trained, fit.prepared.jacobian)
     outcome = fit.outcome(report)
     kept = fit.kept(outcome)

@@ -15,6 +15,7 @@ from sklearn.model_selection import GridSearchCV
 
 from skvae import BalancedVAE, BalancedVAECV
 from skvae.callbacks import Pictures
+from skvae.data import _large
 
 pytest.importorskip("matplotlib")
 
@@ -108,6 +109,26 @@ def test_pictures_have_reconstructions_and_draws(tmp_path, figures):
     assert_array_equal(found[:, 45:], means[5].reshape(8, 8))
     assert drawn.images[0].get_clim() == rows.images[0].get_clim()
     assert [label.get_text() for label in drawn.get_yticklabels()] == ["drawn"]
+
+
+@pytest.mark.parametrize("limit", [0, 2**26])
+@pytest.mark.parametrize("form", ["chunks", "lists", "path", "loader"])
+def test_tables_in_other_forms(tmp_path, figures, monkeypatch, form, limit):
+    pd = pytest.importorskip("pandas")
+    loading = pytest.importorskip("torch.utils.data")
+    monkeypatch.setattr(_large, "_SMALL", limit)
+    path = tmp_path / "rows.parquet"
+    pd.DataFrame(X).rename(columns=str).to_parquet(path, index=False)
+    given = {
+        "chunks": [X[:80], X[80:]],
+        "lists": X.tolist(),
+        "path": path,
+        "loader": loading.DataLoader(X, 50),
+    }[form]
+    small().set_callbacks(Pictures(tmp_path, every=5, n_rows=7)).fit(given)
+    assert names(tmp_path) == ["fit_1/end.png", "fit_1/epoch_0005.png"]
+    cells = figures[-1].axes[2]
+    assert cells.images[0].get_array().shape == (7, X.shape[1])
 
 
 def test_frames_of_any_types(tmp_path):

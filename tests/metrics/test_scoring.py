@@ -92,12 +92,15 @@ def test_workers_find_the_same(vae, X, one_thread):
 
 
 @pytest.mark.skipif(parse_version("1.9") > VERSION, reason="no callbacks before 1.9")
-def test_scoring_monitor(vae, X):
+@pytest.mark.parametrize(
+    "as_given", [lambda X: X, lambda X: [X[:50], X[50:]]], ids=["table", "chunks"]
+)
+def test_scoring_monitor(vae, X, as_given):
     pytest.importorskip("sklearn.callback")
     from sklearn.callback import ScoringMonitor
 
     monitor = ScoringMonitor(scoring=rate_distortion_scoring())
-    model = clone(vae).set_callbacks(monitor).fit(X)
+    model = clone(vae).set_callbacks(monitor).fit(as_given(X))
     *_, last = [row for row in monitor.get_logs().data if row["task_name"] == "epoch"]
     for name, expected in singly(model, X).items():
         assert last[name] == pytest.approx(expected, rel=1e-6), name
