@@ -16,7 +16,7 @@ from skvae.data._columns import Columns
 from skvae.data._frames import joined
 from skvae.data._moments import Moments
 from skvae.likelihoods import Likelihood
-from skvae.likelihoods._unknown import admitted_numbers
+from skvae.likelihoods._unknown import NewLevels
 
 Floats = NDArray[np.floating]
 
@@ -125,17 +125,13 @@ class Stream:
         self, likelihood: Likelihood, random: np.random.RandomState | None = None
     ) -> Iterator[Numbers]:
         """Read rows that a likelihood admits, or raise ValueError about one."""
+        new = NewLevels(likelihood, self.columns)
         for numbers in self.read(random):
-            X, table = numbers.X, numbers.table
-            if self.has_unknown:
-                admitted = likelihood.admit(X, self.columns.names)
-            else:
-                # With a warning, one for the whole table.
-                admitted = admitted_numbers(likelihood, self.columns, X, table)
-                self.has_unknown = admitted is not X and bool(
-                    (np.isnan(admitted) & ~np.isnan(X)).any()
-                )
-            yield numbers._replace(X=admitted)
+            yield numbers._replace(X=new.admit(numbers.X, numbers.table))
+        if not self.has_unknown:
+            # Of the first pass alone.
+            new.report()
+            self.has_unknown = bool(new.n_new.any())
 
     def moments(self, likelihood: Likelihood) -> Moments:
         """Moments of all rows, in the units of a likelihood."""

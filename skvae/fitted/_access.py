@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from skvae.data._checks import checked_numbers
 from skvae.data._large import blocks_of, in_memory
 from skvae.fitted._fitted import Fitted
-from skvae.likelihoods._unknown import admitted_numbers
+from skvae.likelihoods._unknown import NewLevels, admitted_numbers
 
 if TYPE_CHECKING:
     from skvae.fitted._inference import Model
@@ -26,9 +26,7 @@ def fitted_of(vae: Any) -> Fitted:
     return vae._fitted
 
 
-def admitted(
-    vae: Any, X: Any, place: NDArray[np.intp] | None = None
-) -> tuple[Fitted, Floats]:
+def admitted(vae: Any, X: Any) -> tuple[Fitted, Floats]:
     """Fitted model of an estimator, and the user's rows as admitted numbers.
 
     Parameters
@@ -36,8 +34,6 @@ def admitted(
     vae : BalancedVAE
         Fitted.
     X : array-like of shape (n_samples, n_features)
-    place : ndarray of shape (n_samples,) or None, default=None
-        Number of each row in the user's table, where X is a part of it.
 
     Returns
     -------
@@ -47,9 +43,9 @@ def admitted(
     """
     fitted = fitted_of(vae)
     X = in_memory(X)
-    view = fitted.view
-    numbers, _ = checked_numbers(vae, X, view.columns, place)
-    return fitted, admitted_numbers(fitted.spec.likelihood, view.columns, numbers, X)
+    columns = fitted.view.columns
+    numbers, _ = checked_numbers(vae, X, columns)
+    return fitted, admitted_numbers(fitted.spec.likelihood, columns, numbers, X)
 
 
 def of_rows(
@@ -67,22 +63,25 @@ def of_rows(
     method : callable
         Gets the model and admitted numbers.
     """
-
-    def found(table: Any, place: NDArray[np.intp] | None) -> tuple[Floats, ...]:
-        fitted, numbers = admitted(vae, table, place)
-        return method(fitted.on(vae.device, numbers.dtype), numbers)
-
     blocks = blocks_of(X)
     if blocks is None:
-        return found(X, None)
+        fitted, numbers = admitted(vae, X)
+        return method(fitted.on(vae.device, numbers.dtype), numbers)
+    fitted = fitted_of(vae)
+    columns = fitted.view.columns
+    new = NewLevels(fitted.spec.likelihood, columns)
     whole: tuple[Floats, ...] = ()
     for start, table in blocks.read():
         rows = slice(start, start + len(table))
-        parts = found(table, np.arange(rows.start, rows.stop))
+        place = np.arange(rows.start, rows.stop)
+        numbers, _ = checked_numbers(vae, table, columns, place)
+        numbers = new.admit(numbers, table)
+        parts = method(fitted.on(vae.device, numbers.dtype), numbers)
         if not whole:
             whole = tuple(
                 np.empty((blocks.n_rows, *part.shape[1:]), part.dtype) for part in parts
             )
         for array, part in zip(whole, parts, strict=True):
             array[rows] = part
+    new.report()
     return whole

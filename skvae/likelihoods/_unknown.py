@@ -36,7 +36,15 @@ _DECLARE = (
 def admitted_numbers(
     likelihood: Likelihood, columns: Columns, numbers: Floats, X: Any
 ) -> Floats:
-    """Numbers that a likelihood admits; new levels are errors or missing cells.
+    """Numbers of a table that a likelihood admits, as `NewLevels` has them."""
+    new = NewLevels(likelihood, columns)
+    admitted = new.admit(numbers, X)
+    new.report()
+    return admitted
+
+
+class NewLevels:
+    """New levels in a table, counted over the blocks of its rows.
 
     Parameters
     ----------
@@ -44,33 +52,98 @@ def admitted_numbers(
         Fitted, or at least with its levels.
     columns : Columns
         Contents of the columns of the user's table.
-    numbers : ndarray of shape (n_samples, n_features)
-        The table as numbers.
-    X : array or DataFrame of shape (n_samples, n_features)
-        The user's table, which messages cite.
-
-    Returns
-    -------
-    numbers : ndarray of shape (n_samples, n_features)
-        NaN where a cell is missing, or holds a level that is new and taken for missing;
-        a `ColumnWarning` counts the latter.
-
-    Raises
-    ------
-    ValueError
-        If a value is impossible, or a level is new and `handle_unknown` is "error", or
-        a column holds nothing but new levels.
     """
-    if columns.is_category.any():
-        _refuse_unknown(likelihood, columns, numbers, X)
-    admitted = likelihood.admit(numbers, columns.names)
-    if admitted is numbers:
-        return numbers
-    is_new = np.isnan(admitted) & ~np.isnan(numbers)
-    if is_new.any():
-        _refuse_other_form(likelihood, columns, numbers, is_new, X)
-        _warn(columns, numbers, is_new, X)
-    return admitted
+
+    def __init__(self, likelihood: Likelihood, columns: Columns) -> None:
+        self.likelihood, self.columns = likelihood, columns
+        n_features = len(columns.kinds)
+        #: Cells of each column that hold new levels.
+        self.n_new = np.zeros(n_features, dtype=np.intp)
+        self._has_known = np.zeros(n_features, dtype=bool)
+        self._examples: dict[int, str] = {}
+
+    def admit(self, numbers: Floats, X: Any) -> Floats:
+        """Numbers of a block that the likelihood admits, with its new levels counted.
+
+        Parameters
+        ----------
+        numbers : ndarray of shape (n_samples, n_features)
+            The block as numbers.
+        X : array or DataFrame of shape (n_samples, n_features)
+            The block itself, which messages cite.
+
+        Returns
+        -------
+        numbers : ndarray of shape (n_samples, n_features)
+            NaN where a cell is missing, or holds a level that is new and taken for
+            missing.
+
+        Raises
+        ------
+        ValueError
+            If a value is impossible, or a level is new and `handle_unknown` is "error".
+        """
+        if self.columns.is_category.any():
+            _refuse_unknown(self.likelihood, self.columns, numbers, X)
+        admitted = self.likelihood.admit(numbers, self.columns.names)
+        if not self._has_known.all():
+            self._has_known |= ~np.isnan(admitted).all(axis=0)
+        if admitted is numbers:
+            return numbers
+        is_new = np.isnan(admitted) & ~np.isnan(numbers)
+        self.n_new += is_new.sum(axis=0)
+        for d in np.flatnonzero(is_new.any(axis=0)).tolist():
+            if d not in self._examples:
+                self._examples[d] = _example(self.columns, numbers, is_new, X, d)
+        return admitted
+
+    def report(self) -> None:
+        """Warn once about all cells that are taken for missing.
+
+        Raises
+        ------
+        ValueError
+            If a column holds nothing but new levels.
+        """
+        if self.n_new.any():
+            self._refuse_other_form()
+            self._warn()
+
+    def _refuse_other_form(self) -> None:
+        """Raise ValueError about a column all of whose cells hold new levels."""
+        columns, n_new = self.columns, self.n_new
+        # A name of its own in every row is new in every new row, and a column of a
+        # single level has no form to compare with.
+        exempt = open_columns(self.likelihood, len(n_new))
+        for d in np.flatnonzero(~self._has_known & (n_new >= _FEWEST)).tolist():
+            levels = columns.levels(d)
+            if d not in exempt and (levels is None or len(levels) > 1):
+                raise ValueError(
+                    f"None of the {n_new[d]} cells of {columns.name(d)} holds a value "
+                    f"that it had in the table of fit: they hold {self._examples[d]}, "
+                    f"and {_known(columns, d)}. Bring the column into the form of that "
+                    "table, leave its cells missing (NaN or None), or give it another "
+                    "likelihood in a list, such as [('gaussian', [...]), "
+                    "('categorical', [...])]."
+                )
+
+    def _warn(self) -> None:
+        """Warn of new levels, by column."""
+        columns, changed = self.columns, np.flatnonzero(self.n_new).tolist()
+        counts = [
+            f"{self.n_new[d]} of {columns.name(d)} (such as {self._examples[d]})"
+            for d in changed[:_LISTED]
+        ]
+        n_more = len(changed) - _LISTED
+        more = f", and of {n_more} more columns" * (n_more > 0)
+        declare = f" {_DECLARE}" * bool(columns.is_category[changed].any())
+        warnings.warn(
+            "Cells with values that the table of fit did not hold are taken for "
+            f"missing: {', '.join(counts)}{more}. To make this an error, set "
+            f"handle_unknown='error'.{declare}",
+            ColumnWarning,
+            stacklevel=5,
+        )
 
 
 def _refuse_unknown(
@@ -94,51 +167,6 @@ def _remedy(member: Any) -> str:
         "Set handle_unknown='missing' of the estimator to take new categories for "
         f"missing, or {type(member).__name__}(handle_unknown='missing') where the "
         "likelihood of the column is given in a list."
-    )
-
-
-def _refuse_other_form(
-    likelihood: Likelihood,
-    columns: Columns,
-    numbers: Floats,
-    is_new: NDArray[np.bool_],
-    X: Any,
-) -> None:
-    """Raise ValueError about a column all of whose cells hold new levels."""
-    n_observed = (~np.isnan(numbers)).sum(axis=0)
-    n_new = is_new.sum(axis=0)
-    # A name of its own in every row is new in every new row, and a column of a single
-    # level has no form to compare with.
-    exempt = open_columns(likelihood, numbers.shape[1])
-    for d in np.flatnonzero((n_new == n_observed) & (n_new >= _FEWEST)).tolist():
-        levels = columns.levels(d)
-        if d not in exempt and (levels is None or len(levels) > 1):
-            raise ValueError(
-                f"None of the {n_new[d]} cells of {columns.name(d)} holds a value that "
-                f"it had in the table of fit: they hold "
-                f"{_example(columns, numbers, is_new, X, d)}, and "
-                f"{_known(columns, d)}. Bring the column into the form of that table, "
-                "leave its cells missing (NaN or None), or give it another likelihood "
-                "in a list, such as [('gaussian', [...]), ('categorical', [...])]."
-            )
-
-
-def _warn(columns: Columns, numbers: Floats, is_new: NDArray[np.bool_], X: Any) -> None:
-    """Warn once about all cells that are taken for missing."""
-    changed = np.flatnonzero(is_new.any(axis=0)).tolist()
-    counts = [
-        f"{is_new[:, d].sum()} of {columns.name(d)} (such as "
-        f"{_example(columns, numbers, is_new, X, d)})"
-        for d in changed[:_LISTED]
-    ]
-    more = f", and of {len(changed) - _LISTED} more columns" * (len(changed) > _LISTED)
-    declare = f" {_DECLARE}" * bool(columns.is_category[changed].any())
-    warnings.warn(
-        "Cells with values that the table of fit did not hold are taken for missing: "
-        f"{', '.join(counts)}{more}. To make this an error, set "
-        f"handle_unknown='error'.{declare}",
-        ColumnWarning,
-        stacklevel=4,
     )
 
 

@@ -4,9 +4,10 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 
 from skvae import BalancedVAE
+from skvae.data import _large
 from skvae.exceptions import ColumnWarning
 from skvae.likelihoods import Categorical
 
@@ -51,6 +52,22 @@ def test_new_levels_are_missing_cells_in_later_chunks(frame):
         vae.partial_fit(chunk)
     with pytest.raises(ValueError, match=r"the category 'island', which .* did not"):
         BalancedVAE(1, handle_unknown="error", **SMALL).fit(frame).partial_fit(chunk)
+
+
+@pytest.mark.parametrize("limit", [0, 2**26], ids=["blocks", "whole"])
+def test_a_block_of_new_levels_alone(frame, monkeypatch, limit):
+    monkeypatch.setattr(_large, "_SMALL", limit)
+    vae = BalancedVAE(1, **SMALL).fit(frame)
+    new = frame.assign(kind="island")
+    match = r"missing: 120 of column 'kind' \(such as 'island'\)"
+    chunks = [new[:60], frame, new[60:]]
+    with pytest.warns(ColumnWarning, match=match) as found:
+        Z = vae.transform(chunks)
+    assert len(found) == 1
+    with pytest.warns(ColumnWarning, match=match):
+        assert_allclose(Z, vae.transform(pd.concat(chunks)), atol=1e-6)
+    with pytest.raises(ValueError, match="None of the 120 cells of column 'kind'"):
+        vae.transform([new[:60], new[60:]])
 
 
 def test_a_column_in_another_form_is_refused(frame):
