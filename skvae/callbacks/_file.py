@@ -88,7 +88,7 @@ def read(path: Path) -> tuple[dict[str, Any], Arrays] | None:
     try:
         seal = json.loads(first)
         writer, written = seal["version"], seal["format"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(_damaged(path)) from error
     if written != FORMAT:
         raise ValueError(

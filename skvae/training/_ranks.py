@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
-import operator
 import threading
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,6 +17,9 @@ from skvae.exceptions import ProcessGroupError
 
 # Threads that are started in a fit do not have it: their order is no process's.
 _ranks: ContextVar[Ranks | None] = ContextVar("ranks", default=None)
+
+# All comparisons send as much: backends abort a process that receives less or more.
+_PARTS = 3
 
 _is_in_use = threading.Lock()
 
@@ -139,7 +140,7 @@ class Ranks:
 
     def any(self, is_true: bool) -> bool:
         """Return whether something is true in any of the processes."""
-        flag = torch.tensor([float(is_true)], device=self.device)
+        flag = torch.tensor([int(is_true)], device=self.device)
         with self._others():
             distributed.all_reduce(flag, group=self.group)
         return bool(flag)
@@ -152,13 +153,14 @@ class Ranks:
         Parameters
         ----------
         parts : mapping of str to sequence of Tensor or str
-            As many in each process.
+            At most three.
 
         Returns
         -------
         name : str or None
         """
         numbers = [int.from_bytes(_digest_of(part), "big") for part in parts.values()]
+        numbers += [0] * (_PARTS - len(numbers))
         own = torch.tensor([numbers, [-each for each in numbers]], device=self.device)
         # The least of the numbers, and of their negatives.
         least = own.clone()
@@ -166,7 +168,7 @@ class Ranks:
             minimum = distributed.ReduceOp.MIN
             distributed.all_reduce(least, op=minimum, group=self.group)
         are_same = (least == own).all(dim=0).tolist()
-        return next(itertools.compress(parts, map(operator.not_, are_same)), None)
+        return next((name for i, name in enumerate(parts) if not are_same[i]), None)
 
     @contextmanager
     def _others(self) -> Iterator[None]:

@@ -58,7 +58,11 @@ def test_a_byte_that_has_changed_is_noticed(path):
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"\n", b"hello", b"[]\n", b"{}", b"\x93NUMPY\x01\x00", b"\xff\n"]
+    "content",
+    [
+        *(b"", b"\n", b"hello", b"[]\n", b"{}", b"\x93NUMPY\x01\x00", b"\xff\n"),
+        pytest.param(b"[" * 10**6, id="deep"),
+    ],
 )
 def test_other_files_are_refused(content, path):
     path.write_bytes(content)

@@ -173,6 +173,13 @@ def fail_one(rank):
     }.items():
         with after(Report, "__call__", fail(error)):
             errors[name] = error_of(small())
+
+    def fit_within(report, _):
+        if rank == 0 and report.estimator.max_iter == 4:
+            small(max_iter=1).fit(X)
+
+    with after(Report, "__call__", fit_within):
+        errors["fit within"] = error_of(small())
     with after(Report, "close", fail(RuntimeError("after the training"))):
         errors["end"] = error_of(small(max_iter=2))
     return errors

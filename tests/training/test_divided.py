@@ -138,6 +138,12 @@ def test_processes_that_differ_are_told_so(case, message, fitted):
         assert attributes == []
 
 
+def test_fit_within_that_of_one_process_is_an_error_in_both(fitted):
+    (error, _), (other, _) = (found["errors"]["fit within"] for found in fitted)
+    assert "The processes of the group do not start alike: a setting differs" in error
+    assert "The processes of the group came apart during fit" in other
+
+
 @pytest.mark.parametrize(
     ("case", "own"),
     [
