@@ -185,6 +185,28 @@ def fail_one(rank):
     return errors
 
 
+def fit_in_two_parts(path):
+    """Weights of a fit that is cut off in all processes, and gone on with.
+
+    They keep it in the same file.
+    """
+
+    def fail(report, _):
+        if report.n_done == 2:
+            raise RuntimeError("cut off")
+
+    def resumable():
+        return small().set_callbacks(Checkpoint(path))
+
+    with after(Report, "__call__", fail):
+        error_of(resumable())
+    with after(Report, "__call__", lambda report, _: epochs.append(report.n_done)):
+        epochs = []
+        vae = resumable().fit(X)
+    assert epochs == [3, 4]
+    return vae._fitted.values
+
+
 def fit_long():
     """Fit for longer than anybody waits."""
 
@@ -196,10 +218,11 @@ def fit_long():
         small(max_iter=10**6, early_stopping=False).fit(X)
 
 
-def main(job, rank):
+def main(job, rank, folder):
     if job == "long":
         return fit_long()
     found = {"errors": fail_all(rank) | fail_one(rank)}
+    found["in two parts"] = fit_in_two_parts(folder / "shared")
     # The group of the user is still in order.
     return {**found, **fit_all(rank)}
 
@@ -216,5 +239,5 @@ if __name__ == "__main__":
         world_size=size,
         timeout=timedelta(seconds=20 if job == "long" else 300),
     )
-    Path(output).write_bytes(pickle.dumps(main(job, rank)))
+    Path(output).write_bytes(pickle.dumps(main(job, rank, Path(store).parent)))
     distributed.destroy_process_group()

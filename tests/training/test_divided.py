@@ -160,6 +160,11 @@ def test_error_of_one_process_ends_the_fit_of_the_other(case, own, fitted):
     assert [attributes for _, attributes in left] == [[], []]
 
 
+def test_processes_go_on_from_a_checkpoint_that_they_share(fitted):
+    for found in fitted:
+        assert_array_equal(found["in two parts"], found["default"]["values"])
+
+
 def test_callback_of_one_process_stops_both(fitted):
     assert [found["stopped"] for found in fitted] == [2, 2]
 
