@@ -55,17 +55,18 @@ def identity_of(vae: Settings, table: CheckedTable, last: Fitted | None) -> Iden
     last : Fitted or None
         The model that a warm start goes on from.
     """
-    settings = _settings_of(vae)
     # Those of training: not what a class of its own makes of the model.
     settings = {
-        name: settings[name] for name in Settings.__annotations__ if name in settings
+        name: Trait.of(value)
+        for name, value in _settings_of(vae).items()
+        if name in Settings.__annotations__
     }
     start = None if last is None else [last.values, last.view, last.variance]
     n_rows, n_features = table.X.shape
     if table.sampled is not None:
         n_rows = table.sampled.stream.n_rows
     return {
-        **{name: Trait.of(value) for name, value in settings.items()},
+        **settings,
         "model to start from": Trait(
             "none" if last is None else "that of a fit", digest_of(start)
         ),
@@ -116,7 +117,9 @@ def differences(identity: Mapping[str, Trait], other: Mapping[str, Trait]) -> li
 
 def _settings_of(vae: Settings) -> dict[str, Any]:
     """Settings of an estimator but for those that make no difference to a model."""
-    settings = vae.get_params(deep=False)
+    settings = {name: getattr(vae, name) for name in Settings.__annotations__}
+    # A class of its own may have more parameters, or fewer.
+    settings |= vae.get_params(deep=False)
     for name in _INDIFFERENT:
         settings.pop(name, None)
     seed = settings["random_state"]

@@ -9,6 +9,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+from numpy.testing import assert_array_equal
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
@@ -189,6 +190,21 @@ def test_warm_start_goes_on_from_the_same_model(path):
     assert checksum(fitted(vae, 2.0 * X, Checkpoint(path))) == checksum(expected)
     with pytest.raises(ValueError, match="to start from was that of a fit and is"):
         fitted(small(warm_start=True), 2.0 * X, Checkpoint(path))
+
+
+class OfTwo(BalancedVAE):
+    def __init__(self, beta=1.0):
+        super().__init__(2, beta=beta, hidden_layer_sizes=(4,), max_iter=5)
+        self.random_state = 0
+
+
+def test_class_of_its_own_may_have_fewer_parameters(path):
+    expected = fitted(OfTwo())
+    cut_off(OfTwo(), path, 2)
+    with pytest.raises(ValueError, match=r"beta was 1\.0 and is 2\.0"):
+        fitted(OfTwo(2.0), X, Checkpoint(path))
+    vae = fitted(OfTwo(), X, Checkpoint(path))
+    assert_array_equal(vae.transform(X), expected.transform(X))
 
 
 def test_settings_that_print_may_differ(path, capsys):
