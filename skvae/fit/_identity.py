@@ -19,9 +19,6 @@ from skvae.model._settings import Settings
 # Libraries whose versions may compute other digits.
 _LIBRARIES = ("torch", "numpy", "scikit-learn")
 
-# Settings of what is printed, and of the processes that compute.
-_INDIFFERENT = ("verbose", "n_jobs")
-
 # Rows that are copied at once to compute their checksum.
 _ROWS_AT_ONCE = 2**16
 
@@ -120,8 +117,8 @@ def _settings_of(vae: Settings) -> dict[str, Any]:
     settings = {name: getattr(vae, name) for name in Settings.__annotations__}
     # A class of its own may have more parameters, or fewer.
     settings |= vae.get_params(deep=False)
-    for name in _INDIFFERENT:
-        settings.pop(name, None)
+    # Lines that are printed make no difference.
+    del settings["verbose"]
     seed = settings["random_state"]
     if not isinstance(seed, Integral):
         # What counts is the seed that it draws.
