@@ -6,7 +6,7 @@ import hashlib
 import threading
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from contextvars import ContextVar
 
 import torch
@@ -15,7 +15,8 @@ from torch import Tensor, distributed
 from skvae._torch_compat import timeout_of
 from skvae.exceptions import ProcessGroupError
 
-# Threads that are started in a fit do not have it: their order is no process's.
+# A thread that a fit starts has none, and trains alone: threads of several processes
+# come in no common order.
 _ranks: ContextVar[Ranks | None] = ContextVar("ranks", default=None)
 
 # All comparisons send as much: backends abort a process that receives less or more.
@@ -47,14 +48,13 @@ def together() -> Iterator[None]:
             "threads: joblib's backend 'loky'."
         )
     try:
-        ranks = Ranks()
-        token = _ranks.set(ranks)
-        try:
-            yield
-            ranks.wait()
-        finally:
-            _ranks.reset(token)
-            ranks.close()
+        with closing(Ranks()) as ranks:
+            token = _ranks.set(ranks)
+            try:
+                yield
+                ranks.wait()
+            finally:
+                _ranks.reset(token)
     finally:
         _is_in_use.release()
 
