@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 
 import joblib
 import numpy as np
@@ -25,7 +26,12 @@ REASON = "needs the package {}; `make test-engines` installs it"
 def dask_client():
     """Client of a cluster of two processes."""
     distributed = pytest.importorskip("distributed", reason=REASON.format("dask"))
+    import dask
+
+    # By default it is two seconds.
+    interval = "distributed.scheduler.active-memory-manager.interval"
     with (
+        dask.config.set({interval: "50ms"}),
         distributed.LocalCluster(
             n_workers=2, threads_per_worker=1, dashboard_address=":0"
         ) as cluster,
@@ -113,6 +119,8 @@ def test_dask_repeats_what_a_killed_worker_did(dask_client, tmp_path, one_thread
         # The first worker to come here is killed, as where its machine fails.
         if os.getpid() != main and not killed.exists():
             killed.write_text(str(os.getpid()))
+            # The scheduler has time to drop copies.
+            time.sleep(0.5)
             os.kill(os.getpid(), signal.SIGKILL)
         return vae.score(X)
 
@@ -120,8 +128,10 @@ def test_dask_repeats_what_a_killed_worker_did(dask_client, tmp_path, one_thread
     search = GridSearchCV(BalancedVAE(**SMALL), {"beta": BETAS}, scoring=elbo, cv=2)
     expected = search.fit(X).cv_results_["mean_test_score"]
     workers = set(dask_client.run(os.getpid).values())
-    # Without it, the only copy of X may be lost with the worker.
+    # Without either, the only copy of X may be lost with the worker.
+    dask_client.amm.stop()
     with joblib.parallel_config("dask", scatter=[X]):
         found = search.fit(X).cv_results_["mean_test_score"]
+    dask_client.amm.start()
     assert_array_equal(found, expected)
     assert int(killed.read_text()) in workers
