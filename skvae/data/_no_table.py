@@ -28,7 +28,7 @@ _REMEDIES = {
 }
 
 # An object that has one of these may be an array, or a table of a library.
-_OF_ARRAYS = ("__array__", "__dataframe__", "__arrow_c_stream__", "shape", "__len__")
+_OF_ARRAYS = ("__array__", "__dataframe__", "__arrow_c_stream__", "shape")
 
 
 def is_unread(X: Any) -> bool:
@@ -68,7 +68,9 @@ def refuse_no_table(X: Any) -> None:
     TypeError: X is a dict, which is no table. Use pandas.DataFrame(X).
     """
     is_array = any(hasattr(X, name) for name in _OF_ARRAYS) or isinstance(X, Number)
-    if is_array and not isinstance(X, (type, bytes, Mapping)):
+    is_sequence = hasattr(X, "__len__") and not isinstance(X, (bytes, Mapping))
+    # Sparse matrices with keys are mappings too.
+    if (is_array or is_sequence) and not isinstance(X, type):
         return
     remedy = (
         "Pass an array, a list of rows, a frame of pandas or polars, a table of Arrow, "
