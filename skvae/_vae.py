@@ -493,13 +493,17 @@ class BalancedVAE(
           were trained on, fewer of more than 256 columns, and a quarter as many that
           were held out. **A pickle of the model holds these rows.** Variance, prior,
           `rate_`, `distortion_`, `elbo_` and `active_units_` are of this sample.
+        - With the chunk, as many others of these rows are trained on again, so that
+          what it lacks is not forgotten. A chunk more than 16 times as large as the
+          sample, or read from a file, is trained on alone.
         - About `validation_fraction` of the rows is held out, chosen by their values: a
           row that comes again has the same part. On these are chosen the scope of the
           variance, as in `fit`, and the weights: the best ones so far are kept, and
           training goes on from the latest.
         - Where rows have doubled, or the centre or the scale of a column has moved by a
           quarter of the scale, the model is also started anew with the rows that are
-          kept, and replaced if that is better on held-out rows.
+          kept, trained on these for as many steps, and replaced if that is better on
+          held-out rows.
         - The learning rate rises over 150 steps, and then falls with the root of their
           number; ``learning_rate="constant"`` leaves it where it is.
 

@@ -291,12 +291,20 @@ class Fit:
             raise self._diverged(r, "weights are no longer finite")
         with missing_named(self.state.values.device):
             attributes = self.attributes(r, outcome.values)
-        return self.reported(r, outcome, attributes)
+        found = self.reported(r, outcome, attributes)
+        beta = number(outcome.beta.cpu().numpy())
+        variance = outcome.variance[0].cpu().numpy()
+        if found["_fitted"].variance.shape[1] == 1:
+            # With scope="auto", one for all may have come once for each feature.
+            variance = variance.mean(keepdims=True)
+        has_variance = self.module.dispersion is not None
+        theta = beta * number(variance) if has_variance else None
+        return {**found, "beta_": beta, "theta_": theta}
 
     def reported(
         self, r: int, outcome: training.Outcome, attributes: dict[str, Any]
     ) -> dict[str, Any]:
-        """Attributes that follow from some weights, and those of the training.
+        """Attributes that follow from some weights, and the course of the training.
 
         Parameters
         ----------
@@ -308,17 +316,12 @@ class Fit:
             Attributes that follow from its weights, or from others.
         """
         fitted = attributes["_fitted"].resumable(outcome.state.to_numpy())
-        beta = number(outcome.beta.cpu().numpy())
-        variance = outcome.variance[0].cpu().numpy()
-        if fitted.variance.shape[1] == 1:
-            # With scope="auto", one for all may have come once for each feature.
-            variance = variance.mean(keepdims=True)
-        has_variance = self.module.dispersion is not None
         history = in_units_of_x(outcome.history, *self.prepared.jacobian)
         scaling = fitted.view.scaling
         numbers = fitted.variance, scaling.center, scaling.scale, attributes["elbo_"]
-        entries = outcome.history.values()
-        if not all(np.isfinite(each).all() for each in (*numbers, beta, *entries)):
+        beta = outcome.beta.cpu().numpy()
+        numbers = *numbers, beta, *outcome.history.values()
+        if not all(np.isfinite(each).all() for each in numbers):
             raise self._diverged(r, "the elbo is not finite")
         n_epochs = int(outcome.n_epochs[0])
         if not outcome.is_finite[0]:
@@ -331,8 +334,6 @@ class Fit:
             )
         return {
             **attributes,
-            "beta_": beta,
-            "theta_": beta * number(variance) if has_variance else None,
             "n_iter_": n_epochs,
             "history_": history,
             "_fitted": fitted,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -13,10 +15,10 @@ from torch import Tensor
 from skvae import training
 from skvae.data._scaling import Scaling
 from skvae.exceptions import TrainingDivergedError
-from skvae.fit._chunk import admitted, arrived, beside
+from skvae.fit._chunk import admitted, arrived, beside, with_replayed
 from skvae.fit._fit import Fit
 from skvae.fit._history import joined
-from skvae.fit._plan import one_pass
+from skvae.fit._plan import as_long, one_pass
 from skvae.fit._prepare import scaled_by
 from skvae.fit._prepared import (
     like_of,
@@ -30,12 +32,34 @@ from skvae.fit._table import CheckedTable
 from skvae.fitted._fitted import Fitted
 from skvae.fitted._kept_rows import KeptRows
 from skvae.likelihoods._groups import continuous
+from skvae.model._device import missing_named
 from skvae.model._precision import WEIGHTS
 from skvae.model._settings import Settings
 from skvae.model._weights import views
 
 # Training rows whose error is compared, approximately.
 _COMPARED_ROWS = 512
+
+
+class Contest(NamedTuple):
+    """Weights that compete for the estimator, with their elbo on the same rows."""
+
+    values: Tensor
+    """Those of the models in training, and then of others, (n_models, n_weights)."""
+    elbo: Tensor
+    """Elbo of each, of shape (n_models,)."""
+    n_trained: int
+    """Number of models in training."""
+
+    @property
+    def latest(self) -> int:
+        """Number of the best model in training."""
+        return training.best_of(self.elbo[: self.n_trained])
+
+    @property
+    def is_won_by_latest(self) -> bool:
+        """True where none of the others is better."""
+        return training.best_of(self.elbo) < self.n_trained
 
 
 @dataclass(frozen=True)
@@ -61,22 +85,23 @@ class Pass:
         """First pass over a stream."""
         seed = drawn_seed(vae)
         found = scaled_by(vae, table, [vae.beta])
-        mask, kept = arrived(vae, found, KeptRows.none(table.X, seed))
+        mask, kept = arrived(vae, found, KeptRows.none(table.X, seed), 0)
         data = prepared(found, mask, like_of(vae), seed)
         fit = Fit.started(vae, data, [vae.beta], one_pass, seed)
         kept = kept.started(found.spec.policy, vae.standardize, found.view.scaling)
-        return cls(fit, kept.thinned(0))
+        return cls(fit, kept)
 
     @classmethod
     def resumed(cls, vae: Settings, table: CheckedTable, last: Fitted) -> Pass:
         """Pass over a chunk that goes on from all that the last one has left."""
-        chunk, kept = scaled_for(last, table), last.kept
-        if kept is None:
-            kept = KeptRows.none(table.X, drawn_seed(vae))
-        mask, kept = arrived(vae, chunk, kept)
-        kept = kept.thinned(last.state.n_epochs)
+        chunk, before = scaled_for(last, table), last.kept
+        if before is None:
+            before = KeptRows.none(table.X, drawn_seed(vae))
+        n_calls = last.state.n_epochs
+        mask, kept = arrived(vae, chunk, before, n_calls)
         stream = chunk._replace(admitted=admitted(kept), sampled=None)
         like, seed = like_of(vae), kept.seed
+        chunk, mask = with_replayed(chunk, mask, before, n_calls)
         data = beside(
             prepared(chunk, mask, like, seed),
             prepared(stream, kept.is_held_out, like, seed),
@@ -84,53 +109,77 @@ class Pass:
         return cls(Fit.resumed(vae, data, last), kept, last)
 
     @classmethod
-    def anew(cls, vae: Settings, last: Fitted, kept: KeptRows) -> Pass:
-        """Pass over all rows that are kept, with a start and a scaling of their own."""
+    def anew(cls, vae: Settings, last: Fitted, kept: KeptRows, n_steps: int) -> Pass:
+        """Passes over all rows that are kept, with a start and a scaling of their own.
+
+        Parameters
+        ----------
+        vae : BalancedVAE
+            The settings.
+        last : Fitted
+            What the last call has left.
+        kept : KeptRows
+            Rows that stand for the stream.
+        n_steps : int
+            Steps of the model that the start competes with.
+        """
         assert kept.origin is not None
         columns = last.view.columns
         table = CheckedTable(kept.X, kept.weight, columns, None, kept.X)
         found = scaled_anew(last, table, kept.origin)
         check_scales(found, WEIGHTS[vae.precision])
         data = prepared(found, kept.is_held_out, like_of(vae), kept.seed)
-        fit = Fit.started(vae, data, [last.beta], one_pass, kept.seed)
+        plan_of = partial(as_long, n_steps=n_steps)
+        fit = Fit.started(vae, data, [last.beta], plan_of, kept.seed)
         # Schedules go on.
         fit.state.n_epochs = last.state.n_epochs
         return cls(fit, kept)
 
     def train(self) -> dict[str, Any]:
-        """Train, and return the attributes of the best model.
-
-        Candidates are the models in training and, where training goes on, the best
-        one before: all have their elbo on the same held-out rows.
-        """
-        fit, outcome = self.fit, self.fit.outcome(None)
-        values, elbo = outcome.values, outcome.elbo
-        n_trained = len(values)
-        if self.last is not None and fit.prepared.held_out is not None:
-            replicas = list(range(n_trained))
-            if self._has_best:
-                before = torch.tensor(self.last.values).to(values)
-                values = torch.cat([values, before])
-                replicas.append(self.kept.replica)
-            elbo = self._held_out_elbo(values, replicas)
-        best = training.best_of(elbo[:n_trained])
-        now = outcome.take(best)
-        if training.best_of(elbo) < n_trained:
-            found, replica = fit.trained(best, now), best
+        """Train, and return the attributes of the best model."""
+        fit = self.fit
+        outcome = fit.outcome(None)
+        replica, before = self.kept.replica, None
+        with missing_named(fit.state.values.device):
+            contest = self._contest(outcome)
+            if not contest.is_won_by_latest:
+                before = fit.attributes(replica, contest.values[-1:])
+        best = contest.latest
+        latest = outcome.take(best)
+        if before is None:
+            found, replica = fit.trained(best, latest), best
         else:
-            replica = self.kept.replica
-            found = fit.reported(best, now, fit.attributes(replica, values[-1:]))
-            # Those that the estimator has are of the same weights.
-            del found["beta_"], found["theta_"]
+            # The estimator has the beta in force of these weights.
+            found = fit.reported(best, latest, before)
         # A start alone validates its epoch, and a stream has few of them.
-        found["history_"] = {
+        history = {
             name: entries
             for name, entries in found["history_"].items()
             if not name.startswith("validation_")
         }
-        fitted = found["_fitted"].resumable(outcome.state.to_numpy())
-        kept = replace(self.kept, replica=replica)
-        return {**found, "_fitted": replace(fitted, kept=kept)}
+        state = replace(outcome.state, n_steps=self.n_steps)
+        fitted = replace(
+            found["_fitted"].resumable(state.to_numpy()),
+            kept=replace(self.kept, replica=replica),
+        )
+        return {**found, "history_": history, "_fitted": fitted}
+
+    def _contest(self, outcome: training.Outcome) -> Contest:
+        """Compare the models in training and, if one is there, the best one before."""
+        values, n_trained = outcome.values, len(outcome.values)
+        if self.last is None or self.fit.prepared.held_out is None:
+            return Contest(values, outcome.elbo, n_trained)
+        replicas = list(range(n_trained))
+        if self._has_best:
+            before = torch.tensor(self.last.values).to(values)
+            values = torch.cat([values, before])
+            replicas.append(self.kept.replica)
+        return Contest(values, self._held_out_elbo(values, replicas), n_trained)
+
+    @property
+    def n_steps(self) -> int:
+        """Number of steps of the model, those of the calls before included."""
+        return self.fit.state.n_steps + self.fit.plan.steps_per_epoch
 
     @property
     def _has_best(self) -> bool:
@@ -202,19 +251,22 @@ def attributes_after(
         History of all calls before.
     """
     going_on = Pass.resumed(vae, table, last)
-    origin = going_on.kept.origin
-    if origin is None or not going_on.kept.is_due(going_on.scaling):
-        found = going_on.train()
-    else:
+    origin, start = going_on.kept.origin, None
+    if origin is not None and going_on.kept.is_due(going_on.scaling):
         kept = going_on.kept.started(
             origin.policy, origin.standardize, going_on.scaling
         )
-        found = Pass.anew(vae, last, kept).train()
-        try:
-            other = replace(going_on, kept=kept).train()
-        except TrainingDivergedError:
-            # In the old scale; the start has the new one.
-            other = found
-        if other["elbo_"] >= found["elbo_"]:
-            found = other
+        going_on = replace(going_on, kept=kept)
+        # What the rows cannot be started with, training may well go on with.
+        with suppress(ValueError):
+            start = Pass.anew(vae, last, kept, going_on.n_steps).train()
+    try:
+        found = going_on.train()
+    except TrainingDivergedError:
+        # In the old scale; the start has the new one.
+        if start is None:
+            raise
+        found = start
+    if start is not None and start["elbo_"] > found["elbo_"]:
+        found = start
     return {**found, "history_": joined(history, found["history_"])}

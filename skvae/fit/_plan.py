@@ -19,6 +19,12 @@ from skvae.model._settings import Settings
 # needs as many steps as any other, and its rows are visited several times an epoch.
 _MIN_STEPS_PER_EPOCH = 20
 
+# A start with rows that are kept trains for at most as many epochs of `fit`.
+_MAX_EPOCHS_OF_A_START = 20
+
+# Learning rates of a schedule that their mean is computed of.
+_N_RATES = 100
+
 # "auto": rows needed before some of them are held out.
 _MIN_ROWS_TO_HOLD_OUT = 50
 
@@ -144,4 +150,30 @@ def one_pass(
         schedule=Constant(),
         learning_rate=plan.learning_rate * factor,
         patience=None,
+    )
+
+
+def as_long(
+    vae: Settings, n_rows: int, divergence: Divergence, *, n_steps: int
+) -> training.Plan:
+    """Plan of a start that competes with a model of some steps: with as many of them.
+
+    They are at least an epoch of `fit`, and have the mean of its learning rates.
+
+    Parameters
+    ----------
+    vae : BalancedVAE
+        The settings.
+    n_rows : int
+        Number of training rows.
+    divergence : Divergence
+    n_steps : int
+        Number of steps of the other model.
+    """
+    plan, epoch = one_pass(vae, n_rows, divergence), whole(vae, n_rows, divergence)
+    most = _MAX_EPOCHS_OF_A_START * epoch.steps_per_epoch
+    factor = np.mean([epoch.schedule(i / _N_RATES) for i in range(_N_RATES)])
+    return plan._replace(
+        steps_per_epoch=max(epoch.steps_per_epoch, min(n_steps, most)),
+        learning_rate=epoch.learning_rate * float(factor),
     )

@@ -142,6 +142,64 @@ class KeptRows:
         _, marks = canonical_rows(X, np.where(is_held_out, 1.0, len(X) + 1.0))
         return replace(self, X=X[index], weight=total, is_held_out=marks <= len(X))
 
+    def replayed(
+        self, is_there: NDArray[np.bool_], n_rows: int, n_calls: int
+    ) -> tuple[Floats, NDArray[np.float64]]:
+        """At most so many of the rows that were trained on, to train on again.
+
+        Parameters
+        ----------
+        is_there : ndarray of shape (n_rows,), dtype=bool
+            Rows that are trained on in any case.
+        n_rows : int
+        n_calls : int
+            Number of calls before, on which the choice depends.
+
+        Returns
+        -------
+        X : ndarray of shape (n_replayed, n_features)
+        fraction : ndarray of shape (n_replayed,)
+            Weight of each, which sum to 1.
+        """
+        random = np.random.RandomState([self.seed, n_calls, 1])
+        rows = np.flatnonzero(~(self.is_held_out | is_there))
+        weight = _sampled(self.weight[rows], n_rows, random)
+        chosen = np.flatnonzero(weight)
+        return self.X[rows[chosen]], weight[chosen] / weight.sum()
+
+    def and_chunk(
+        self,
+        X: Floats,
+        index: NDArray[np.intp],
+        weight: NDArray[np.float64],
+        is_held_out: NDArray[np.bool_],
+        n_calls: int,
+    ) -> KeptRows:
+        """At most as many of these rows and those of a chunk as are kept.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n_samples, n_features)
+        index : ndarray of shape (n_rows,)
+            The distinct rows of the chunk among these.
+        weight : ndarray of shape (n_rows,)
+        is_held_out : ndarray of shape (n_rows,), dtype=bool
+        n_calls : int
+            Number of calls before, on which the choice depends.
+        """
+        is_whole = self.is_whole
+        if is_held_out.any() or not self.is_held_out.any():
+            # No row of the chunk ends the holding out of another: what would be left
+            # out in the end is not copied.
+            random = np.random.RandomState([self.seed, n_calls, 0])
+            weight = _thinned(weight, is_held_out, X.shape[1], random)
+            chosen = np.flatnonzero(weight)
+            is_whole &= len(chosen) == len(index)
+            index, weight = index[chosen], weight[chosen]
+            is_held_out = is_held_out[chosen]
+        both = self.and_rows(X[index], weight, is_held_out)
+        return replace(both, is_whole=is_whole).thinned(n_calls)
+
     def thinned(self, n_calls: int) -> KeptRows:
         """At most as many of these rows as are kept.
 
@@ -151,13 +209,7 @@ class KeptRows:
             Number of calls before, on which the choice depends.
         """
         random = np.random.RandomState([self.seed, n_calls])
-        n_rows = min(_ROWS, max(1, _CELLS // self.X.shape[1]))
-        weight = np.zeros(len(self.X))
-        for part, n_kept in (
-            (np.flatnonzero(~self.is_held_out), n_rows),
-            (np.flatnonzero(self.is_held_out), -(-n_rows // 4)),
-        ):
-            weight[part] = _thinned(self.weight[part], n_kept, random)
+        weight = _thinned(self.weight, self.is_held_out, self.X.shape[1], random)
         kept = np.flatnonzero(weight)
         return replace(
             self,
@@ -169,6 +221,23 @@ class KeptRows:
 
 
 def _thinned(
+    weight: NDArray[np.float64],
+    is_held_out: NDArray[np.bool_],
+    n_features: int,
+    random: np.random.RandomState,
+) -> NDArray[np.float64]:
+    """Weights that are not zero for as many rows, and rows held out, as are kept."""
+    n_rows = min(_ROWS, max(1, _CELLS // n_features))
+    found = np.zeros(len(weight))
+    for part, n_kept in (
+        (np.flatnonzero(~is_held_out), n_rows),
+        (np.flatnonzero(is_held_out), -(-n_rows // 4)),
+    ):
+        found[part] = _sampled(weight[part], n_kept, random)
+    return found
+
+
+def _sampled(
     weight: NDArray[np.float64], n: int, random: np.random.RandomState
 ) -> NDArray[np.float64]:
     """Weights of which at most n are not zero, in the mean the same."""

@@ -197,9 +197,9 @@ def test_resumed_starts_from_all_that_the_last_call_left(X, early_stopping):
         expected = getattr(last.training_state, name)
         assert_array_equal(getattr(fit.state, name), expected)
     if not early_stopping:
-        assert fit.state.n_steps == last.state.n_steps == fit.plan.steps_per_epoch
         assert_array_equal(fit.state.mean, last.training_state.mean)
         assert_array_equal(fit.state.square, last.training_state.square)
+    assert fit.state.n_steps == last.state.n_steps == 1
     assert fit.sizes is None
     # Centre and scale stay those of the last start.
     assert_array_equal(fit.prepared.view.scaling.center, last.view.scaling.center)
@@ -211,11 +211,43 @@ def test_resumed_trains_on_the_chunk_and_scores_on_the_stream(X):
     now = resumed(vae, X[60:])
     before, kept = vae._fitted.kept.is_held_out, now.kept.is_held_out
     assert 0 < before.sum() <= kept.sum() < 20
-    # Of the chunk of 20 rows, those that are not held out.
-    assert now.fit.prepared.source.n_rows == 20 - (kept.sum() - before.sum())
+    # Of the chunk of 20 rows those that are not held out, and as many of the others.
+    n_new = 20 - (kept.sum() - before.sum())
+    assert now.fit.prepared.source.n_rows == n_new + 20
+    x = now.fit.prepared.source.source.x
+    assert len(np.unique(x, axis=0)) == len(x)
+    assert_allclose(now.fit.prepared.source.source.weight, 1 / len(x))
     assert len(now.fit.prepared.rows.x) == (~kept).sum()
     assert len(now.fit.prepared.held_out.x) == kept.sum()
     assert_allclose(now.kept.weight, np.ones(N_ROWS))
+
+
+def test_rows_that_the_chunk_has_are_not_replayed(X):
+    vae = small(early_stopping=False).partial_fit(X)
+    for chunk, n_rows in ((X, N_ROWS), (X[:50], 80), (X[:20], 40)):
+        source = resumed(vae, chunk).fit.prepared.source
+        assert source.n_rows == n_rows
+        assert len(np.unique(source.source.x, axis=0)) == n_rows
+
+
+def test_rows_that_would_be_few_beside_a_chunk_are_not_replayed(X):
+    vae = small(early_stopping=False).partial_fit(X)
+    rng = np.random.default_rng(0)
+    for n_rows, n_replayed in ((16 * N_ROWS, N_ROWS), (16 * N_ROWS + 1, 0)):
+        now = resumed(vae, rng.normal(size=(n_rows, N_FEATURES)))
+        assert now.fit.prepared.source.n_rows == n_rows + n_replayed
+
+
+def test_anew_trains_as_long_as_what_it_competes_with(X):
+    vae = small(max_iter=5).partial_fit(X)
+    last = vae._fitted
+    now = Pass.anew(vae, last, last.kept, 70)
+    assert now.n_steps == now.fit.plan.steps_per_epoch == 70
+    assert now.fit.plan.n_epochs == 1
+    found = now.train()["_fitted"]
+    assert found.state.n_steps == 70
+    # Schedules go on.
+    assert found.state.n_epochs == 2
 
 
 def test_resumed_leaves_what_it_starts_from(X):

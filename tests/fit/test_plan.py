@@ -97,6 +97,23 @@ def test_one_pass_is_an_epoch_at_a_constant_rate():
     assert plan.patience is None
 
 
+@pytest.mark.parametrize(("n_steps", "expected"), [(3, 20), (50, 50), (900, 400)])
+def test_a_start_is_as_long_as_what_it_competes_with(n_steps, expected):
+    """At least an epoch of `fit`, and at most twenty."""
+    vae = BalancedVAE(max_iter=9, batch_size=30)
+    plan = _plan.as_long(vae, 100, KL(), n_steps=n_steps)
+    assert plan.steps_per_epoch == expected
+    assert (plan.n_epochs, plan.n_planned_epochs) == (1, 9)
+    assert isinstance(plan.schedule, Constant)
+
+
+@pytest.mark.parametrize(("name", "mean"), [("one_cycle", 0.506), ("constant", 1.0)])
+def test_a_start_has_the_mean_of_the_learning_rates(name, mean):
+    vae = BalancedVAE(learning_rate=name, learning_rate_init=0.5)
+    found = _plan.as_long(vae, 100, KL(), n_steps=50).learning_rate
+    assert found == pytest.approx(0.5 * mean, rel=0.01)
+
+
 @pytest.mark.parametrize(
     ("early_stopping", "n_rows", "n_held_out"),
     [

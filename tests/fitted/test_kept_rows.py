@@ -1,5 +1,6 @@
 """A bounded sample of a stream of rows."""
 
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -110,6 +111,50 @@ def test_once_rows_are_left_out_their_weight_counts(few):
     rows, none = X[:50] + 1e-9, np.zeros(50, dtype=bool)
     assert not kept.and_rows(rows, np.ones(50), none).is_due(scaling_of(kept))
     assert kept.and_rows(rows, np.full(50, 2.5), none).is_due(scaling_of(kept))
+
+
+def test_replayed_rows_stand_for_those_that_were_trained_on():
+    X = np.arange(40.0)[:, None]
+    weight, none = np.where(X[:, 0] < 20, 1.0, 3.0), np.zeros(40, dtype=bool)
+    kept = kept_of(X, weight, is_held_out=X[:, 0] >= 30)
+    rows, fraction = kept.replayed(none, 8, 0)
+    assert len(rows) == 8
+    assert rows.max() < 30
+    assert fraction.sum() == pytest.approx(1.0)
+    again, _ = kept.replayed(none, 8, 0)
+    assert_array_equal(rows, again)
+    assert not np.array_equal(rows, kept.replayed(none, 8, 1)[0])
+    choices = [kept.replayed(none, 8, n_calls) for n_calls in range(400)]
+    means = [np.dot(fraction, rows[:, 0]) for rows, fraction in choices]
+    # Weighted, 20 rows of weight 1 and 10 of weight 3.
+    assert np.mean(means) == pytest.approx((9.5 * 20 + 24.5 * 30) / 50, abs=0.4)
+    assert len(kept.replayed(none, 100, 0)[0]) == 30
+    assert_array_equal(kept.replayed(X[:, 0] != 7, 8, 0)[0], [[7.0]])
+    assert len(kept.replayed(~none, 8, 0)[0]) == 0
+
+
+def test_rows_of_a_large_chunk_are_chosen_without_a_copy_of_it():
+    X = np.random.default_rng(0).normal(size=(100_000, 20)).astype("float32")
+    index, weight = np.arange(len(X)), np.ones(len(X))
+    is_held_out = X[:, 0] > 1.0
+    before = kept_of(X[:10])
+    tracemalloc.start()
+    kept = before.and_chunk(X, index, weight, is_held_out, 1)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < X.nbytes
+    assert len(kept.X) == 4096 + 1024
+    assert not kept.is_whole
+    assert kept.weight.sum() == pytest.approx(len(X), rel=0.02)
+    held_out = kept.weight[kept.is_held_out].sum()
+    assert held_out == pytest.approx(is_held_out.sum(), rel=0.05)
+
+
+def test_rows_of_a_large_chunk_end_the_holding_out_of_others(few):
+    X = np.arange(100.0)[:, None]
+    before = kept_of(X[:2], is_held_out=np.array([True, False]))
+    kept = before.and_chunk(X, np.arange(100), np.ones(100), np.zeros(100, bool), 1)
+    assert not kept.is_held_out.any()
 
 
 def test_models_of_fit_keep_no_rows():

@@ -10,7 +10,8 @@ from sklearn.datasets import load_wine
 
 from skvae import BalancedVAE, BalancedVAECV, OutlierVAE, beta_path
 from skvae.balance import Constant
-from skvae.fit import _fit, _prepare
+from skvae.fit import _fit, _pass, _prepare
+from skvae.fit._fit import Fit
 from skvae.fitted import _inference
 from skvae.model import _device
 from skvae.model._device import (
@@ -240,6 +241,23 @@ def test_fit_names_what_its_device_lacks(monkeypatch):
         with pytest.raises(NotImplementedError, match="lacks the operation aten::foo"):
             fit(X)
     assert not hasattr(vae, "n_components_")
+
+
+def test_a_pass_that_goes_on_names_it_too(monkeypatch):
+    """Of the comparison on held-out rows, and of weights that stay the best."""
+    vae = small().partial_fit(X)
+
+    def fails(*args):
+        raise NotImplementedError("The operator 'aten::foo' is not implemented")
+
+    monkeypatch.setattr(_pass, "missing_named", _on_mps)
+    for owner, name in ((_pass.training.Validation, "drawn"), (Fit, "attributes")):
+        with monkeypatch.context() as patch:
+            patch.setattr(owner, name, fails)
+            # Weights that training makes worse.
+            vae.set_params(learning_rate="constant", learning_rate_init=1.0)
+            with pytest.raises(NotImplementedError, match="lacks the operation"):
+                vae.partial_fit(X)
 
 
 def test_what_follows_the_training_names_it_too(monkeypatch):
