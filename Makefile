@@ -80,7 +80,7 @@ bench: .venv/.bench ## time steps, fits, scores and searches, against peers too 
 	$(BIN)/python -m benchmarks.claims.scaling
 	$(BIN)/python -m benchmarks.claims.choosing
 
-bench-tables: .venv/.bench ## anomalies, codes, counts, gaps, synthetic rows (2 hours)
+bench-tables: .venv/.bench ## anomalies, codes, counts, gaps, synthetic rows, streams (2 hours)
 	$(PYTEST_ENV) $(BIN)/python -m benchmarks.claims.alarms
 	$(PYTEST_ENV) $(BIN)/python -m benchmarks.claims.anomaly
 	$(PYTEST_ENV) $(BIN)/python -m benchmarks.claims.codes
@@ -89,6 +89,7 @@ bench-tables: .venv/.bench ## anomalies, codes, counts, gaps, synthetic rows (2 
 	$(PYTEST_ENV) $(BIN)/python -m benchmarks.claims.pitfalls
 	$(PYTEST_ENV) $(BIN)/python -m benchmarks.claims.synthetic
 	$(PYTEST_ENV) $(BIN)/python -m benchmarks.claims.ranks
+	$(PYTEST_ENV) $(BIN)/python -m benchmarks.claims.streams
 
 bench-smoke: .venv/.installed ## check the main speed ratios with generous bounds
 	$(PYTEST_ENV) $(BIN)/python -m benchmarks.smoke

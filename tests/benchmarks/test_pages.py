@@ -20,6 +20,7 @@ def test_every_page_has_a_template():
         "pitfalls",
         "regret",
         "speed",
+        "streams",
         "synthetic",
         "targets",
     ]
