@@ -110,7 +110,7 @@ TABLES = {
     "1-D": (X[0], ValueError, "Expected 2D array, got 1D array instead"),
     "3-D": (X[:, None], ValueError, "Found array with dim 3"),
     "scalar": (3.0, ValueError, "Expected 2D array, got scalar array instead"),
-    "None": (None, ValueError, "Expected 2D array, got scalar array instead"),
+    "None": (None, TypeError, "X is a NoneType, which is no table. Pass an array"),
     "sparse matrix": (sparse.csr_matrix(X), TypeError, "Sparse data was passed"),
     "sparse array": (sparse.csr_array(X), TypeError, "Sparse data was passed"),
 }

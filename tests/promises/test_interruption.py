@@ -157,7 +157,7 @@ def test_wherever_it_is_interrupted_nothing_is_half_done(early_stopping):
     before = dict(vars(uninterrupted(vae)))
     total, n_kept, n_restored = n_events(copy.copy(vae)), 0, 0
     # The last events are those of the end of the fit; all steps are alike.
-    where = {*np.linspace(1, total, 41, dtype=int), *range(total - 40, total)}
+    where = {*np.linspace(1, total, 61, dtype=int), *range(total - 40, total)}
     for n in sorted(where):
         sys.setprofile(AtEvent(n))
         try:
