@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 def canonical_rows(
     X: NDArray[np.floating], weight: NDArray[np.float64]
-) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+) -> tuple[NDArray[np.integer], NDArray[np.float64]]:
     """Order rows by value, merge equal ones and drop those of weight zero.
 
     What is trained on the result depends neither on the order of the rows nor on
@@ -26,11 +26,12 @@ def canonical_rows(
     Returns
     -------
     index : ndarray of shape (n_rows,)
-        Rows of X to use, in order.
+        Rows of X to use, in order; of int32 where that counts them all.
     weight : ndarray of shape (n_rows,)
         Summed weight of each.
     """
-    order = np.flatnonzero(weight > 0)
+    places = np.dtype(np.int32 if len(X) < 2**31 else np.int64)
+    order: NDArray[np.integer] = np.flatnonzero(weight > 0).astype(places)
     # By the first column alone, which takes less memory than within groups.
     order = order[np.argsort(_cells(X, order, 0), kind="stable")]
     values = _cells(X, order, 0)
@@ -63,7 +64,7 @@ def canonical_rows(
 
 
 def _cells(
-    X: NDArray[np.floating], rows: NDArray[np.intp], column: int
+    X: NDArray[np.floating], rows: NDArray[np.integer], column: int
 ) -> NDArray[np.floating]:
     """Cells of a column, infinite where missing, as no cell is infinite."""
     cells = X[rows, column]

@@ -12,7 +12,7 @@ from skvae.data._column_scores import ColumnScores
 from skvae.data._rows import chunks
 
 Floats = NDArray[np.floating]
-Places = NDArray[np.intp]
+Places = NDArray[np.integer]
 
 # Largest number of draws that stand for equal rows.
 _MAX_COPIES = 32

@@ -62,7 +62,7 @@ class Scaling:
     def from_rows(
         cls,
         X: NDArray[np.floating],
-        index: NDArray[np.intp],
+        index: NDArray[np.integer],
         weight: NDArray[np.float64],
         *,
         standardize: bool | str,

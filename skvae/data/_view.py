@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.floating]
 
-# Bytes of rows, as the model sees them, from which on they stay in the table.
+# Bytes of a table, as the model sees it, from which on its rows stay there.
 _LARGE = 2**26
 
 
@@ -83,7 +83,7 @@ class TableView:
         columns: Columns,
         units: Units,
         X: Floats,
-        index: NDArray[np.intp],
+        index: NDArray[np.integer],
         weight: NDArray[np.float64],
         *,
         continuous: NDArray[np.bool_],
@@ -216,7 +216,7 @@ class TableView:
     def rows(
         self,
         X: Floats,
-        index: NDArray[np.intp],
+        index: NDArray[np.integer],
         weight: NDArray[np.float64],
         *,
         has_gaps: bool,
@@ -253,7 +253,7 @@ class TableView:
             copies = self.scores.n_copies(X, index, weight)
             index, weight = index.repeat(copies), (weight / copies).repeat(copies)
         shape, weight = (len(index), X.shape[1]), weight / weight.sum()
-        is_large = len(index) * X.shape[1] * like.element_size() > _LARGE
+        is_large = X.size * like.element_size() > _LARGE
         # Cells that were drawn are kept, and a device has memory of its own.
         stays = is_large and self.scores is None and like.device.type == "cpu"
         x = like.new_empty((0, 0) if stays else shape)
@@ -277,7 +277,5 @@ class TableView:
             jacobian += float(weight[part] @ nats.sum(axis=1))
         weights = torch.as_tensor(weight).to(like)
         if stays:
-            small = np.min_scalar_type(len(X))
-            places = index.astype(small, copy=False)
-            return RowsInTable(self.seen, X, places, weights, has_gaps), jacobian
+            return RowsInTable(self.seen, X, index, weights, has_gaps), jacobian
         return Rows(x, weights, observed), jacobian

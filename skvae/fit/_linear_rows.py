@@ -36,7 +36,7 @@ def linear_rows(
         Sums to 1.
     """
     weight = rows.weight.cpu().double().numpy()
-    weight = weight / weight.sum()
+    total = weight.sum()
     n_rows, n_features = rows.n_rows, rows.n_features
     widest = max(n_features, len(likelihood.input_columns(n_features)))
 
@@ -50,12 +50,12 @@ def linear_rows(
     parts = chunks(n_rows, widest)
     n_columns = len(columns.inputs)
     if n_rows <= max(_LINEAR_ROWS, 2 * n_columns):
-        return np.concatenate([seen(part) for part in parts]), weight
-    center = sum(weight[part] @ seen(part) for part in parts)
+        return np.concatenate([seen(part) for part in parts]), weight / total
+    center = sum(weight[part] / total @ seen(part) for part in parts)
     covariance = np.zeros((n_columns, n_columns))
     for part in parts:
         x = seen(part) - center
-        covariance += (x * weight[part, None]).T @ x
+        covariance += (x * (weight[part, None] / total)).T @ x
     values, vectors = np.linalg.eigh(covariance)
     axes = np.sqrt(n_columns * values.clip(min=0.0))[:, None] * vectors.T
     few = np.concatenate([center + axes, center - axes])

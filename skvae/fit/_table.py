@@ -75,7 +75,7 @@ class Admitted(NamedTuple):
 
     X: Floats
     """Numbers, of shape (n_samples, n_features); NaN where a cell is missing."""
-    rows: NDArray[np.intp]
+    rows: NDArray[np.integer]
     """Distinct rows of X in canonical order, of shape (n_rows,)."""
     weight: NDArray[np.float64]
     """Weight of each of these, of shape (n_rows,)."""

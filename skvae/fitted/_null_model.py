@@ -43,7 +43,7 @@ class NullModel:
     def from_rows(
         cls,
         X: Floats,
-        index: NDArray[np.intp],
+        index: NDArray[np.integer],
         weight: NDArray[np.float64],
         likelihood: Likelihood,
         view: TableView,

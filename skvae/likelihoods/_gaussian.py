@@ -65,7 +65,7 @@ class Gaussian(Dispersed):
         self.learn_rows(X, np.arange(len(X)), weight)
 
     def learn_rows(
-        self, X: Floats, rows: NDArray[np.intp], weight: Floats | None
+        self, X: Floats, rows: NDArray[np.integer], weight: Floats | None
     ) -> None:
         """Learn the mean of each column from some rows, without a copy of them."""
         each = np.ones(len(rows)) if weight is None else np.asarray(weight, np.float64)

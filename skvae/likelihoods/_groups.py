@@ -44,7 +44,7 @@ def is_gaussian(likelihood: Likelihood, n_features: int) -> bool:
 
 
 def learn_rows(
-    likelihood: Likelihood, X: Floats, rows: NDArray[np.intp], weight: Floats
+    likelihood: Likelihood, X: Floats, rows: NDArray[np.integer], weight: Floats
 ) -> None:
     """Let a likelihood learn from some rows of an admitted table.
 

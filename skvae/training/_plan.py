@@ -64,11 +64,16 @@ def batches_of(
     so that a last short batch neither is dropped nor counts more than the others.
     """
     n_drawn = plan.steps_per_epoch * plan.batch_size
-    # In place: there may be many more rows than memory for copies.
-    rows = torch.empty(n_drawn, dtype=torch.int64)
+    # In place and in few bytes: there may be many more rows than memory for copies.
+    dtype = torch.int32 if n_rows < 2**31 else torch.int64
+    rows = torch.empty(n_drawn, dtype=dtype)
     for start in range(0, n_drawn, n_rows):
         some = rows[start : start + n_rows]
-        some.copy_(torch.randperm(n_rows, generator=generator)[: len(some)])
+        if len(some) == n_rows:
+            torch.randperm(n_rows, generator=generator, out=some)
+        else:
+            order = torch.randperm(n_rows, generator=generator, dtype=dtype)
+            some.copy_(order[: len(some)])
     return rows.split(plan.batch_size)
 
 
@@ -79,13 +84,12 @@ def noise_of(plan: Plan, n_rows: int, width: int, generator: torch.Generator) ->
     device. Of several draws for a row half are the others' opposites, which takes
     the odd part of the noise out of the gradient, unless the plan says otherwise.
     """
-    is_paired = plan.is_paired and plan.n_draws > 1
-    noise = torch.randn(
-        (plan.n_draws // (1 + is_paired), n_rows, width),
-        generator=generator,
-        dtype=torch.float32,
-    )
-    return torch.cat([noise, -noise]) if is_paired else noise
+    noise = torch.empty((plan.n_draws, n_rows, width), dtype=torch.float32)
+    if not (plan.is_paired and plan.n_draws > 1):
+        return noise.normal_(generator=generator)
+    drawn, opposite = noise.chunk(2)
+    torch.neg(drawn.normal_(generator=generator), out=opposite)
+    return noise
 
 
 def steps_of(
@@ -103,4 +107,4 @@ def steps_of(
         noise = noise_of(plan, len(some) * size, width, generator).to(like)
         for i, index in enumerate(some):
             rows = slice(i * size, (i + 1) * size)
-            yield index.to(like.device), noise[:, rows]
+            yield index.to(like.device, torch.int64), noise[:, rows]

@@ -1,5 +1,6 @@
 """Rows that stay in a large table."""
 
+import os
 import subprocess
 import sys
 
@@ -106,6 +107,7 @@ def test_drawn_cells_are_kept(small_parts):
     assert np.isfinite(vae.fit(X, sample_weight=np.ones(N_ROWS)).elbo_)
 
 
+# Memory of a fit beyond X, as a fraction of X.
 PEAK = """
 import numpy as np, threading, time, warnings
 import torch
@@ -115,7 +117,7 @@ warnings.simplefilter("ignore")
 torch.set_num_threads(1)
 vae = BalancedVAE(2, hidden_layer_sizes=(8,), max_iter=1, batch_size=4096)
 vae.set_params(random_state=0)
-X = np.random.default_rng(0).standard_normal((400_000, 100), dtype="float32")
+X = np.random.default_rng(0).standard_normal((1_000_000, 30), dtype="float32")
 vae.fit(X[:1000])
 
 
@@ -145,6 +147,12 @@ print((peak - before) / X.nbytes)
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_fit_does_not_need_the_memory_of_a_copy():
-    done = subprocess.run([sys.executable, "-c", PEAK], capture_output=True, check=True)
-    # A copy alone would be 1.
-    assert float(done.stdout) < 0.8
+    # Memory that is free again is given back, whatever lies behind it.
+    done = subprocess.run(
+        [sys.executable, "-c", PEAK],
+        capture_output=True,
+        check=True,
+        env={**os.environ, "MALLOC_MMAP_THRESHOLD_": str(2**20)},
+    )
+    # A copy of the held-out rows alone would be 0.1.
+    assert float(done.stdout) < 0.53
