@@ -21,7 +21,8 @@ from skvae.fitted._fitted import Fitted
 from skvae.fitted._kept_rows import Origin
 from skvae.fitted._null_model import NullModel
 from skvae.likelihoods._gaussian_scores import check_gaussian
-from skvae.likelihoods._groups import continuous, learn_rows
+from skvae.likelihoods._groups import continuous
+from skvae.likelihoods._learn_rows import learn_rows
 from skvae.likelihoods._open_levels import report_open_columns
 from skvae.model._device import training_device
 from skvae.model._precision import WEIGHTS
@@ -146,7 +147,7 @@ def scaled_anew(last: Fitted, table: CheckedTable, origin: Origin) -> Scaled:
     likelihood = copy.deepcopy(last.spec.likelihood)
     spec = last.spec._replace(policy=origin.policy, likelihood=likelihood)
     admitted = Admitted.of(table, likelihood)
-    likelihood.learn(admitted.X[admitted.rows], admitted.weight)
+    learn_rows(likelihood, admitted.X, admitted.rows, admitted.weight)
     return _scaled(spec, table, admitted, origin.standardize)
 
 

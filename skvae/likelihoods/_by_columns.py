@@ -11,6 +11,7 @@ from skvae.ground._tensors import columns_of
 from skvae.likelihoods._base import Likelihood
 from skvae.likelihoods._dispersion import Dispersion
 from skvae.likelihoods._group import Group
+from skvae.likelihoods._learn_rows import learn_rows
 from skvae.linear._columns import LinearColumns
 
 if TYPE_CHECKING:
@@ -84,28 +85,51 @@ class ByColumns(Likelihood):
 
     def find_levels(self, X: Floats) -> None:
         """Find the levels of the columns of each group."""
-        for group in self.listed():
+        for group in self._that_override("find_levels"):
             group.likelihood.find_levels(X[:, group.columns])
 
     def learn(self, X: Floats, weight: Floats | None) -> None:
         """Learn the parameters of each group from its columns."""
+        self.learn_rows(X, np.arange(len(X)), weight)
+
+    def learn_rows(
+        self,
+        X: Floats,
+        rows: NDArray[np.integer],
+        weight: Floats | None,
+        columns: NDArray[np.intp] | None = None,
+    ) -> None:
+        """Learn the parameters of each group from its columns."""
+        every = np.arange(X.shape[1]) if columns is None else columns
         for group in self.listed():
-            group.likelihood.learn(X[:, group.columns], weight)
-        self.dispersion_ = self.column_dispersion(X.shape[1])
+            learn_rows(group.likelihood, X, rows, weight, every[group.columns])
+        self.dispersion_ = self.column_dispersion(len(every))
+
+    def _that_override(self, method: str) -> list[Group[Likelihood]]:
+        """Groups whose family overrides a method, which otherwise leaves X as it is."""
+        default = getattr(Likelihood, method)
+        return [
+            group
+            for group in self.listed()
+            if getattr(type(group.likelihood), method) is not default
+        ]
 
     def admit(self, X: Any, names: Sequence[str] | None = None) -> Any:
         """Return X as each group sees its columns, or raise ValueError."""
         if not isinstance(X, np.ndarray):
             return self._of_columns("admit", X)
-        parts = []
-        for group in self.listed():
+
+        def admitted(group: Group[Likelihood], x: Floats) -> Floats:
             own = None if names is None else [names[d] for d in group.columns]
-            parts.append(group.likelihood.admit(X[:, group.columns], own))
-        return self._in_order(parts)
+            return group.likelihood.admit(x, own)
+
+        return self._changed("admit", X, admitted)
 
     def to_model(self, X: Any) -> Any:
         """Return admitted rows in the units of the distributions."""
-        return self._of_columns("to_model", X)
+        if not isinstance(X, np.ndarray):
+            return self._of_columns("to_model", X)
+        return self._changed("to_model", X, lambda g, x: g.likelihood.to_model(x))
 
     def to_user(self, x: Any) -> Any:
         """Return rows in the units of X."""
@@ -114,6 +138,24 @@ class ByColumns(Likelihood):
     def log_jacobian(self, X: Any) -> Any:
         """Nats that each cell's distortion gains in the units of X."""
         return self._of_columns("log_jacobian", X)
+
+    def _changed(
+        self,
+        method: str,
+        X: Floats,
+        of_group: Callable[[Group[Likelihood], Floats], Floats],
+    ) -> Floats:
+        """Rows in which groups have changed their columns; X itself if none has."""
+        found = X
+        for group in self._that_override(method):
+            x = X[..., group.columns]
+            changed = of_group(group, x)
+            if changed is x:
+                continue
+            dtype = np.result_type(found, changed)
+            found = found.astype(dtype, copy=found is X)
+            found[..., group.columns] = changed
+        return found
 
     def _of_columns(self, method: str, X: Any) -> Any:
         """Apply a method of each group to its columns, of an array or a tensor."""

@@ -65,13 +65,22 @@ class Gaussian(Dispersed):
         self.learn_rows(X, np.arange(len(X)), weight)
 
     def learn_rows(
-        self, X: Floats, rows: NDArray[np.integer], weight: Floats | None
+        self,
+        X: Floats,
+        rows: NDArray[np.integer],
+        weight: Floats | None,
+        columns: NDArray[np.intp] | None = None,
     ) -> None:
-        """Learn the mean of each column from some rows, without a copy of them."""
+        """Learn the mean of each column part by part."""
         each = np.ones(len(rows)) if weight is None else np.asarray(weight, np.float64)
-        parts = chunks(len(rows), X.shape[1])
+
+        def cells(part: slice) -> Floats:
+            some = rows[part]
+            return X[some if columns is None else np.ix_(some, columns)]
+
+        parts = chunks(len(rows), X.shape[1] if columns is None else len(columns))
         self.mean_ = column_means(
-            lambda: ((self.to_model(X[rows[part]]), each[part]) for part in parts)
+            lambda: ((self.to_model(cells(part)), each[part]) for part in parts)
         )
 
     def start(

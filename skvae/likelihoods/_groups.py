@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from skvae.likelihoods._by_columns import ByColumns
-from skvae.likelihoods._gaussian import Gaussian
 from skvae.likelihoods._group import Group
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from skvae.likelihoods._base import Floats, Likelihood
+    from skvae.likelihoods._base import Likelihood
 
 
 def groups_of(likelihood: Likelihood, n_features: int) -> list[Group[Likelihood]]:
@@ -41,16 +40,3 @@ def is_gaussian(likelihood: Likelihood, n_features: int) -> bool:
     """True where a linear model is exact for all columns of a fitted likelihood."""
     columns = likelihood.linear_columns(n_features)
     return columns is not None and columns.is_exact(n_features)
-
-
-def learn_rows(
-    likelihood: Likelihood, X: Floats, rows: NDArray[np.integer], weight: Floats
-) -> None:
-    """Let a likelihood learn from some rows of an admitted table.
-
-    Where all columns are Gaussian, there is no copy of the rows.
-    """
-    if isinstance(likelihood, Gaussian) and type(likelihood).learn is Gaussian.learn:
-        likelihood.learn_rows(X, rows, weight)
-    else:
-        likelihood.learn(X[rows], weight)

@@ -9,9 +9,10 @@ import numpy as np
 
 from skvae.data._numbers import standardized
 from skvae.likelihoods._dispersed import Dispersed
-from skvae.likelihoods._weighted import quantile
+from skvae.likelihoods._weighted import columns_at, quantile
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from torch import Tensor
     from torch.distributions import Distribution
 
@@ -58,7 +59,18 @@ class Laplace(Dispersed):
 
     def learn(self, X: Floats, weight: Floats | None) -> None:
         """Learn the median of each column."""
-        self.median_ = quantile(X, weight, 0.5)
+        self.learn_rows(X, np.arange(len(X)), weight)
+
+    def learn_rows(
+        self,
+        X: Floats,
+        rows: NDArray[np.integer],
+        weight: Floats | None,
+        columns: NDArray[np.intp] | None = None,
+    ) -> None:
+        """Learn the median of each column, one by one."""
+        each = columns_at(X, rows, columns)
+        self.median_ = np.concatenate([quantile(x, weight, 0.5) for x in each])
 
     def start(
         self,

@@ -86,7 +86,7 @@ def located(likelihood: Any, X: Any) -> Any:
             )
         key = columns(X) if callable(columns) else columns
         found.append((member, np.asarray(column_indices(X, key), dtype=np.intp)))
-    n_features = len(LIBRARIES[container_of(X)].columns(X))
+    n_features = X.shape[1]
     counts = np.bincount(
         np.concatenate([columns for _, columns in found] or [np.zeros(0, np.intp)]),
         minlength=n_features,

@@ -13,12 +13,14 @@ from skvae.data._numbers import standardized
 from skvae.likelihoods._base import Likelihood
 from skvae.likelihoods._weighted import (
     cell_weights,
+    columns_at,
     is_constant,
     mean_and_std,
     quantile,
 )
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from torch import Tensor
     from torch.distributions import Distribution
 
@@ -93,27 +95,38 @@ class StudentT(Likelihood):
         The scale is from the median distance to the median, which outliers do not
         move; the degrees of freedom are from the kurtosis.
         """
-        self.median_ = quantile(X, weight, 0.5)
+        self.learn_rows(X, np.arange(len(X)), weight)
+
+    def learn_rows(
+        self,
+        X: Floats,
+        rows: NDArray[np.integer],
+        weight: Floats | None,
+        columns: NDArray[np.intp] | None = None,
+    ) -> None:
+        """Learn the same of each column, one by one."""
+        each = [self._learned(x, weight) for x in columns_at(X, rows, columns)]
+        self.median_, self.scale_, self.df_ = np.concatenate(each, axis=1)
+
+    def _learned(self, X: Floats, weight: Floats | None) -> Floats:
+        """Median, scale and degrees of freedom, of shape (3, n_features)."""
+        median = quantile(X, weight, 0.5)
         mean, std = mean_and_std(X, weight)
         has_unit = ~is_constant(X) & (std > 0.0)
         std = np.where(has_unit, std, 1.0)
-        cells = cell_weights(X, weight)
-        units = np.nan_to_num(standardized(X, mean, std))
-        # Of a row that weighs next to nothing there is no fourth power.
-        units = np.clip(units, -_MOST_UNITS, _MOST_UNITS)
-        fourth = (cells * units**4).sum(axis=0)
-        excess = fourth / np.maximum(cells.sum(axis=0), 1e-300) - 3.0
         if self.degrees_of_freedom is None:
-            # The excess kurtosis is 6 / (df - 4).
-            self.df_ = np.clip(4.0 + 6.0 / np.maximum(excess, 0.1), 4.0, 30.0)
+            excess = _excess_kurtosis(X, weight, mean, std)
+            # It is 6 / (df - 4).
+            df = np.clip(4.0 + 6.0 / np.maximum(excess, 0.1), 4.0, 30.0)
         else:
-            self.df_ = np.full_like(std, self.degrees_of_freedom)
+            df = np.full_like(std, self.degrees_of_freedom)
         with np.errstate(over="ignore"):
-            distance = quantile(np.abs(X - self.median_), weight, 0.5)
+            distance = quantile(np.abs(X - median), weight, 0.5)
         # More than half of a column may be one value.
         distance = np.where(has_unit & (distance > 0.0), distance, 0.67 * std)
         most = np.finfo(np.float64).max
-        self.scale_ = np.minimum(distance, most) / stdtrit(self.df_, 0.75)
+        scale = np.minimum(distance, most) / stdtrit(df, 0.75)
+        return np.stack([median, scale, df])
 
     def start(
         self,
@@ -153,3 +166,15 @@ class StudentT(Likelihood):
             df = location.new_full((), self.degrees_of_freedom)
         scale = parameters["log_scale"].exp() + self.floor**0.5
         return Distribution(df, location, scale)
+
+
+def _excess_kurtosis(
+    X: Floats, weight: Floats | None, mean: Floats, std: Floats
+) -> Floats:
+    """Excess kurtosis of each column."""
+    cells = cell_weights(X, weight)
+    units = np.nan_to_num(standardized(X, mean, std))
+    # Of a row that weighs next to nothing there is no fourth power.
+    units = np.clip(units, -_MOST_UNITS, _MOST_UNITS)
+    fourth = (cells * units**4).sum(axis=0)
+    return fourth / np.maximum(cells.sum(axis=0), 1e-300) - 3.0

@@ -10,11 +10,22 @@ from skvae.data._moments import mean_of
 from skvae.data._numbers import differs_by_rounding, unit_of, unstandardized
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from numpy.typing import NDArray
 
     from skvae.data._moments import Part
+
+
+def columns_at(
+    X: NDArray[np.floating],
+    rows: NDArray[np.integer],
+    columns: NDArray[np.intp] | None,
+) -> Iterator[NDArray[np.floating]]:
+    """Some or all columns of some rows, one by one, each of shape (n_rows, 1)."""
+    for d in range(X.shape[1]) if columns is None else columns:
+        # Side by side first, as rows in another order are far apart in a table.
+        yield np.ascontiguousarray(X[:, d])[rows, None]
 
 
 def cell_weights(
@@ -84,7 +95,8 @@ def quantile(
     """
     # Missing cells are sorted to the end.
     order = np.argsort(X, axis=0, kind="stable")
-    below = np.cumsum(np.take_along_axis(cell_weights(X, weight), order, 0), axis=0)
+    below = np.take_along_axis(cell_weights(X, weight), order, 0)
+    np.cumsum(below, axis=0, out=below)
     # Sums in another order may differ by rounding.
     reached = below >= fraction * below[-1] * (1.0 - 1e-12)
     row = np.take_along_axis(order, reached.argmax(axis=0)[None], 0)

@@ -1,5 +1,6 @@
 """Rows that stay in a large table."""
 
+import json
 import os
 import subprocess
 import sys
@@ -109,15 +110,16 @@ def test_drawn_cells_are_kept(small_parts):
 
 # Memory of a fit beyond X, as a fraction of X.
 PEAK = """
-import numpy as np, threading, time, warnings
-import torch
+import json, sys, threading, time, warnings
+import numpy as np, torch
 from skvae import BalancedVAE
 
 warnings.simplefilter("ignore")
 torch.set_num_threads(1)
 vae = BalancedVAE(2, hidden_layer_sizes=(8,), max_iter=1, batch_size=4096)
-vae.set_params(random_state=0)
-X = np.random.default_rng(0).standard_normal((1_000_000, 30), dtype="float32")
+shape, likelihood = json.loads(sys.argv[1])
+vae.set_params(likelihood=likelihood, random_state=0)
+X = np.random.default_rng(0).standard_normal(shape, dtype="float32")
 vae.fit(X[:1000])
 
 
@@ -145,11 +147,23 @@ print((peak - before) / X.nbytes)
 """
 
 
+MIXED = [
+    ("gaussian", list(range(0, 90, 2))),
+    ("student_t", list(range(1, 90, 2))),
+    ("laplace", list(range(90, 100))),
+]
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_fit_does_not_need_the_memory_of_a_copy():
+@pytest.mark.parametrize(
+    ("shape", "likelihood"),
+    [((1_000_000, 30), "gaussian"), ((200_000, 100), MIXED)],
+    ids=["gaussian", "mixed"],
+)
+def test_fit_does_not_need_the_memory_of_a_copy(shape, likelihood):
     # Memory that is free again is given back, whatever lies behind it.
     done = subprocess.run(
-        [sys.executable, "-c", PEAK],
+        [sys.executable, "-c", PEAK, json.dumps([shape, likelihood])],
         capture_output=True,
         check=True,
         env={**os.environ, "MALLOC_MMAP_THRESHOLD_": str(2**20)},

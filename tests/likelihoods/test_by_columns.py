@@ -1,5 +1,6 @@
 """Several likelihoods in one table: each group of columns as it is by itself."""
 
+import copy
 import pickle
 import time
 
@@ -22,6 +23,7 @@ from skvae.likelihoods import (
     StudentT,
 )
 from skvae.likelihoods._groups import continuous, groups_of, member_at
+from skvae.likelihoods._learn_rows import learn_rows
 
 N_ROWS = 12
 # Columns of a group lie apart, and not in order.
@@ -147,6 +149,61 @@ def test_tables_are_those_of_each_family_alone(both, family):
     assert_array_equal(continuous(both.mixture, 13)[columns], family.is_continuous)
     assert_array_equal(both.dispersed[columns], issubclass(family, Dispersed))
     assert all(isinstance(member_at(both.mixture, 13, d), family) for d in columns)
+
+
+def listed(value):
+    return value if isinstance(value, list) else [value]
+
+
+def learned(likelihood):
+    return {name: value for name, value in vars(likelihood).items() if name[-1] == "_"}
+
+
+@pytest.mark.parametrize("family", GROUPS)
+def test_rows_of_a_table_are_learned_as_a_table_of_them(both, family):
+    rows, weight = np.array([7, 3, 11, 0, 4]), np.arange(1.0, 6.0)
+    columns = np.array(GROUPS[family])
+    expected, found, all_columns = (copy.deepcopy(both.alone[family]) for _ in range(3))
+    expected.learn(both.X[rows][:, columns], weight)
+    learn_rows(found, both.X, rows, weight, columns)
+    learn_rows(all_columns, both.X[:, columns], rows, weight)
+    of_a_mixture = copy.deepcopy(both.mixture)
+    learn_rows(of_a_mixture, both.X, rows, weight)
+    for other in (found, all_columns, member_at(of_a_mixture, 13, columns[0])):
+        assert learned(other).keys() == learned(expected).keys()
+        for name, value in learned(expected).items():
+            for one, two in zip(
+                *map(listed, (learned(other)[name], value)), strict=True
+            ):
+                if isinstance(two, np.ndarray):
+                    assert_allclose(one, two, rtol=1e-12)
+                else:
+                    assert one == two
+
+
+def test_family_that_learns_in_its_own_way_does_so_from_rows():
+    class Own(Gaussian):
+        def learn(self, X, weight):
+            super().learn(X, weight)
+            self.shape_ = X.shape
+
+    own = Own()
+    learn_rows(own, np.ones((6, 3)), np.array([4, 1]), None, np.array([0, 2]))
+    assert own.shape_ == (2, 2)
+    assert_array_equal(own.mean_, [1.0, 1.0])
+
+
+def test_rows_that_no_group_changes_are_not_copied(both):
+    X = both.X.copy()
+    assert both.mixture.admit(X) is X
+    reals = ByColumns([(Gaussian(), [1]), (StudentT(), [0])]).fit(X[:, :2])
+    assert reals.to_model(X) is X
+    both.mixture.to_model(X)
+    assert_array_equal(X, both.X)
+    split = ByColumns([(Gaussian(), [1]), (Bernoulli(threshold=0.5), [0])])
+    admitted = split.admit(X[:, :2])
+    assert_array_equal(admitted, np.stack([X[:, 0] > 0.5, X[:, 1]], axis=1))
+    assert_array_equal(X, both.X)
 
 
 def test_outputs_and_inputs_stand_side_by_side(both):
