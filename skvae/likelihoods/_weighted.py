@@ -63,11 +63,13 @@ def mean_and_std(
     if (unit != 1.0).any():
         filled = filled / unit
     mean = (cells * filled).sum(axis=0)
-    deviation = filled - mean
+    # In place, as a column may be long.
+    deviation = np.subtract(filled, mean, out=filled)
     # Relative to the largest one, or squares of 1e-200 and 1e200 are lost.
     largest = np.abs(np.where(cells > 0.0, deviation, 0.0)).max(axis=0)
     deviation /= np.where(largest > 0.0, largest, 1.0)
-    std = largest * np.sqrt((cells * np.square(deviation)).sum(axis=0))
+    np.square(deviation, out=deviation)
+    std = largest * np.sqrt(np.multiply(cells, deviation, out=cells).sum(axis=0))
     mean = np.asarray(unstandardized(mean, 0.0, unit, np.float64), dtype=np.float64)
     return mean, std * unit
 
