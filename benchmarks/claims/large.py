@@ -17,7 +17,7 @@ from benchmarks.common.tables import data_file
 from skvae import BalancedVAE
 
 SETTINGS = {
-    "large_rows": 8_333_333,
+    "large_rows": 33_333_333,
     "n_features": 30,
     "hidden": 8,
     "batch_size": 16_384,
