@@ -68,7 +68,7 @@ class Laplace(Dispersed):
         weight: Floats | None,
         columns: NDArray[np.intp] | None = None,
     ) -> None:
-        """Learn the median of each column, one by one."""
+        """Learn the median of each column, block by block."""
         each = columns_at(X, rows, columns)
         self.median_ = np.concatenate([quantile(x, weight, 0.5) for x in each])
 

@@ -21,7 +21,7 @@ def learn_rows(
 ) -> None:
     """Let a likelihood learn from some rows of an admitted table.
 
-    A family that learns column by column, or part by part, has a method `learn_rows`
+    A family that learns by blocks of columns, or of rows, has a method `learn_rows`
     beside `learn`, and needs no copy. A class that overrides `learn` alone gets one.
 
     Parameters

@@ -104,7 +104,7 @@ class StudentT(Likelihood):
         weight: Floats | None,
         columns: NDArray[np.intp] | None = None,
     ) -> None:
-        """Learn the same of each column, one by one."""
+        """Learn the same of each column, block by block."""
         each = [self._learned(x, weight) for x in columns_at(X, rows, columns)]
         self.median_, self.scale_, self.df_ = np.concatenate(each, axis=1)
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from skvae.data._moments import mean_of
 from skvae.data._numbers import differs_by_rounding, unit_of, unstandardized
+from skvae.data._rows import chunks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -22,10 +23,16 @@ def columns_at(
     rows: NDArray[np.integer],
     columns: NDArray[np.intp] | None,
 ) -> Iterator[NDArray[np.floating]]:
-    """Some or all columns of some rows, one by one, each of shape (n_rows, 1)."""
-    for d in range(X.shape[1]) if columns is None else columns:
+    """Some or all columns of some rows, in blocks of about a million cells."""
+    n_columns = X.shape[1] if columns is None else len(columns)
+    for block in chunks(n_columns, len(rows)):
         # Side by side first, as rows in another order are far apart in a table.
-        yield np.ascontiguousarray(X[:, d])[rows, None]
+        if columns is None:
+            yield np.ascontiguousarray(X[:, block])[rows]
+        else:
+            yield np.stack(
+                [np.ascontiguousarray(X[:, d])[rows] for d in columns[block]]
+            ).T
 
 
 def cell_weights(
@@ -55,6 +62,16 @@ def mean_and_std(
     X: NDArray[np.floating], weight: NDArray[np.floating] | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Mean and standard deviation of each column; 0 of one that is missing."""
+    blocks = chunks(X.shape[1], len(X))
+    found = [_mean_and_std(X[:, block], weight) for block in blocks]
+    mean, std = (np.concatenate(each) for each in zip(*found, strict=True))
+    return mean, std
+
+
+def _mean_and_std(
+    X: NDArray[np.floating], weight: NDArray[np.floating] | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The same, all columns at once."""
     cells = cell_weights(X, weight)
     total = cells.sum(axis=0)
     cells /= np.where(total > 0.0, total, 1.0)

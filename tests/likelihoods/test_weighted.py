@@ -1,7 +1,13 @@
 import numpy as np
 import pytest
 
-from skvae.likelihoods._weighted import column_means, mean_and_std, quantile
+from skvae.data import _rows
+from skvae.likelihoods._weighted import (
+    column_means,
+    columns_at,
+    mean_and_std,
+    quantile,
+)
 
 X = np.random.RandomState(0).standard_normal((21, 3))
 
@@ -34,6 +40,19 @@ def test_weight_is_repetition(fraction):
     np.testing.assert_array_equal(
         quantile(X, weight, fraction), quantile(repeated, None, fraction)
     )
+
+
+@pytest.mark.parametrize("n_columns", [1, 2])
+def test_long_columns_come_in_blocks(monkeypatch, n_columns):
+    weight, rows = np.arange(1.0, 22.0), np.array([5, 0, 20])
+    whole = mean_and_std(X, weight)
+    monkeypatch.setattr(_rows, "_CELLS", n_columns * len(X))
+    np.testing.assert_allclose(mean_and_std(X, weight), whole, rtol=1e-13)
+    monkeypatch.setattr(_rows, "_CELLS", n_columns * len(rows))
+    for columns, expected in ((None, X[rows]), (np.array([2, 0]), X[rows][:, [2, 0]])):
+        blocks = list(columns_at(X, rows, columns))
+        assert all(block.shape[1] <= n_columns for block in blocks)
+        np.testing.assert_array_equal(np.concatenate(blocks, axis=1), expected)
 
 
 def test_missing_cells_do_not_count():
