@@ -135,7 +135,7 @@ def beside(chunk: Prepared, stream: Prepared) -> Prepared:
 
 
 def _held_out(
-    vae: Settings, X: Floats, index: NDArray[np.intp], kept: KeptRows
+    vae: Settings, X: Floats, index: NDArray[np.integer], kept: KeptRows
 ) -> NDArray[np.bool_]:
     """Choose distinct rows of a chunk by their values alone.
 
@@ -155,7 +155,7 @@ def _held_out(
     return mask
 
 
-def _places(X: Floats, index: NDArray[np.intp], seed: int) -> NDArray[np.float64]:
+def _places(X: Floats, index: NDArray[np.integer], seed: int) -> NDArray[np.float64]:
     """Numbers from 0 to 1 that follow from rows and a seed, as if drawn at random.
 
     Parameters

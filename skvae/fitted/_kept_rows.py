@@ -170,7 +170,7 @@ class KeptRows:
     def and_chunk(
         self,
         X: Floats,
-        index: NDArray[np.intp],
+        index: NDArray[np.integer],
         weight: NDArray[np.float64],
         is_held_out: NDArray[np.bool_],
         n_calls: int,
