@@ -106,10 +106,12 @@ def rows_of(hidden, batch_size, cases):
         }
 
 
-def name_of(device):
-    """Name of an accelerator, as its maker calls it, where torch tells it."""
+def described(device):
+    """An accelerator as its maker calls it, where torch tells it; threads of a CPU."""
     module = torch.get_device_module(device)
-    return module.get_device_name(device) if hasattr(module, "get_device_name") else ""
+    if hasattr(module, "get_device_name"):
+        return f"{device}: {module.get_device_name(device)}"
+    return f"{device}: torch.get_num_threads() = {torch.get_num_threads()}"
 
 
 def main():
@@ -124,7 +126,7 @@ def main():
     found = [row for size in sizes for row in rows_of(*size, cases)]
     print(environment_line(environment()))
     for device in devices:
-        print(f"{device}: {name_of(device)}, {torch.get_num_threads()} threads")
+        print(described(device))
     columns = "layers {hidden} | batch {batch} | device {device} | "
     columns += "precision {precision} | µs a step {time:,.0f} | "
     columns += "× CPU float32 {to_cpu:.2f} | × float32 {to_float32:.2f}"
