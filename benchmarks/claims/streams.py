@@ -107,8 +107,9 @@ def slots(results):
     n_chunks = results["settings"]["n_chunks"]
     return {
         "answer": f"After as many passes, `partial_fit` on {n_chunks} chunks loses at "
-        f"most {means.loss.max():+.2f} nats per row of held-out elbo against "
-        f"`fit` on all rows at once, in {len(means)} comparisons, and takes "
+        f"most {means.loss.max():.2f} nats per row of held-out elbo against "
+        f"`fit` on all rows at once, in the means over seeds of {len(means)} "
+        f"comparisons, and takes "
         f"{means.times.min():.0f} to {means.times.max():.0f} times the time.",
         "goals": "\n".join(goal(text, is_met) for text, is_met in goals.items()),
         "elbo": table(

@@ -21,6 +21,9 @@ FORMAT = 1
 
 Arrays = dict[str, NDArray[Any]]
 
+# Of the random part of a temporary name.
+_N_BYTES = 4
+
 
 def write(path: Path, contents: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
     """Write arrays beside other contents.
@@ -49,7 +52,7 @@ def write(path: Path, contents: Mapping[str, Any], arrays: Mapping[str, Any]) ->
     seal = {"format": FORMAT, "version": __version__}
     seal |= {"checksum": _checksum(line, numbers), "json": line}
     # Processes of a group may keep the same training in one file.
-    temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.tmp")
+    temporary = path.with_name(f"{path.name}.{secrets.token_hex(_N_BYTES)}.tmp")
     try:
         with temporary.open("wb") as file:
             file.write(json.dumps(seal).encode() + b"\n")
@@ -65,7 +68,8 @@ def write(path: Path, contents: Mapping[str, Any], arrays: Mapping[str, Any]) ->
 
 def remove_temporary(path: Path) -> None:
     """Remove what processes have left that were killed while they wrote a file."""
-    for left in path.parent.glob(f"{glob.escape(path.name)}.*.tmp"):
+    digits = "[0-9a-f]" * (2 * _N_BYTES)
+    for left in path.parent.glob(f"{glob.escape(path.name)}.{digits}.tmp"):
         left.unlink(missing_ok=True)
 
 

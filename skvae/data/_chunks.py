@@ -59,8 +59,9 @@ def is_chunked(X: Any) -> bool:
 def _is_table(item: Any) -> bool:
     """True for a table in memory, and for what may be made one: not for a row."""
     dtype = getattr(item, "dtype", None)
-    is_structured = getattr(dtype, "names", None) is not None
-    return is_structured or is_unread(item) or len(getattr(item, "shape", ())) == 2
+    n_dimensions = len(getattr(item, "shape", ()))
+    is_structured = getattr(dtype, "names", None) is not None and n_dimensions > 0
+    return is_structured or is_unread(item) or n_dimensions == 2
 
 
 class _Form(NamedTuple):
@@ -196,7 +197,13 @@ def joined_chunks(X: Any) -> Any:
     if not all(map(is_numeric, tables)):
         # Raises an error where a column is of several kinds.
         Columns.of_parts(tables)
-    return joined(tables)
+    try:
+        return joined(tables)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"The chunks of X cannot be joined into one table: {error}. Give each "
+            "column one type in all chunks."
+        ) from error
 
 
 def _table(i: int, chunk: Any) -> Any:

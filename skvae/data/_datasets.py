@@ -48,7 +48,10 @@ def opened(X: Any) -> Any:
     settings = {"format": "parquet", "partitioning": "hive"}
     try:
         found = dataset.dataset(X, **settings)
-        files = {each.path: each.physical_schema for each in found.get_fragments()}
+        files = {
+            each.path: _without_index(each.physical_schema)
+            for each in found.get_fragments()
+        }
     except ValueError as error:
         raise ValueError(
             f"X is the path {path!r}, which cannot be read as Parquet. Read files of "
@@ -59,13 +62,10 @@ def opened(X: Any) -> Any:
             f"X is the folder {path!r}, in which there is no file. Pass the path of a "
             "Parquet file, or of a folder of them."
         )
-    schema = _unified(found.schema, files)
     # The types of a dataset are those of its first file.
-    return (
-        found
-        if schema == found.schema
-        else dataset.dataset(X, schema=schema, **settings)
-    )
+    first = _without_index(found.schema)
+    schema = _unified(first, files)
+    return found if schema == first else dataset.dataset(X, schema=schema, **settings)
 
 
 def _unified(schema: Any, files: dict[str, Any]) -> Any:
@@ -100,9 +100,17 @@ def _unified(schema: Any, files: dict[str, Any]) -> Any:
 
 def columns_in(dataset: Any) -> list[str]:
     """Names of the columns, without those that hold the row index of pandas."""
-    noted = (dataset.schema.metadata or {}).get(b"pandas", b"{}")
+    names: list[str] = _without_index(dataset.schema).names
+    return names
+
+
+def _without_index(schema: Any) -> Any:
+    """Schema without the columns that hold the row index of pandas."""
+    import pyarrow as pa
+
+    noted = (schema.metadata or {}).get(b"pandas", b"{}")
     index = json.loads(noted).get("index_columns", [])
-    return [name for name in dataset.schema.names if name not in index]
+    return pa.schema([field for field in schema if field.name not in index])
 
 
 class ArrowDataset:

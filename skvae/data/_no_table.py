@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from numbers import Number
 from typing import Any
 
-# What turns an object into a table, by package and class; None stands for any class.
+# What turns an object into a table, by package or module, and class; None is any class.
 _REMEDIES = {
     ("pandas", "Series"): "Use {0}.to_frame() for a table of one column.",
     ("polars", "Series"): "Use {0}.to_frame() for a table of one column.",
@@ -18,7 +18,8 @@ _REMEDIES = {
     ("h5py", "File"): "Name a dataset in it, as in {0}['rows'].",
     ("h5py", "Group"): "Name a dataset in it, as in {0}['rows'].",
     ("zarr", "Group"): "Name an array in it, as in {0}['rows'].",
-    ("datasets", "Dataset"): "Use {0}.to_pandas().",
+    # A module of the user may have the name of the package.
+    ("datasets.arrow_dataset", "Dataset"): "Use {0}.to_pandas().",
     ("pyspark", None): "Use {0}.toPandas(), or partial_fit on parts of it.",
     ("dask", "Series"): "Use {0}.to_frame() for a table of one column.",
     ("dask", None): "Use {0}.compute().",
@@ -93,5 +94,6 @@ def _package(X: Any) -> str:
 
 def _remedy(X: Any) -> str | None:
     """Sentence on what turns an object into a table; None where it may be one."""
-    package = _package(X)
-    return _REMEDIES.get((package, type(X).__name__)) or _REMEDIES.get((package, None))
+    package, name = _package(X), type(X).__name__
+    keys = (type(X).__module__, name), (package, name), (package, None)
+    return next((_REMEDIES[key] for key in keys if key in _REMEDIES), None)

@@ -150,7 +150,9 @@ class ByColumns(Likelihood):
         for group in self._that_override(method):
             x = X[..., group.columns]
             changed = of_group(group, x)
-            if changed is x:
+            # A family may write into its copy.
+            own = X[..., group.columns]
+            if changed is x and np.array_equal(x, own, equal_nan=True):
                 continue
             dtype = np.result_type(found, changed)
             found = found.astype(dtype, copy=found is X)

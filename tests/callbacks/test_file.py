@@ -111,11 +111,14 @@ def test_several_processes_may_write_a_file(path, monkeypatch):
 
 def test_temporary_files_of_killed_processes_are_removed(path):
     path = path.with_name("[1] file")
-    other = path.with_name("other.1.tmp")
-    for each in (path.with_name("[1] file.0a.tmp"), other):
+    # Of another training, and of the user.
+    names = "other.0123abcd.tmp", "[1] file.notes.tmp", "[1] file.2.0123abcd.tmp"
+    others = {path.with_name(name) for name in names}
+    left = path.with_name("[1] file.0123abcd.tmp")
+    for each in (left, *others):
         each.write_bytes(b"half")
     write(path, CONTENTS, ARRAYS)
     remove_temporary(path)
     assert_read(path)
-    assert set(path.parent.iterdir()) >= {path, other}
-    assert not list(path.parent.glob("*.0a.tmp"))
+    assert set(path.parent.iterdir()) >= {path, *others}
+    assert not left.exists()

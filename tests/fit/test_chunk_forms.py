@@ -235,6 +235,18 @@ def test_chunks_that_have_to_be_turned_into_tables(make, chunk, what):
         vae().fit(make([chunk]))
 
 
+def test_an_iterable_with_the_name_of_another_one(any_size):
+    named = type("Dataset", (Anew,), {"__module__": "datasets"})
+    assert vae().fit(named([X])).transform(X).shape == (len(X), 1)
+
+
+def test_values_that_have_no_common_type():
+    chunks = [pa.table({"a": pa.array([2**63 + 1] * 3, pa.uint64())})]
+    chunks.append(pa.table({"a": pa.array([-1, 0, 1], pa.int64())}))
+    with pytest.raises(ValueError, match=r"be joined into one table: .*Give each"):
+        vae().fit(chunks)
+
+
 def test_chunks_that_are_arrays_in_a_file(any_size):
     class Stored:
         """An array as HDF5 and Zarr have it; of the latter without a length."""

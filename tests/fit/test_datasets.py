@@ -205,3 +205,9 @@ def test_columns_of_partitions_and_index(frame, tmp_path, monkeypatch, limit):
     vae = BalancedVAE(1, **SETTINGS).fit(str(tmp_path / "indexed.parquet"))
     assert list(vae.feature_names_in_) == list(frame)
     assert vae.transform(str(tmp_path / "indexed.parquet")).shape == (1200, 1)
+    # Of a file that is filtered by pandas, the index is a column.
+    (tmp_path / "both").mkdir()
+    frame.reset_index(drop=True).to_parquet(tmp_path / "both" / "0.parquet")
+    frame[frame["year"] > 2000].to_parquet(tmp_path / "both" / "1.parquet")
+    vae = BalancedVAE(1, **SETTINGS).fit(str(tmp_path / "both"))
+    assert sorted(vae.feature_names_in_) == sorted(frame)

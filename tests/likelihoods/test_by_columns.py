@@ -377,3 +377,23 @@ def test_200_categorical_columns_cost_about_what_one_wide_one_costs(one_thread):
             best[i] = min(best[i], time.process_time() - start)
     # About 1.2 on an idle machine. That there is no loop over columns is counted above.
     assert best[0] < 4.0 * best[1], best
+
+
+class _Marked(Gaussian):
+    """A family that writes into the cells that it is given."""
+
+    def admit(self, X, names=None):
+        X[X == -999.0] = np.nan
+        return X
+
+
+def test_a_family_may_write_into_its_columns():
+    X = np.random.default_rng(0).normal(size=(9, 3))
+    X[2, 1] = -999.0
+    given = X.copy()
+    likelihood = ByColumns([(_Marked(), np.array([0, 1])), (Laplace(), np.array([2]))])
+    admitted = likelihood.admit(X)
+    assert np.isnan(admitted[2, 1])
+    assert np.isnan(admitted).sum() == 1
+    # The user's table is as it was.
+    assert_array_equal(X, given)
