@@ -130,8 +130,8 @@ def set_matmul_precision(precision: str) -> str:
 
     matmul = torch.backends.cuda.matmul
     if not hasattr(matmul, "fp32_precision"):
-        before = "tf32" if matmul.allow_tf32 else "ieee"
-        matmul.allow_tf32 = precision == "tf32"
+        before = torch.get_float32_matmul_precision()
+        torch.set_float32_matmul_precision("high" if precision == "tf32" else precision)
         return before
     before = matmul.fp32_precision
     if before == torch.backends.fp32_precision:  # type: ignore[attr-defined]
@@ -139,6 +139,15 @@ def set_matmul_precision(precision: str) -> str:
         before = "none"
     matmul.fp32_precision = precision
     return before
+
+
+def has_tf32_products() -> bool:
+    """True where the current CUDA device has products of TF32."""
+    import torch
+
+    if hasattr(torch.cuda, "is_tf32_supported"):
+        return torch.cuda.is_tf32_supported()
+    return torch.version.hip is None and torch.cuda.get_device_capability()[0] >= 8
 
 
 def timeout_of(group: Any, device: device) -> timedelta | None:
@@ -153,6 +162,7 @@ __all__ = [
     "add_each",
     "clamp_backward",
     "gelu_backward",
+    "has_tf32_products",
     "layer_norm",
     "layer_norm_backward",
     "operator",

@@ -143,7 +143,9 @@ class Pictures:
         scikit-learn reads the signature of a hook, and evaluates the model on all rows
         only for one that takes the model.
         """
-        return self._draw if self._fits[get_ident()].is_due else self._pass_over
+        fit = self._fits.get(get_ident())
+        # Outside of a fit there is nothing to draw.
+        return self._pass_over if fit is None or not fit.is_due else self._draw
 
     def _pass_over(self, estimator: Any, context: Any) -> None:
         """End an epoch without a figure; that of the fit has one."""

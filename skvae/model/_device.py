@@ -8,6 +8,8 @@ from contextlib import contextmanager
 
 import torch
 
+from skvae._torch_compat import has_tf32_products
+
 # What torch calls an operation, or a type, that a device does not have.
 _MISSING = re.compile(r"\w+::[\w.]+|Tensor to float64|aspect fp64")
 
@@ -73,7 +75,7 @@ def has_tf32(device: torch.device) -> bool:
     if device.type != "cuda":
         return False
     with torch.cuda.device(device):
-        return torch.cuda.is_tf32_supported()
+        return has_tf32_products()
 
 
 def training_device(name: str | torch.device, precision: str) -> torch.device:

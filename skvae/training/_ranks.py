@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -93,6 +94,9 @@ class Ranks:
     def close(self) -> None:
         """Let the others raise an error where they expect something of this process."""
         group, self.group = self.group, None
+        # In torch 2.6 the end of a group waits for a thread that may need the
+        # interpreter, and does not let it have that.
+        time.sleep(0.02)
         distributed.destroy_process_group(group)
 
     def check_device(self, device: torch.device) -> None:

@@ -27,6 +27,7 @@ FILES = [path for path in sorted(FOLDER.glob("*/*")) if path.suffix in LOADERS]
     "path", FILES, ids=lambda path: f"{path.parent.name}/{path.name}"
 )
 def test_file_loads_and_computes_the_same(path):
+    pytest.importorskip("numpy._core", reason="the files hold arrays of numpy 2")
     vae = LOADERS[path.suffix](path)
     with np.load(path.with_suffix(".npz")) as expected:
         found = outputs(vae, MODELS[path.stem][1])

@@ -147,7 +147,7 @@ def test_tf32_is_asked_of_the_gpu(all_here, monkeypatch, is_supported):
         yield
 
     monkeypatch.setattr(torch.cuda, "device", current)
-    monkeypatch.setattr(torch.cuda, "is_tf32_supported", lambda: is_supported)
+    monkeypatch.setattr(torch.cuda, "is_tf32_supported", lambda: is_supported, False)
     expected = contextlib.nullcontext()
     if not is_supported:
         expected = pytest.raises(ValueError, match="precision='tf32' needs")

@@ -326,13 +326,15 @@ def test_setting_of_the_user_for_all_products_is_restored():
 
 
 def test_older_setting_is_used_where_it_is_the_only_one(monkeypatch):
-    matmul = SimpleNamespace(allow_tf32=False)
-    monkeypatch.setattr(torch.backends.cuda, "matmul", matmul)
-    for before in (False, True):
-        matmul.allow_tf32 = before
+    setting = []
+    monkeypatch.setattr(torch.backends.cuda, "matmul", SimpleNamespace())
+    monkeypatch.setattr(torch, "get_float32_matmul_precision", lambda: setting[-1])
+    monkeypatch.setattr(torch, "set_float32_matmul_precision", setting.append)
+    for before in ("highest", "high", "medium"):
+        setting.append(before)
         with _precision._tf32.allowed():
-            assert matmul.allow_tf32
-        assert matmul.allow_tf32 == before
+            assert setting[-1] == "high"
+        assert setting[-1] == before
 
 
 def test_last_of_several_threads_restores_the_setting():
